@@ -1,0 +1,1 @@
+"""Latency, accuracy and error-versus-discard benchmarks of fiqa-edge."""

@@ -1,0 +1,1 @@
+"""Calibration images, activation ranges and sensitivity search of fiqa-edge."""

@@ -1,0 +1,1 @@
+"""From a research checkpoint to ONNX and TensorRT, with a parity verdict at every step."""

@@ -1,0 +1,27 @@
+"""Images to network input as torch tensors, in the precision a comparison needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from fiqa_runtime.preprocess import prepare, to_network_size
+from fiqa_runtime.spec import InputSpec
+from numpy.typing import NDArray
+
+
+def network_input(
+    images: Sequence[NDArray[np.uint8]], spec: InputSpec, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
+    """uint8 BGR images -> (N, 3, H, W) tensor as the network sees it.
+
+    float32 is exactly what the runtime feeds; float64 normalises in float64, for comparison at 1e-9.
+    """
+    if dtype == torch.float32:
+        return torch.from_numpy(prepare(images, spec))
+    pixels = np.stack([to_network_size(image, spec) for image in images]).astype(np.float64)
+    if spec.colour == "RGB":
+        pixels = pixels[..., ::-1]
+    normalised = (pixels - np.asarray(spec.mean)) / np.asarray(spec.std)
+    return torch.from_numpy(np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))).to(dtype)

@@ -1,0 +1,55 @@
+"""Pillow's anti-aliased 8-bit resize, bit for bit, without Pillow.
+
+Two passes, horizontal first (as Pillow up to 12 does), with fixed-point weights of 22 bits and rounding to 8 bit
+after each pass. Source: the arithmetic as written down in the eDifFIQA spec; checked against Pillow by a test.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Filter = Literal["bilinear", "bicubic"]
+_BITS = 22
+
+
+def pillow_resize(image: NDArray[np.uint8], height: int, width: int, kind: Filter) -> NDArray[np.uint8]:
+    """uint8 (H, W, C) -> uint8 (height, width, C); an axis whose length does not change is left alone."""
+    if image.shape[1] != width:
+        image = _apply(image, _weights(image.shape[1], width, kind), axis=1)
+    if image.shape[0] != height:
+        image = _apply(image, _weights(image.shape[0], height, kind), axis=0)
+    return image
+
+
+def _apply(image: NDArray[np.uint8], weights: NDArray[np.float64], axis: int) -> NDArray[np.uint8]:
+    # Integers below 2**53: the float64 product is exact.
+    total = np.moveaxis(np.tensordot(weights, image.astype(np.float64), axes=(1, axis)), 0, axis)
+    return np.clip(np.floor((total + 2 ** (_BITS - 1)) / 2**_BITS), 0, 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=32)
+def _weights(source: int, target: int, kind: Filter) -> NDArray[np.float64]:
+    """(target, source) matrix of weights times 2**22, rounded half away from zero."""
+    scale = source / target
+    stretch = max(scale, 1.0)
+    support = stretch * (1 if kind == "bilinear" else 2)
+    matrix = np.zeros((target, source))
+    for row in range(target):
+        centre = (row + 0.5) * scale
+        first, end = max(0, int(centre - support + 0.5)), min(source, int(centre + support + 0.5))
+        x = np.abs(np.arange(first, end) - centre + 0.5) / stretch
+        values = np.maximum(0, 1 - x) if kind == "bilinear" else _cubic(x)
+        fixed = values / values.sum() * 2**_BITS
+        matrix[row, first:end] = np.trunc(fixed + np.copysign(0.5, fixed))
+    return matrix
+
+
+def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    a = -0.5
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = (((x - 5) * x + 8) * x - 4) * a
+    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
