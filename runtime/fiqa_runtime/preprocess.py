@@ -68,7 +68,7 @@ def check_image(image: Image) -> None:
         )
 
 
-def _blob(images: Sequence[NDArray[np.generic]], spec: InputSpec) -> NDArray[np.float32]:
+def _blob(images: Sequence[Image] | Sequence[NDArray[np.float32]], spec: InputSpec) -> NDArray[np.float32]:
     return np.asarray(cv2.dnn.blobFromImages(list(images), swapRB=spec.colour == "RGB"), np.float32)
 
 

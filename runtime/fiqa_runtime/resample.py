@@ -28,7 +28,8 @@ def pillow_resize(image: NDArray[np.uint8], height: int, width: int, kind: Filte
 def _apply(image: NDArray[np.uint8], weights: NDArray[np.float64], axis: int) -> NDArray[np.uint8]:
     # Integers below 2**53: the float64 product is exact.
     total = np.moveaxis(np.tensordot(weights, image.astype(np.float64), axes=(1, axis)), 0, axis)
-    return np.clip(np.floor((total + 2 ** (_BITS - 1)) / 2**_BITS), 0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(np.floor((total + 2 ** (_BITS - 1)) / 2**_BITS), 0, 255).astype(np.uint8)
+    return pixels
 
 
 @lru_cache(maxsize=32)

@@ -59,13 +59,11 @@ def _cr_fiqa(size: str, parameters: int, macs: int, step: int, folder: str) -> M
         licence="CC BY-NC 4.0: non-commercial use only (Fraunhofer IGD)",
         source="Boutros et al.: CR-FIQA, CVPR 2023; github.com/fdbtrs/CR-FIQA",
         weights={
-            "official": (
-                Checkpoint(f"{step}backbone.pth", page=f"https://drive.google.com/drive/folders/{folder}"),
-            )
+            "official": (Checkpoint(f"{step}backbone.pth", page=f"https://drive.google.com/drive/folders/{folder}"),)
         },
         notes=(
             "unbounded: values above 1 are normal; S and L are different scales",
-            "RGB for ordinary image files; the published script's BGR default is for files saved with red and blue exchanged",
+            "RGB for ordinary files; the published script's BGR default is for files saved with red and blue exchanged",
         ),
     )
 
@@ -160,7 +158,7 @@ _DSL_FIQA = ModelSpec(
     input=InputSpec(384, 384, "RGB", _HALF, _HALF, "none", "portrait-512", sampling=CropSampling(20, 20, "input")),
     outputs=(_SCORE,),
     parameters=252_688_548,
-    macs=130_410_000_000,
+    macs=120_687_253_008,
     licence="none stated for code or weights (all rights reserved)",
     source="Chen et al.: DSL-FIQA, CVPR 2024; github.com/DSL-FIQA/DSL-FIQA",
     weights={scenario: _dsl_scenario(scenario) for scenario in ("gfiqa", "cgfiqa", "custom")},
@@ -183,7 +181,7 @@ _FACEXFORMER = ModelSpec(
     ),
     outputs=(OutputSpec("landmarks", "landmarks"),),
     parameters=91_985_943,
-    macs=17_600_000_000,
+    macs=17_598_924_800,
     licence="MIT",
     source="Narayan et al.: FaceXFormer, arXiv 2403.12960; github.com/Kartik-3004/facexformer",
     weights={

@@ -1,6 +1,7 @@
 """eDifFIQA: recognition backbone plus a two-layer regression head (Babnik et al., IEEE TBIOM 2024).
 
-T uses a MobileFaceNet whose embedding is divided by its L2 norm; S, M and L use an IResNet whose embedding is not.
+T uses a MobileFaceNet whose embedding is divided by its L2 norm, S, M and L an IResNet whose embedding
+is not.
 """
 
 from __future__ import annotations
@@ -8,8 +9,12 @@ from __future__ import annotations
 from fiqa_runtime.spec import ModelSpec
 from torch import Tensor, nn
 
+from fiqa_export.models.iresnet import iresnet
 from fiqa_export.models.mobilefacenet import MobileFaceNet
 from fiqa_export.models.reference import Reference
+
+DEPTHS = {"ediffiqa-s": 18, "ediffiqa-m": 50, "ediffiqa-l": 100}
+"""IResNet depth by model name."""
 
 
 class Head(nn.Module):
@@ -18,11 +23,11 @@ class Head(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.l1 = nn.Linear(512, 1024)
-        self.gelu = nn.GELU()
+        self.ac = nn.GELU()
         self.l2 = nn.Linear(1024, 1)
 
     def forward(self, embedding: Tensor) -> Tensor:
-        score: Tensor = self.l2(self.gelu(self.l1(embedding)))
+        score: Tensor = self.l2(self.ac(self.l1(embedding)))
         return score
 
 
@@ -41,4 +46,5 @@ class EDifFIQA(Reference):
 
 def build(spec: ModelSpec) -> EDifFIQA:
     """The network of `spec` with untrained parameters."""
-    return EDifFIQA(spec, MobileFaceNet())
+    base_model = iresnet(DEPTHS[spec.name]) if spec.name in DEPTHS else MobileFaceNet()
+    return EDifFIQA(spec, base_model)

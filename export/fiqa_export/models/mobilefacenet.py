@@ -9,7 +9,14 @@ class Unit(nn.Module):
     """Convolution without bias, batch norm and, unless `linear`, a per-channel PReLU."""
 
     def __init__(
-        self, c_in: int, c_out: int, kernel: int, stride: int = 1, padding: int = 0, groups: int = 1, linear: bool = False
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        linear: bool = False,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, groups=groups, bias=False)
@@ -73,4 +80,5 @@ class MobileFaceNet(nn.Module):
         x = self.conv_5(self.conv_45(x))
         x = self.conv_6_dw(self.conv_6_sep(x)).flatten(1)
         x = self.bn(self.linear(x))
-        return x / x.norm(dim=1, keepdim=True)
+        embedding: Tensor = x / x.norm(dim=1, keepdim=True)
+        return embedding

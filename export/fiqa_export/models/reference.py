@@ -17,7 +17,7 @@ class Reference(nn.Module):
     """Batch-norm calibration of seeded weights: number of seeded images."""
     calibration_size: tuple[int, int]
     """Batch-norm calibration of seeded weights: height and width of those images."""
-    seeded_scale: Mapping[str, float] = {}  # noqa: RUF012
+    seeded_scale: Mapping[str, float] = {}
     """Entries that the conditioned variant of the seeded weights multiplies, with their factors."""
 
     def __init__(self, spec: ModelSpec) -> None:

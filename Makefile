@@ -1,0 +1,39 @@
+# `make demo` and `make test` are all a fresh machine needs: Python 3.10+ and a package index.
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+# Two test processes with one thread each; raise both on a larger machine.
+JOBS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS)
+
+.PHONY: demo test test-slow lint clean
+
+demo: $(VENV)/.demo
+	$(VENV)/bin/python -m fiqa_export.demo
+
+test: $(VENV)/.dev
+	$(PYTEST)
+
+# The largest networks: gigabytes of memory, minutes.
+test-slow: $(VENV)/.dev
+	OMP_NUM_THREADS=2 $(VENV)/bin/python -m pytest -q -m slow
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+$(VENV)/.demo: pyproject.toml constraints.txt
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV), a few minutes the first time"
+	$(PIP) install -c constraints.txt -e '.[demo]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV), a few minutes the first time"
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	touch $@ $(VENV)/.demo
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

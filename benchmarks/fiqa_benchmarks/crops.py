@@ -1,0 +1,46 @@
+"""The images that a benchmark runs on."""
+
+from __future__ import annotations
+
+from itertools import cycle, islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from fiqa_runtime.images import find_images, read_image
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.spec import InputSpec
+
+DYNAMIC_SIZE = 640
+"""Height and width of the images for networks that take any size."""
+MOST_IMAGES = 64
+
+
+def seeded_crops(spec: InputSpec, count: int) -> list[Image]:
+    """`count` seeded images (uint8 BGR) of the network's input size."""
+    return [seeded_image(index, *_size(spec)) for index in range(count)]
+
+
+def folder_crops(folder: Path, spec: InputSpec) -> list[Image]:
+    """At most MOST_IMAGES images, evenly spread over `folder`, uint8 BGR in their own size.
+
+    For networks that take any size they are brought to one. Raises InputError where there are none, or where
+    one is damaged.
+    """
+    files = find_images([folder])
+    chosen = np.linspace(0, len(files) - 1, min(len(files), MOST_IMAGES)).round().astype(int)
+    images = [read_image(files[index]) for index in chosen]
+    if spec.height is not None:
+        return images
+    height, width = _size(spec)
+    return [np.asarray(cv2.resize(image, (width, height)), np.uint8) for image in images]
+
+
+def fill(crops: list[Image], batch: int) -> list[Image]:
+    """`batch` of the `crops`, from the start again where there are fewer."""
+    return list(islice(cycle(crops), batch))
+
+
+def _size(spec: InputSpec) -> tuple[int, int]:
+    return spec.height or DYNAMIC_SIZE, spec.width or DYNAMIC_SIZE

@@ -1,0 +1,320 @@
+"""Error versus discard: how well quality scores sort out the pairs on which face recognition fails.
+
+Two protocols that must not be mixed in one table:
+
+- ``edc`` (:func:`edc_curves`, the default): the error-versus-discard characteristic in the spirit of
+  ISO/IEC 29794-1. One threshold, fixed on all pairs; tied pairs go together; a step function.
+- ``cr-fiqa`` (:func:`cr_fiqa_curves`): what the scripts of CR-FIQA (github.com/fdbtrs/CR-FIQA) compute, for
+  comparison with published tables. A new threshold at each of 20 discard fractions; trapezoidal area.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from fiqa_runtime.errors import InputError
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Metric = Literal["cosine", "euclidean"]
+
+FMRS = (1e-2, 1e-3, 1e-4)
+"""False match rates at which the false non-match rate is reported."""
+LIMITS = (0.2, 0.3)
+"""Discard fractions up to which partial areas are reported."""
+STEP = 0.05
+FRACTIONS = np.array([STEP * k for k in range(20)])
+"""Discard fractions of the ``cr-fiqa`` protocol, 0 to 0.95."""
+FEW = 10
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Comparisons:
+    """Compared pairs of images; built once, then shared by every quality score and both protocols."""
+
+    pairs: Ints
+    """(P, 2): indices of the two images of each pair, in the order of the pair list."""
+    genuine: NDArray[np.bool_]
+    """(P,): whether both images show the same person."""
+    distance: Floats
+    """(P,): distance of the two embeddings, finite, small is alike."""
+
+    def __post_init__(self) -> None:
+        count = len(self.pairs)
+        if (
+            self.pairs.shape != (count, 2)
+            or self.genuine.shape != (count,)
+            or self.distance.shape != (count,)
+        ):
+            raise InputError("pairs, genuine flags and distances differ in number; give one of each per pair")
+        if count and self.pairs.min() < 0:
+            raise InputError("the pairs name images by a negative number; count images from 0")
+        if not np.isfinite(self.distance).all():
+            where = int(np.flatnonzero(~np.isfinite(self.distance))[0])
+            raise InputError(
+                f"the distance of pair {where} (counted from 0) is no number; repair its embeddings"
+            )
+        if not self.genuine.any():
+            raise InputError("the pair list has no genuine pair (last column 1); error rates need both kinds")
+        if self.genuine.all():
+            raise InputError(
+                "the pair list has no impostor pair (last column 0); error rates need both kinds"
+            )
+
+    def __repr__(self) -> str:
+        genuine = int(self.genuine.sum())
+        return f"<Comparisons {genuine} genuine, {len(self.genuine) - genuine} impostor>"
+
+    @cached_property
+    def order(self) -> Ints:
+        """Pairs by ascending distance; the only sort of distances, shared by every curve."""
+        return np.argsort(self.distance, kind="stable")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DiscardCurve:
+    """False non-match rate at one false match rate over the discard fraction, K points."""
+
+    protocol: Literal["edc", "cr-fiqa"]
+    """How it was computed, see the module."""
+    fmr: float
+    """False match rate aimed at."""
+    discard: Floats
+    """(K,): discarded fraction 0..1, ascending from 0: of genuine (``edc``) or all pairs (``cr-fiqa``)."""
+    fnmr: Floats
+    """(K,): error rate of the genuine pairs left, 0..1; NaN where no genuine or no impostor pair is left."""
+    threshold: Floats
+    """(K,): distance up to which (``edc``) or below which (``cr-fiqa``) a genuine pair matches."""
+    genuine: Ints
+    """(K,): genuine pairs left."""
+    impostor: Ints
+    """(K,): impostor pairs that the threshold was taken from."""
+    auc: float
+    """Area under the whole curve (``edc``: to 1; ``cr-fiqa``: to 0.95, not divided by it); low is good."""
+    pauc: Mapping[float, float]
+    """Area from 0 to each limit of :data:`LIMITS`, not normalised; low is good."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know before believing the numbers, such as too few impostor pairs."""
+
+    def __repr__(self) -> str:
+        partial = ", ".join(f"pAUC {limit:g} {area:.6f}" for limit, area in self.pauc.items())
+        return f"<DiscardCurve {self.protocol} FMR {self.fmr:g}: AUC {self.auc:.6f}, {partial}>"
+
+    def at(self, fractions: ArrayLike) -> Floats:
+        """FNMR at discard fractions 0..1: a step (``edc``) or interpolated (``cr-fiqa``, NaN above 0.95)."""
+        wanted = np.asarray(fractions, np.float64)
+        if self.protocol == "edc":
+            return self.fnmr[np.searchsorted(self.discard, wanted, side="right") - 1]
+        return np.asarray(np.interp(wanted, self.discard, self.fnmr, right=math.nan))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`, NaN as None; the curve at 20 fractions, whatever its own points."""
+        return {
+            "protocol": self.protocol,
+            "fmr": self.fmr,
+            "discard": FRACTIONS.tolist(),
+            "fnmr": [_number(value) for value in self.at(FRACTIONS).tolist()],
+            "auc": _number(self.auc),
+            "pauc": {f"{limit:g}": _number(area) for limit, area in self.pauc.items()},
+            "genuine": int(self.genuine[0]),
+            "impostor": int(self.impostor[0]),
+            "notes": list(self.notes),
+        }
+
+
+def pair_distances(embeddings: NDArray[np.floating], pairs: Ints, metric: Metric = "cosine") -> Floats:
+    """Distances (P,) float64 of `pairs` (P, 2) of rows of `embeddings` (N, D), which need not be normalised.
+
+    `cosine` is the angle divided by pi, 0..1; `euclidean` the squared distance of the normalised rows, 0..4.
+    Works through 1 MiB of vectors at a time. Raises InputError where a row is zero or not finite, or an
+    index is outside.
+    """
+    if embeddings.ndim != 2 or not embeddings.size:
+        raise InputError(
+            f"embeddings of shape {embeddings.shape} cannot be compared; give one vector per image (N, D)"
+        )
+    if len(pairs) and not 0 <= pairs.min() <= pairs.max() < len(embeddings):
+        raise InputError(
+            f"the pairs name images outside the {len(embeddings)} embeddings; give an embedding to each"
+        )
+    norms = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings, dtype=np.float64))
+    if not (np.isfinite(norms) & (norms > 0)).all():
+        where = int(np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))[0])
+        raise InputError(f"embedding {where} (counted from 0) is zero or not finite; extract it again")
+    distance = np.empty(len(pairs))
+    step = max(1, CHUNK_BYTES // (8 * embeddings.shape[1]))
+    for start in range(0, len(pairs), step):
+        left, right = pairs[start : start + step].T
+        a, b = embeddings[left].astype(np.float64), embeddings[right].astype(np.float64)
+        if metric == "cosine":
+            cosine = np.einsum("ij,ij->i", a, b) / (norms[left] * norms[right])
+            distance[start : start + step] = np.arccos(np.clip(cosine, -1, 1)) / np.pi
+        else:
+            a = a / norms[left, None] - b / norms[right, None]
+            distance[start : start + step] = np.einsum("ij,ij->i", a, a)
+    return distance
+
+
+def edc_curves(
+    comparisons: Comparisons, quality: Floats, lower_is_better: bool = False
+) -> tuple[DiscardCurve, ...]:
+    """Error versus discard at one fixed threshold, a curve per FMR of :data:`FMRS`; `quality` (N,) per image.
+
+    - Threshold: the most permissive distance at which at most FMR of *all* impostor pairs match. A genuine
+      pair is an error where its distance is larger; equal is a match.
+    - A pair is as good as its worse image. Genuine pairs are discarded worst first, those of equal quality
+      together: one point per distinct quality, and the fraction is that of genuine pairs.
+    - Between points the error stays as it is. Areas are sums of such steps, the last one ending at 1.
+
+    `lower_is_better` turns the scores around. Cost: one sort of the P distances per `comparisons` and one of
+    the genuine qualities, O(P log P); about 100 bytes per pair. Raises InputError where `quality` is not
+    finite or does not fit.
+    """
+    worse = _pair_quality(comparisons, -quality if lower_is_better else quality)[comparisons.genuine]
+    order = np.argsort(worse, kind="stable")
+    worse, distance = worse[order], comparisons.distance[comparisons.genuine][order]
+    first = np.flatnonzero(np.append(True, worse[1:] != worse[:-1]))
+    left = len(worse) - first
+    discard = first / len(worse)
+    ranked = comparisons.order
+    impostors = comparisons.distance[ranked[~comparisons.genuine[ranked]]]
+    notes = ("every genuine pair has the same quality, so nothing is sorted out",) if len(first) == 1 else ()
+    curves = []
+    for fmr in FMRS:
+        threshold = _fixed_threshold(impostors, fmr)
+        errors = np.cumsum((distance > threshold)[::-1])[::-1]
+        fnmr = errors[first] / left
+        curves.append(
+            DiscardCurve(
+                protocol="edc",
+                fmr=fmr,
+                discard=discard,
+                fnmr=fnmr,
+                threshold=np.broadcast_to(threshold, first.shape),
+                genuine=left,
+                impostor=np.broadcast_to(len(impostors), first.shape),
+                auc=_step_area(discard, fnmr, 1.0),
+                pauc={limit: _step_area(discard, fnmr, limit) for limit in LIMITS},
+                notes=notes + _too_few(np.array([0.0]), np.array([len(impostors)]), fmr),
+            )
+        )
+    return tuple(curves)
+
+
+def cr_fiqa_curves(
+    comparisons: Comparisons, quality: Floats, lower_is_better: bool = False
+) -> tuple[DiscardCurve, ...]:
+    """The protocol of CR-FIQA's scripts, a curve per FMR of :data:`FMRS`; `quality` (N,) per image.
+
+    - A pair's quality is the smaller number of its two images, also where lower is better. Pairs are
+      discarded in a *stable* ascending order of it, reversed as a whole for `lower_is_better` (the scripts:
+      the method named PFE).
+    - At each of :data:`FRACTIONS` the first trunc(u * P) of all P pairs go, genuine and impostor alike, and a
+      new threshold is taken from the rest: the observed distance whose FMR (distance at or below) is nearest
+      to the aim, the largest of several. A genuine pair matches *below* it; at it, it is an error.
+    - Areas are trapezoids over the points; a partial one uses the points up to its limit.
+
+    Where no genuine or no impostor pair is left the rates are NaN, and so are the areas that need them; a
+    note says so.
+
+    Cost: distances are sorted once per `comparisons`, qualities once per call, both O(P log P); then 20
+    linear passes over the P pairs in order of distance, without another sort. About 100 bytes per pair.
+    Raises InputError where `quality` is not finite or does not fit.
+    """
+    pairs = len(comparisons.genuine)
+    discarded = np.argsort(_pair_quality(comparisons, quality), kind="stable")
+    place = np.empty(pairs, np.int64)
+    place[discarded[::-1] if lower_is_better else discarded] = np.arange(pairs)
+    place = place[comparisons.order]
+    genuine = comparisons.genuine[comparisons.order]
+    distance = comparisons.distance[comparisons.order]
+    shape = (len(FMRS), len(FRACTIONS))
+    fnmr, threshold = np.full(shape, math.nan), np.full(shape, math.nan)
+    left = np.zeros((2, len(FRACTIONS)), np.int64)
+    for k, fraction in enumerate(FRACTIONS):
+        kept = place >= int(fraction * pairs)
+        flags = genuine[kept]
+        left[:, k] = np.count_nonzero(flags), np.count_nonzero(~flags)
+        if left[:, k].all():
+            fnmr[:, k], threshold[:, k] = nearest_thresholds(distance[kept], flags)
+    return tuple(_cr_fiqa_curve(fmr, fnmr[i], threshold[i], left) for i, fmr in enumerate(FMRS))
+
+
+def nearest_thresholds(distance: Floats, genuine: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """FNMR (3,) and threshold (3,) at :data:`FMRS`; pairs of both kinds in ascending order of distance."""
+    last = np.append(distance[1:] != distance[:-1], True)
+    matches, false_matches = np.cumsum(genuine)[last], np.cumsum(~genuine)[last]
+    below = np.append(0, matches[:-1])
+    fmr = false_matches / false_matches[-1]
+    nearest = [fmr.size - 1 - int(np.argmin(np.abs(fmr - aim)[::-1])) for aim in FMRS]
+    return 1 - below[nearest] / matches[-1], distance[last][nearest]
+
+
+def _cr_fiqa_curve(fmr: float, fnmr: Floats, threshold: Floats, left: Ints) -> DiscardCurve:
+    notes = _too_few(FRACTIONS, left[1], fmr)
+    if np.isnan(fnmr).any():
+        start = FRACTIONS[np.isnan(fnmr)][0]
+        notes += (
+            f"no genuine or no impostor pair is left from a discard of {start:.2f} on: not available there",
+        )
+    return DiscardCurve(
+        protocol="cr-fiqa",
+        fmr=fmr,
+        discard=FRACTIONS,
+        fnmr=fnmr,
+        threshold=threshold,
+        genuine=left[0],
+        impostor=left[1],
+        auc=_trapezoid(fnmr),
+        pauc={limit: _trapezoid(fnmr[: round(limit / STEP) + 1]) for limit in LIMITS},
+        notes=notes,
+    )
+
+
+def _pair_quality(comparisons: Comparisons, quality: Floats) -> Floats:
+    if quality.ndim != 1 or int(comparisons.pairs.max()) >= len(quality):
+        raise InputError(
+            f"{len(quality)} quality scores do not cover the images of the pairs; give one per image"
+        )
+    if not np.isfinite(quality).all():
+        where = int(np.flatnonzero(~np.isfinite(quality))[0])
+        raise InputError(
+            f"the quality of image {where} (counted from 0) is no number; score it again or drop its pairs"
+        )
+    left, right = quality[comparisons.pairs.T].astype(np.float64)
+    return np.asarray(np.minimum(left, right))
+
+
+def _fixed_threshold(impostors: Floats, fmr: float) -> float:
+    """The largest distance at which at most `fmr` of the `impostors` (ascending) match."""
+    rates = np.arange(1, len(impostors) + 1) / len(impostors)
+    allowed = int(np.searchsorted(rates, fmr, side="right"))
+    return float(np.nextafter(impostors[allowed], -math.inf))
+
+
+def _step_area(discard: Floats, fnmr: Floats, limit: float) -> float:
+    ends = np.minimum(np.append(discard[1:], 1.0), limit)
+    return float(fnmr @ np.clip(ends - discard, 0, None))
+
+
+def _trapezoid(fnmr: Floats) -> float:
+    return float(STEP * (fnmr.sum() - (fnmr[0] + fnmr[-1]) / 2))
+
+
+def _too_few(fractions: Floats, impostors: Ints, fmr: float) -> tuple[str, ...]:
+    few = fractions[impostors * fmr < FEW]
+    if not few.size:
+        return ()
+    start = f" from a discard of {few[0]:.2f} on" if few[0] else ""
+    return (f"fewer than ten pairs at this FMR{start}: its error rates are uncertain",)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

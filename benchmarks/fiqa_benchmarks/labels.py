@@ -1,0 +1,162 @@
+"""Opinion scores of images: label files of GFIQA and CGFIQA-40k, or any CSV, matched with image files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from fiqa_runtime.errors import InputError
+from numpy.typing import NDArray
+
+Row = tuple[object, object]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImages:
+    """Images with their mean opinion scores, and what could not be matched."""
+
+    paths: tuple[Path, ...]
+    """Image files that have a label, in the order of the label file (N)."""
+    mos: NDArray[np.float64]
+    """(N,): mean opinion score of each, in the units of the label file, higher is better."""
+    missing: tuple[str, ...]
+    """Labels whose image was not found."""
+    unlabelled: tuple[Path, ...]
+    """Images without a label."""
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.paths)} labelled images, {len(self.missing)} labels without image, "
+            f"{len(self.unlabelled)} images without label"
+        )
+
+    def __repr__(self) -> str:
+        return f"<LabelledImages {self}>"
+
+
+def read_labels(path: Path) -> dict[str, float]:
+    """Mean opinion scores by image name, as the file spells it.
+
+    `path` is a `.json` file (a list of `{"Image": name, "MOS": number}`, the same two keys with one list or
+    one dictionary each, or `{name: number}`), a `.csv` file with the columns image and mos among others
+    (upper and lower case alike), or a folder with `label.json`. Raises InputError where the file is none of
+    these, is empty, names an image twice with different scores, or holds a score that is no finite number.
+    """
+    if path.is_dir():
+        path = path / "label.json"
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror}; give a label.json or a CSV with image and mos"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is not UTF-8 text; give a label.json or a CSV with image and mos"
+        ) from error
+    return _checked(_csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path), path)
+
+
+def match_labels(labels: Mapping[str, float], images: Sequence[Path], root: Path) -> LabelledImages:
+    """Match label names with image files below `root`.
+
+    A name means the image of that path below `root`, else the only one where one path ends with the other, as
+    `images/a.png` with `a.png`. Labels without image and images without label are listed, the others go on.
+    Raises InputError where a name fits several files, two labels mean one file, or nothing matches.
+    """
+    by_name: dict[str, list[tuple[str, Path]]] = defaultdict(list)
+    for image in images:
+        by_name[image.name].append((image.relative_to(root).as_posix(), image))
+    found: dict[Path, float] = {}
+    missing: list[str] = []
+    for label, mos in labels.items():
+        name = PurePosixPath(label.replace("\\", "/"))
+        path = _image_of(str(name), by_name.get(name.name, []))
+        if path is None:
+            missing.append(label)
+        elif path in found:
+            raise InputError(f"two labels mean {path}, the second is '{label}'; keep one of them")
+        else:
+            found[path] = mos
+    if not found:
+        example = f", such as '{missing[0]}'" if missing else ""
+        raise InputError(
+            f"none of {len(labels)} labels{example}, names one of {len(images)} images in {root}; check both"
+        )
+    unlabelled = tuple(path for path in images if path not in found)
+    return LabelledImages(tuple(found), np.array(list(found.values())), tuple(missing), unlabelled)
+
+
+def _image_of(label: str, candidates: Sequence[tuple[str, Path]]) -> Path | None:
+    exact = [path for name, path in candidates if name == label]
+    alike = [p for n, p in candidates if f"/{n}".endswith(f"/{label}") or f"/{label}".endswith(f"/{n}")]
+    if not exact and len(alike) > 1:
+        raise InputError(
+            f"{len(alike)} images fit the label '{label}'; write their folder into the label file"
+        )
+    return next(iter(exact or alike), None)
+
+
+def _checked(rows: Iterable[Row], path: Path) -> dict[str, float]:
+    labels: dict[str, float] = {}
+    for image, value in rows:
+        try:
+            mos = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            mos = math.nan
+        if not isinstance(image, str) or not image or isinstance(value, bool) or not math.isfinite(mos):
+            raise InputError(
+                f"{path}: the score of image '{image}' is '{value}'; give a number to each or drop the line"
+            )
+        if labels.setdefault(image, mos) != mos:
+            raise InputError(
+                f"{path}: image '{image}' has the scores {labels[image]:g} and {mos:g}; keep one of them"
+            )
+    if not labels:
+        raise InputError(f"{path} holds no labels; give an image name and a score for each image")
+    return labels
+
+
+def _csv_rows(text: str, path: Path) -> list[Row]:
+    try:
+        header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+    except (csv.Error, ValueError) as error:
+        raise InputError(
+            f"{path} is no CSV ({error}); give a header with image and mos, then lines"
+        ) from error
+    columns = [name.strip().lower() for name in header]
+    if columns.count("image") != 1 or columns.count("mos") != 1:
+        raise InputError(f"{path} has the columns {columns}; call one of them image and one mos")
+    short = [row for row in rows if len(row) != len(columns)]
+    if short:
+        raise InputError(f"{path}: the line {short[0]} does not have {len(columns)} columns; complete it")
+    return [(row[columns.index("image")].strip(), row[columns.index("mos")]) for row in rows]
+
+
+def _json_rows(text: str, path: Path) -> list[Row]:
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise InputError(
+            f"{path} is not JSON ({error}); give a label.json or a .csv with image and mos"
+        ) from error
+    if isinstance(data, list) and all(
+        isinstance(row, dict) and {"Image", "MOS"} <= row.keys() for row in data
+    ):
+        return [(row["Image"], row["MOS"]) for row in data]
+    if isinstance(data, dict) and {"Image", "MOS"} <= data.keys():
+        images, scores = data["Image"], data["MOS"]
+        if isinstance(images, dict) and isinstance(scores, dict) and images.keys() == scores.keys():
+            return [(image, scores[key]) for key, image in images.items()]
+        if isinstance(images, list) and isinstance(scores, list) and len(images) == len(scores):
+            return list(zip(images, scores, strict=True))
+    elif isinstance(data, dict):
+        return list(data.items())
+    raise InputError(f'{path} is no label file; expected a list of {{"Image": "a.png", "MOS": 0.5}}')

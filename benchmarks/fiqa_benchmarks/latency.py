@@ -1,0 +1,140 @@
+"""Fair latency on a machine that is never quiet: every contender takes its turn in every round.
+
+Clock frequency, temperature and neighbours change within seconds. Contenders measured one after the other
+would each get another machine; in interleaved rounds (A B C A B C ...) they share it, and the ratio within a
+round stays honest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from fiqa_runtime.console import Report, silent
+
+MOST_ROUNDS = 30
+FEWEST_ROUNDS = 3
+TOTAL_SECONDS = 60.0
+"""Without a wish for a number of rounds: no new round starts after this time."""
+TURN_SECONDS = 0.2
+MOST_PASSES = 11
+"""A contender's turn in a round: passes over its steps for about TURN_SECONDS, one at least, MOST_PASSES at most."""
+WARM_UP_SECONDS = 0.5
+MOST_WARM_UPS = 20
+PAUSE_SECONDS = 0.1
+"""Before each turn: by then no thread of the contender before (ONNX Runtime's, say) still spins."""
+
+Steps = Mapping[str, Callable[[], object]]
+"""What is measured of one contender, by name; every call of a step does the same work."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Latencies of one step of one contender."""
+
+    rounds: tuple[tuple[float, ...], ...]
+    """Seconds per call, by round."""
+
+    @property
+    def samples(self) -> int:
+        """Calls that were timed."""
+        return sum(map(len, self.rounds))
+
+    @property
+    def medians(self) -> list[float]:
+        """Median seconds of each round."""
+        return [float(np.median(calls)) for calls in self.rounds]
+
+    def percentile(self, q: float) -> float:
+        """Seconds that `q` percent of all calls stay below; of few samples a high one is near the slowest."""
+        return float(np.percentile(np.concatenate(self.rounds), q))
+
+    def as_json(self, batch: int) -> dict[str, Any]:
+        """Milliseconds per call and images per second, for calls of `batch` images."""
+        median = self.percentile(50)
+        return {
+            "median_ms": 1e3 * median,
+            "p95_ms": 1e3 * self.percentile(95),
+            "p99_ms": 1e3 * self.percentile(99),
+            "images_per_second": batch / median,
+            "samples": self.samples,
+        }
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Time of one step divided by the time of another, within each round."""
+
+    median: float
+    low: float
+    """First quartile over the rounds."""
+    high: float
+    """Third quartile over the rounds."""
+
+
+def ratio(timing: Timing, base: Timing) -> Ratio:
+    """How many times as long as `base` a call of `timing` takes; both come from the same :func:`measure`."""
+    rounds = np.divide(timing.medians, base.medians)
+    low, median, high = (float(v) for v in np.percentile(rounds, (25, 50, 75)))
+    return Ratio(median, low, high)
+
+
+def measure(
+    contenders: Sequence[Steps],
+    rounds: int | None = None,
+    report: Report = silent,
+    what: str = "rounds",
+    clock: Callable[[], float] = time.perf_counter,
+    pause: Callable[[float], None] = time.sleep,
+) -> list[dict[str, Timing]]:
+    """Warm up, then time every step of every contender in interleaved rounds.
+
+    Timings come in the order of `contenders`. `rounds` None takes FEWEST_ROUNDS to MOST_ROUNDS, as many as
+    begin within TOTAL_SECONDS. `what` names the progress.
+    """
+    passes = [_passes_per_turn(steps, clock) for steps in contenders]
+    taken: list[dict[str, list[tuple[float, ...]]]] = [{name: [] for name in steps} for steps in contenders]
+    limit = rounds or MOST_ROUNDS
+    start = clock()
+    for done in range(limit):
+        report(what, done, limit)
+        if rounds is None and done >= FEWEST_ROUNDS and clock() - start > TOTAL_SECONDS:
+            break
+        for steps, count, times in zip(contenders, passes, taken, strict=True):
+            pause(PAUSE_SECONDS)
+            for name, seconds in _turn(steps, count, clock).items():
+                times[name].append(seconds)
+    report(what, limit, limit)
+    return [{name: Timing(tuple(turns)) for name, turns in times.items()} for times in taken]
+
+
+def _passes_per_turn(steps: Steps, clock: Callable[[], float]) -> int:
+    """Warm `steps` up and see how many passes over them fill a turn."""
+    fastest = float("inf")
+    start = now = clock()
+    for _ in range(MOST_WARM_UPS):
+        before = now
+        for step in steps.values():
+            step()
+        now = clock()
+        fastest = min(fastest, now - before)
+        if now - start >= WARM_UP_SECONDS:
+            break
+    return int(np.clip(TURN_SECONDS / max(fastest, 1e-9), 1, MOST_PASSES))
+
+
+def _turn(steps: Steps, passes: int, clock: Callable[[], float]) -> dict[str, tuple[float, ...]]:
+    """Seconds of each call by step, the steps in turn so that they share the moment too.
+
+    The first of several passes finds cold caches and sleeping threads: not counted.
+    """
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(passes):
+        for name, step in steps.items():
+            start = clock()
+            step()
+            times[name].append(clock() - start)
+    return {name: tuple(seconds[1:] if passes > 1 else seconds) for name, seconds in times.items()}

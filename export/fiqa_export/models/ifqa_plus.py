@@ -1,0 +1,56 @@
+"""IFQA++: a masked autoencoder of the huge size whose decoder predicts one quality value per pixel.
+
+The published model shuffles the patch tokens and undoes that; nothing is dropped at inference, so the result
+is the same without. `mask_token` has no effect then and is kept for the strict load only.
+"""
+
+from __future__ import annotations
+
+import torch
+from fiqa_runtime.spec import ModelSpec
+from torch import Tensor, nn
+
+from fiqa_export.models.reference import Reference
+from fiqa_export.models.vit import EPS, Block, PatchEmbed
+
+_PATCH, _GRID = 14, 16
+_TOKENS = _GRID * _GRID + 1
+_ENCODER, _DECODER, _HEADS = 1280, 512, 16
+
+
+class IFQAPlus(Reference):
+    """RGB (N, 3, 224, 224) in about [-1, 1] -> score (N, 1) and map (N, 1, 224, 224), both in (0, 1)."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, _ENCODER))
+        self.pos_embed = nn.Parameter(torch.zeros(1, _TOKENS, _ENCODER))
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, _DECODER))
+        self.decoder_pos_embed = nn.Parameter(torch.zeros(1, _TOKENS, _DECODER))
+        self.patch_embed = PatchEmbed(_ENCODER, _PATCH)
+        self.blocks = nn.Sequential(*(Block(_ENCODER, _HEADS) for _ in range(32)))
+        self.norm = nn.LayerNorm(_ENCODER, EPS)
+        self.decoder_embed = nn.Linear(_ENCODER, _DECODER)
+        self.decoder_blocks = nn.Sequential(*(Block(_DECODER, _HEADS) for _ in range(8)))
+        self.decoder_norm = nn.LayerNorm(_DECODER, EPS)
+        self.decoder_pred = nn.Linear(_DECODER, _PATCH * _PATCH)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        patches = self.patch_embed(x)
+        tokens = torch.cat((self.cls_token.expand(patches.shape[0], -1, -1), patches), dim=1) + self.pos_embed
+        latent = self.norm(self.blocks(tokens))
+        decoded = self.decoder_blocks(self.decoder_embed(latent) + self.decoder_pos_embed)
+        pixels = self.decoder_pred(self.decoder_norm(decoded))[:, 1:].sigmoid()
+        quality = to_map(pixels)
+        return quality.mean((2, 3)), quality
+
+
+def to_map(pixels: Tensor) -> Tensor:
+    """Pixels of each patch, row by row (N, 256, 196) -> map (N, 1, 224, 224)."""
+    grid = pixels.reshape(-1, _GRID, _GRID, _PATCH, _PATCH)
+    return grid.transpose(2, 3).reshape(-1, 1, _GRID * _PATCH, _GRID * _PATCH)
+
+
+def build(spec: ModelSpec) -> IFQAPlus:
+    """The network of `spec` with untrained parameters: 2.6 GB."""
+    return IFQAPlus(spec)

@@ -1,0 +1,81 @@
+"""Torch reference -> fp32 ONNX file."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+
+from fiqa_export.models import Reference
+
+OPSET = 20
+"""First opset with a Gelu operator: the expanded form crashes OpenCV DNN 4.12 and 5.0 while reading."""
+LARGEST_FILE = 1_800_000_000
+"""Weights above this many bytes go to a data file beside the graph (a protobuf ends at 2 GiB)."""
+
+
+def export_onnx(reference: Reference, path: Path) -> None:
+    """Write `reference` to `path` with a dynamic batch axis and the input and output names of its spec.
+
+    Weights of more than LARGEST_FILE bytes go to ``<path>.data``. The file passes onnx.checker.
+    """
+    spec = reference.spec
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    size = (spec.input.height or 320, spec.input.width or 352)
+    image = torch.zeros(2, 3, *size)
+    extra = reference.extra_inputs(2)
+    shape: dict[int, object] = {0: batch}
+    if spec.input.height is None:
+        shape |= {
+            2: 32 * torch.export.Dim("rows", min=1, max=256),
+            3: 32 * torch.export.Dim("columns", min=1, max=256),
+        }
+    with _quiet():
+        program = torch.onnx.export(
+            reference,
+            (image,),
+            kwargs=extra,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[spec.input.name, *extra],
+            output_names=[output.name for output in spec.outputs],
+            dynamic_shapes={"x": shape, **{name: {0: batch} for name in extra}},
+            verbose=False,
+        )
+    assert program is not None
+    _drop_metadata(program.model)
+    weights = sum(p.numel() * p.element_size() for p in reference.parameters())
+    program.save(path, external_data=weights > LARGEST_FILE)
+    onnx.checker.check_model(str(path))
+
+
+def _drop_metadata(model: object) -> None:
+    """Remove the exporter's notes on every node: stack traces with paths of this machine."""
+    graph = model.graph  # type: ignore[attr-defined]
+    for value in (*graph.inputs, *graph.outputs, *graph.initializers.values()):
+        value.metadata_props.clear()
+    for node in graph:
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+    graph.metadata_props.clear()
+    model.metadata_props.clear()  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def _quiet():  # type: ignore[no-untyped-def]
+    """Keep the exporter's chatter about absent optional packages away from people."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

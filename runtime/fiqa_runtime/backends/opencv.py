@@ -1,0 +1,59 @@
+"""OpenCV DNN on the CPU: nothing to install beside the base packages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fiqa_runtime.backends.base import Arrays
+from fiqa_runtime.card import Card
+from fiqa_runtime.errors import UnsupportedError
+
+
+class OpenCvBackend:
+    """A `cv2.dnn` network. OpenCV's thread count is one number for the whole process."""
+
+    name = "opencv"
+
+    def __init__(self, artefact: Path, card: Card, threads: int | None) -> None:
+        if threads:
+            cv2.setNumThreads(threads)
+        try:
+            self._net = cv2.dnn.readNetFromONNX(str(artefact))
+        except cv2.error as error:
+            raise self._refused(artefact.name, error) from error
+        self._artefact = artefact.name
+        self._outputs = [o.name for o in card.outputs]
+        self._layers = [str(n) for n in self._net.getUnconnectedOutLayersNames()]
+        self.info = {"version": cv2.__version__, "device": "cpu", "arithmetic": "float32"}
+
+    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+        try:
+            for name, array in inputs.items():
+                self._net.setInput(array, name if len(inputs) > 1 else "")
+            results = self._net.forward(self._layers)
+        except cv2.error as error:
+            raise self._refused(self._artefact, error) from error
+        if set(self._layers) == set(self._outputs):
+            return {name: np.asarray(r, np.float32) for name, r in zip(self._layers, results, strict=True)}
+        return {name: np.asarray(r, np.float32) for name, r in zip(self._outputs, results, strict=True)}
+
+    def close(self) -> None:
+        del self._net
+
+    @staticmethod
+    def _refused(name: str, error: cv2.error) -> UnsupportedError:
+        found = re.search(r"\[(\w+)\]:\(|layer of type '?(\w+)|type: '?(\w+)", str(error))
+        what = next((g for g in found.groups() if g), None) if found else None
+        detail = f"operator {what}" if what else str(error).strip().splitlines()[-1]
+        return UnsupportedError(f"OpenCV {cv2.__version__} cannot run {name}: {detail}; use --backend onnxruntime")
+
+
+def open_artefact(artefact: Path, card: Card, threads: int | None) -> OpenCvBackend:
+    """Load an ONNX file; raises UnsupportedError where OpenCV refuses it."""
+    return OpenCvBackend(artefact, card, threads)

@@ -1,0 +1,134 @@
+"""``fiqa-score``: photos or crops -> quality scores."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fiqa_runtime.align import check_method
+from fiqa_runtime.batch import score_crops, score_photos
+from fiqa_runtime.console import check_output_folder, progress_bar, run, write_json
+from fiqa_runtime.detector import Detector
+from fiqa_runtime.errors import FiqaError, InputError, VerdictError
+from fiqa_runtime.images import find_images
+from fiqa_runtime.pictures import write_pictures
+from fiqa_runtime.pipeline import FaceCropper, FaceQuality
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.results import ImageResult, as_document, csv_writer, table_lines
+from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.selftest import self_test
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+Stream = Iterable[tuple[ImageResult, Image | None]]
+
+
+@app.command()
+def score(
+    engine: Annotated[str, typer.Option(help="Artefact to score with; a bare name is also looked for in engines/.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH...", help="Photos, crops or their folders.")
+    ] = None,
+    backend: Annotated[str, typer.Option(help="auto, onnxruntime, openvino or opencv.")] = "auto",
+    aligned: Annotated[bool, typer.Option("--aligned", help="The images are ready crops: no detection.")] = False,
+    detector: Annotated[Path | None, typer.Option(help="YuNet file; default: OpenCV Zoo's 2023mar.")] = None,
+    min_confidence: Annotated[float, typer.Option(help="Detections below it are ignored, 0 to 1.")] = 0.6,
+    align: Annotated[str, typer.Option(help="least-squares, or lmeds as in OpenCV's demo.")] = "least-squares",
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the backend.")] = None,
+    json: Annotated[str | None, typer.Option(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write one line per face.")] = None,
+    overlay: Annotated[Path | None, typer.Option(help="Folder for annotated copies and score maps.")] = None,
+    selftest: Annotated[bool, typer.Option("--self-test", help="Re-score the card's canaries on this device.")] = False,
+) -> None:
+    """Score every face in photos (detect, align, score), or ready crops with --aligned. Higher is better.
+
+    Exit code 0: done. 2: bad input; what could be scored was. 3: the self-test failed.
+    """
+    if selftest:
+        _self_test(engine, backend, threads, json)
+        return
+    method = check_method(align)
+    files = find_images(paths or [])
+    if not files:
+        raise InputError("nothing to score; name photos, crops or folders of them")
+    for folder in (overlay, csv and csv.parent):
+        if folder is not None:
+            check_output_folder(folder)
+    settings: dict[str, Any] = {"aligned": aligned}
+    with Scorer(engine, backend, threads) as scorer:
+        cropper: FaceCropper | None = None
+        if aligned:
+            stream: Stream = score_crops(files, scorer)
+        else:
+            quality = FaceQuality(scorer, Detector(detector, min_confidence), method)
+            stream, cropper = score_photos(files, quality), quality.crop
+            settings |= {
+                "detector": quality.detector.path.name,
+                "min_confidence": min_confidence,
+                "align": align,
+            }
+        if overlay is not None:
+            stream = _with_pictures(stream, files, overlay, scorer, cropper)
+        kept, errors = _consume(stream, len(files), csv, keep=json is not None, show=not (json or csv))
+        if json and len(errors) < len(files):
+            write_json(as_document(scorer, kept, settings), json)
+    if errors:
+        rest = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
+        raise InputError("; ".join(map(str, errors[:3])) + rest)
+
+
+def _consume(
+    stream: Stream, total: int, csv: Path | None, keep: bool, show: bool
+) -> tuple[list[ImageResult], list[FiqaError]]:
+    """Write results as they come; only with `keep` do they stay in memory. Raises the error if all images have one."""
+    kept: list[ImageResult] = []
+    errors: list[FiqaError] = []
+    with progress_bar() as report, csv_writer(csv) as write_row:
+        for done, (result, _) in enumerate(stream, 1):
+            report("score", done, total)
+            if keep:
+                kept.append(result)
+            if result.error:
+                errors.append(result.error)
+                continue
+            write_row(result)
+            if show:
+                sys.stdout.writelines(f"{line}\n" for line in table_lines(result))
+        if len(errors) == total:
+            raise InputError(str(errors[0]) if total == 1 else f"none of {total} images can be read: {errors[0]}")
+    return kept, errors
+
+
+def _with_pictures(
+    stream: Stream, files: list[Path], folder: Path, scorer: Scorer, cropper: FaceCropper | None
+) -> Iterator[tuple[ImageResult, Image | None]]:
+    """Pass results on and write their pictures, under the files' places below their common folder."""
+    root = Path(os.path.commonpath([file.parent for file in files]))
+    for result, photo in stream:
+        if photo is not None:
+            write_pictures(folder / result.path.relative_to(root), photo, result, scorer, cropper)
+        yield result, photo
+
+
+def _self_test(engine: str, backend: str, threads: int | None, json: str | None) -> None:
+    with Scorer(engine, backend, threads) as scorer:
+        result = self_test(scorer)
+    if json:
+        write_json({"passed": result.passed, "images": result.images, "max_abs": result.largest}, json)
+    if not result.passed:
+        raise VerdictError(f"{result}; export the artefact again on this machine, or choose another --backend")
+    if not json:
+        sys.stdout.write(f"{result}\n")
+
+
+def main() -> None:
+    """Entry point of ``fiqa-score``."""
+    run(app)
+
+
+if __name__ == "__main__":
+    main()

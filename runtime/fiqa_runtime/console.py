@@ -1,0 +1,95 @@
+"""What the three commands share: one line per error, a progress bar on stderr, one JSON document on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from fiqa_runtime.errors import FiqaError, InputError
+from fiqa_runtime.files import write_text
+
+Report = Callable[[str, int, int], None]
+"""Tells people how far a step is: what is being done, units done, units in all."""
+
+stderr = Console(stderr=True)
+
+
+def run(app: typer.Typer) -> None:
+    """Run a command: a :class:`FiqaError` becomes one line on stderr and the error's exit code, Ctrl-C 130."""
+    try:
+        app(standalone_mode=True)
+    except FiqaError as error:
+        stderr.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        stderr.print("stopped")
+        raise SystemExit(130) from None
+
+
+@contextmanager
+def progress_bar() -> Iterator[Report]:
+    """A bar per step on stderr, with counts and time left; plain and silent where stderr is no terminal."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield report
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """A :data:`Report` for library use."""
+
+
+def write_json(document: object, destination: str) -> None:
+    """One JSON document to a file, or to stdout where `destination` is ``-``."""
+    text = json.dumps(document, indent=1, default=_plain) + "\n"
+    if destination == "-":
+        sys.stdout.write(text)
+    else:
+        write_text(Path(destination), text)
+
+
+def check_output_folder(path: Path) -> None:
+    """Create `path` if need be; raises InputError where nothing can be written there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".fiqa-write-test"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write to {path}: {error.strerror}; choose a folder you may write to") from error
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} does not go into JSON")

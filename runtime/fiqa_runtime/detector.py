@@ -1,0 +1,184 @@
+"""Faces in a photo: YuNet, through OpenCV's FaceDetectorYN wherever that can load the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fiqa_runtime.backends import available, open_backend
+from fiqa_runtime.card import Card
+from fiqa_runtime.errors import ArtefactError, DependencyError, InputError
+from fiqa_runtime.fetch import locate
+from fiqa_runtime.preprocess import Image, check_image
+from fiqa_runtime.yunet import HEADS, Rows, Run, YunetDecoder
+from fiqa_runtime.zoo import DETECTOR, MODELS
+
+LARGEST = 2048
+"""Longest side in pixels at which faces are looked for; a larger photo is shrunk to it."""
+COPY = 640
+"""Longest side of the additional copy in which large faces are looked for."""
+SMALLEST = 64
+"""Smaller sides are padded to this: OpenCV 4 computes YuNet wrongly where a padded side is 32 px."""
+LARGE = 300
+"""A face longer than this is taken from the small copy: YuNet is made for faces of 10 to 300 pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """One face. Coordinates are pixels of the photo, pixel centres at integers; boxes may reach beyond it."""
+
+    box: NDArray[np.float32]
+    """x, y of the top left corner, width, height."""
+    landmarks: NDArray[np.float32]
+    """(5, 2) x, y: right eye, left eye, nose tip, right mouth corner, left mouth corner of the subject."""
+    confidence: float
+    """The detector's score, 0..1."""
+
+
+class Detector:
+    """Finds faces with a YuNet ONNX file.
+
+        faces = Detector().detect(image)        # uint8 BGR (H, W, 3) -> list[Detection]
+
+    Without `path` OpenCV Zoo's 2023 file is looked up, and downloaded if it is nowhere. `min_confidence` 0.6
+    keeps the blurred and the covered faces that a quality network should see; OpenCV's demos use 0.9. `nms`
+    is the largest overlap (intersection over union) of two faces, `top_k` the most candidates compared.
+    Not to be used from two threads at once.
+
+    Raises InputError for a missing file or a threshold outside 0..1, ArtefactError where the file is no
+    YuNet, DependencyError where neither OpenCV nor an installed backend reads it, and what `locate` raises.
+    """
+
+    engine: Literal["FaceDetectorYN", "own decoder"]
+    """What runs the file: OpenCV's class or, where that cannot load it, a backend and `YunetDecoder`."""
+
+    def __init__(
+        self, path: str | Path | None = None, min_confidence: float = 0.6, nms: float = 0.3, top_k: int = 5000
+    ) -> None:
+        for name, value in (("min_confidence", min_confidence), ("nms", nms)):
+            if not 0 <= value <= 1:
+                raise InputError(f"{name} is {value}; choose a number from 0 to 1")
+        self.path = locate(DETECTOR) if path is None else Path(path)
+        _check_is_yunet(self.path)
+        self._rows: Callable[[Image], Rows]
+        if _opencv_loads(self.path):
+            self.engine = "FaceDetectorYN"
+            self._rows = partial(_opencv_rows, _create(self.path, min_confidence, nms, top_k))
+        else:
+            self.engine = "own decoder"
+            self._rows = YunetDecoder(_backend(self.path), min_confidence, nms, top_k).rows
+
+    def __repr__(self) -> str:
+        return f"<Detector {self.path.name} through {self.engine}>"
+
+    def detect(self, image: Image) -> list[Detection]:
+        """The faces of a uint8 BGR photo of any size, highest confidence first; an empty list without any.
+
+        A photo of at most 640 px is searched as it is. A larger one is searched as it is (shrunk to 2048 px
+        if need be) for faces of up to 300 px, and in a 640 px copy for larger ones, of which YuNet would find
+        but fragments. Raises InputError where `image` is not uint8 (H, W, 3).
+        """
+        check_image(image)
+        fine, shrunk = self._search(image, LARGEST)
+        if max(image.shape[:2]) <= COPY:
+            return fine
+        limit = LARGE * shrunk
+        large = [face for face in self._search(image, COPY)[0] if _length(face) > limit]
+        # The two searches disagree on a face's size by some percent: let the ranges overlap, drop doubles.
+        small = [face for face in fine if _length(face) < 1.2 * limit and not _is_inside(face, large)]
+        return sorted(large + small, key=lambda face: -face.confidence)
+
+    def _search(self, image: Image, longest: int) -> tuple[list[Detection], float]:
+        """Faces seen in a copy of at most `longest` px, in pixels of `image`, and how far it is shrunk."""
+        height, width = image.shape[:2]
+        shrunk = max(height, width) / longest
+        if shrunk <= 1:
+            return [_detection(row) for row in self._rows(_padded(image))], 1.0
+        size = max(round(width / shrunk), 1), max(round(height / shrunk), 1)
+        copy = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        back = np.array([width / size[0], height / size[1]], np.float32)
+        rows = self._rows(_padded(copy)) * np.append(np.tile(back, 7), np.float32(1))
+        return [_detection(row) for row in rows], shrunk
+
+
+def _padded(image: Image) -> Image:
+    """`image` with black at the bottom and right where a side is below :data:`SMALLEST`."""
+    bottom, right = (max(SMALLEST - side, 0) for side in image.shape[:2])
+    return np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT), np.uint8)
+
+
+def _detection(row: NDArray[np.float32]) -> Detection:
+    return Detection(row[:4], row[4:14].reshape(5, 2), float(row[14]))
+
+
+def _length(face: Detection) -> float:
+    return float(face.box[2:].max())
+
+
+def _is_inside(face: Detection, others: list[Detection]) -> bool:
+    centre = face.box[:2] + face.box[2:] / 2
+    return any(((centre >= o.box[:2]) & (centre <= o.box[:2] + o.box[2:])).all() for o in others)
+
+
+def _check_is_yunet(path: Path) -> None:
+    # OpenCV crashes on some graphs of other networks, so look before it loads.
+    if not path.is_file():
+        raise InputError(f"there is no detector {path}; check the spelling or use {DETECTOR.file}")
+    content = path.read_bytes()
+    if any(name.encode() not in content for name in HEADS):
+        raise ArtefactError(f"{path} is not a YuNet ONNX file; use {DETECTOR.file} from {DETECTOR.page}")
+
+
+def _opencv_loads(path: Path) -> bool:
+    """Whether FaceDetectorYN runs this file at any size; OpenCV 4 cannot import the authors' dynamic ones."""
+    try:
+        with _quiet():
+            _opencv_rows(_create(path, 0.6, 0.3, 5000), np.zeros((64, 96, 3), np.uint8))
+    except cv2.error:
+        return False
+    return True
+
+
+def _create(path: Path, min_confidence: float, nms: float, top_k: int) -> cv2.FaceDetectorYN:
+    with _quiet():
+        return cv2.FaceDetectorYN.create(str(path), "", (32, 32), min_confidence, nms, top_k)
+
+
+def _opencv_rows(detector: cv2.FaceDetectorYN, image: Image) -> Rows:
+    height, width = image.shape[:2]
+    detector.setInputSize((width, height))
+    _, rows = detector.detect(image)
+    return np.empty((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
+
+
+def _backend(path: Path) -> Run:
+    names = [name for name in available() if name != "opencv"]
+    if not names:
+        raise DependencyError(
+            f"OpenCV {cv2.__version__} cannot read {path.name}; pip install 'fiqa-edge[onnxruntime]' "
+            f"or use {DETECTOR.file}"
+        )
+    spec = MODELS["yunet-s"]
+    card = Card("yunet", "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, max_batch=1)
+    backend = open_backend(names[0], path, card)
+    return lambda blob: backend.run({spec.input.name: blob})
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """OpenCV prints warnings about its own engines and errors about files it cannot import; not now."""
+    log = getattr(cv2.utils, "logging", cv2)
+    level = log.getLogLevel()
+    log.setLogLevel(0)
+    try:
+        yield
+    finally:
+        log.setLogLevel(level)

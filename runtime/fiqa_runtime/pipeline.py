@@ -1,0 +1,91 @@
+"""Photo -> faces with their quality: detect, align, score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiqa_runtime.align import Method, arcface_crop, ffhq_crop
+from fiqa_runtime.detector import Detector
+from fiqa_runtime.errors import UnsupportedError
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.spec import InputSpec
+
+FaceCropper = Callable[[Image, NDArray[np.floating]], Image]
+"""Photo and five landmarks -> the uint8 BGR crop that the network scores."""
+
+
+class HasInput(Protocol):
+    """A card, as far as the pipeline reads it."""
+
+    @property
+    def input(self) -> InputSpec: ...
+
+
+class CropScorer(Protocol):
+    """:class:`fiqa_runtime.scorer.Scorer`, or anything else that scores crops."""
+
+    @property
+    def card(self) -> HasInput: ...
+
+    def score(self, crops: Sequence[Image]) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face of a photo. Coordinates are pixels of the photo, as in a detection."""
+
+    box: NDArray[np.float32]
+    """x, y of the top left corner, width, height."""
+    landmarks: NDArray[np.float32]
+    """(5, 2) x, y: right eye, left eye, nose tip, right mouth corner, left mouth corner of the subject."""
+    confidence: float
+    """The detector's score, 0..1."""
+    quality: float
+    """The network's score; higher is better, the range is the network's."""
+
+
+class FaceQuality:
+    """Finds and scores the faces of whole photos.
+
+        with Scorer("engines/ediffiqa-t.fp32.onnx") as scorer:
+            faces = FaceQuality(scorer, Detector()).assess(image)       # uint8 BGR (H, W, 3) -> list[Face]
+
+    `align` says how faces are brought to the ArcFace template; `lmeds` is for parity with OpenCV's demo.
+    Raises UnsupportedError where the scorer's network wants a crop that five landmarks do not give.
+    """
+
+    def __init__(self, scorer: CropScorer, detector: Detector, align: Method = "least-squares") -> None:
+        framing = scorer.card.input.framing
+        if framing not in ("arcface-112", "ffhq"):
+            raise UnsupportedError(
+                f"five landmarks do not give this network's {framing} crop; score ready crops with --aligned"
+            )
+        self.scorer = scorer
+        self.detector = detector
+        self.align: Method = align
+
+    def assess(self, image: Image) -> list[Face]:
+        """The faces of a uint8 BGR photo, highest detector confidence first, scored in one call.
+
+        An empty list where there is no face. Raises InputError where `image` is not uint8 (H, W, 3), and what
+        detector and scorer raise.
+        """
+        found = self.detector.detect(image)
+        if not found:
+            return []
+        scores = self.scorer.score([self.crop(image, face.landmarks) for face in found])
+        return [
+            Face(face.box, face.landmarks, face.confidence, float(score))
+            for face, score in zip(found, scores, strict=True)
+        ]
+
+    def crop(self, image: Image, landmarks: NDArray[np.floating]) -> Image:
+        """The uint8 BGR crop of one face that the network scores: 112 x 112, or 256 x 256 of whole heads."""
+        if self.scorer.card.input.framing == "ffhq":
+            return ffhq_crop(image, landmarks)
+        return arcface_crop(image, landmarks, self.align)

@@ -1,0 +1,114 @@
+"""What ``fiqa-score`` found, as JSON, CSV and a table."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fiqa_runtime.errors import FiqaError, InputError
+from fiqa_runtime.pipeline import Face
+from fiqa_runtime.scorer import Scorer
+
+_POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
+COLUMNS = (
+    *("path", "face", "quality", "confidence", "x", "y", "width", "height"),
+    *(f"{point}_{axis}" for point in _POINTS for axis in "xy"),
+)
+"""Columns of the CSV: one line per face; for ready crops only path and quality are filled."""
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One image: the faces of a photo, or the quality of a ready crop, or why there is neither."""
+
+    path: Path
+    width: int = 0
+    height: int = 0
+    faces: tuple[Face, ...] | None = None
+    """Faces found in a photo (empty: none), None for a ready crop."""
+    quality: float | None = None
+    """Score of a ready crop."""
+    error: FiqaError | None = None
+    """Why the image was not scored."""
+
+    def as_json(self) -> dict[str, Any]:
+        """One entry of the JSON document."""
+        if self.error:
+            return {"path": str(self.path), "error": str(self.error)}
+        entry: dict[str, Any] = {"path": str(self.path), "width": self.width, "height": self.height}
+        if self.faces is None:
+            return {**entry, "quality": self.quality}
+        return {**entry, "faces": [_face(face) for face in self.faces]}
+
+    def rows(self) -> Iterator[tuple[object, ...]]:
+        """Lines of the CSV."""
+        if self.faces is None:
+            yield (self.path, "", self.quality, *[""] * (len(COLUMNS) - 3))
+            return
+        for number, face in enumerate(self.faces):
+            numbers = (*face.box.tolist(), *face.landmarks.ravel().tolist())
+            yield (self.path, number, face.quality, face.confidence, *numbers)
+
+
+def _face(face: Face) -> dict[str, Any]:
+    return {
+        "quality": face.quality,
+        "confidence": face.confidence,
+        "box": face.box.tolist(),
+        "landmarks": face.landmarks.tolist(),
+    }
+
+
+def as_document(scorer: Scorer, images: list[ImageResult], settings: dict[str, Any]) -> dict[str, Any]:
+    """The JSON document of a run; `settings` says how faces were found and aligned."""
+    card = scorer.card
+    return {
+        "engine": str(scorer.path),
+        "model": card.model,
+        "precision": card.precision,
+        "weights": card.weights.get("description"),
+        "licence": card.licence,
+        "backend": {"name": scorer.backend.name, **scorer.backend.info},
+        "higher_is_better": True,
+        **settings,
+        "images": [image.as_json() for image in images],
+    }
+
+
+@contextmanager
+def csv_writer(path: Path | None) -> Iterator[Any]:
+    """A function that appends an :class:`ImageResult` to the CSV at `path`; it gets its name when all is written."""
+    if path is None:
+        yield lambda result: None
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(COLUMNS)
+            yield lambda result: None if result.error else writer.writerows(result.rows())
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}; choose a folder you may write to") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def table_lines(result: ImageResult) -> Iterator[str]:
+    """What people read when they asked for no file: one line per face."""
+    if result.faces is None:
+        yield f"{result.path}  {result.quality:.4f}"
+    elif not result.faces:
+        yield f"{result.path}  no face"
+    else:
+        for number, face in enumerate(result.faces):
+            x, y, width, height = face.box
+            yield (
+                f"{result.path}  face {number}  quality {face.quality:.4f}  confidence {face.confidence:.3f}"
+                f"  box {x:.0f},{y:.0f} {width:.0f} x {height:.0f}"
+            )

@@ -1,0 +1,114 @@
+"""Cards: round trip, the copy inside the ONNX file, and every way in which one can be wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import onnx
+import pytest
+from fiqa_runtime.card import METADATA_KEY, Card, card_path, read_card
+from fiqa_runtime.errors import ArtefactError, CardError
+from fiqa_runtime.onnx_metadata import read_metadata
+from fiqa_runtime.scorer import Scorer
+
+
+@pytest.fixture()
+def artefact(seeded_engine: Path, tmp_path: Path) -> Path:
+    """A private copy of a small exported artefact with its card."""
+    copy = tmp_path / seeded_engine.name
+    shutil.copy(seeded_engine, copy)
+    shutil.copy(card_path(seeded_engine), card_path(copy))
+    return copy
+
+
+def edit(artefact: Path, **changes: object) -> None:
+    path = card_path(artefact)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_card_survives_json(artefact: Path) -> None:
+    card = read_card(artefact)
+    again = Card.from_json(card.to_json(), "test")
+    assert again.to_json() == card.to_json()
+    assert card.model == "ediffiqa-t"
+    assert card.files[artefact.name]
+    assert card.parity["passed"] is True
+    assert len(card.canaries) == 4
+
+
+def test_embedded_card_is_used_without_the_file_beside(artefact: Path) -> None:
+    beside = read_card(artefact)
+    card_path(artefact).unlink()
+    embedded = read_card(artefact)
+    assert embedded.canaries == beside.canaries
+    assert embedded.input == beside.input
+    assert Scorer(artefact).card.model == "ediffiqa-t"
+
+
+def test_metadata_reader_equals_onnx(artefact: Path) -> None:
+    model = onnx.load(artefact)
+    assert read_metadata(artefact) == {p.key: p.value for p in model.metadata_props}
+
+
+def test_card_of_another_file(artefact: Path) -> None:
+    with artefact.open("ab") as stream:
+        stream.write(b"\x72\x00")  # one more, empty metadata entry: still a valid model
+    with pytest.raises(CardError, match=r"SHA-256 differs.*export"):
+        read_card(artefact)
+
+
+def test_renamed_artefact_with_its_card(artefact: Path) -> None:
+    renamed = artefact.with_name("other.onnx")
+    artefact.rename(renamed)
+    card_path(artefact).rename(card_path(renamed))
+    with pytest.raises(CardError, match="card of another file"):
+        read_card(renamed)
+
+
+def test_newer_card(artefact: Path) -> None:
+    edit(artefact, fiqa_card=99)
+    with pytest.raises(CardError, match=r"version 99.*upgrade"):
+        read_card(artefact)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"fiqa_card": 1}', '{"fiqa_card": 1, "input": {"mean": 3}}'])
+def test_damaged_card(artefact: Path, text: str) -> None:
+    card_path(artefact).write_text(text)
+    with pytest.raises(CardError, match="export"):
+        read_card(artefact)
+
+
+def test_unknown_fields_of_the_same_version_are_ignored(artefact: Path) -> None:
+    edit(artefact, remark="from a later minor release")
+    assert read_card(artefact).model == "ediffiqa-t"
+
+
+def test_no_card_at_all(artefact: Path) -> None:
+    card_path(artefact).unlink()
+    model = onnx.load(artefact)
+    kept = [p for p in model.metadata_props if p.key != METADATA_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    onnx.save(model, artefact)
+    with pytest.raises(CardError, match=r"has no card.*fiqa-export"):
+        read_card(artefact)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" + bytes(64), b"<html></html>", bytes(100)])
+def test_no_onnx(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ArtefactError, match="not an ONNX model"):
+        read_card(path)
+
+
+def test_onnx_cut_in_half(artefact: Path) -> None:
+    data = artefact.read_bytes()
+    artefact.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ArtefactError):
+        read_card(artefact)
+    card_path(artefact).unlink()
+    with pytest.raises(ArtefactError, match="not an ONNX model"):
+        read_card(artefact)

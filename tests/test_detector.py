@@ -1,0 +1,243 @@
+"""Faces in photos: OpenCV's numbers, our own decoding of the same network, and pictures of every size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from fiqa_runtime import detector as detector_module
+from fiqa_runtime.detector import Detection, Detector
+from fiqa_runtime.errors import ArtefactError, DependencyError, InputError
+from fiqa_runtime.images import read_image
+from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.yunet import HEADS, Heads, YunetDecoder, select
+
+FILES = {
+    "face_detection_yunet_2023mar.onnx": "2023mar and 2026may",
+    "face_detection_yunet_2026may.onnx": "2023mar and 2026may",
+    "yunet_n_dynamic.onnx": "yunet_n",
+}
+NET_ONLY_IN_OPENCV_5 = "yunet_n_dynamic.onnx"
+LEVELS = (0.02, 0.3, 0.6, 0.9)
+
+
+def as_rows(faces: list[Detection]) -> np.ndarray:
+    rows = [np.concatenate([f.box, f.landmarks.ravel(), [f.confidence]]) for f in faces]
+    return np.array(rows, np.float32).reshape(-1, 15)
+
+
+def in_opencv_dnn(path: Path) -> Callable[[np.ndarray], Heads]:
+    net = cv2.dnn.readNetFromONNX(str(path))
+
+    def run(blob: np.ndarray) -> Heads:
+        net.setInput(blob)
+        return dict(zip(HEADS, net.forward(HEADS), strict=True))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def photos(golden: Callable[[str], Any], images_dir: Path) -> list[tuple[dict[str, Any], np.ndarray]]:
+    return [(entry, read_image(images_dir / entry["file"])) for entry in golden("yunet")["images"]]
+
+
+@pytest.fixture(scope="module")
+def yunet(weights_dir: Path) -> Path:
+    return weights_dir / "face_detection_yunet_2023mar.onnx"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_detections_match_the_golden(
+    weights_dir: Path, photos: list[tuple[dict[str, Any], np.ndarray]], file: str
+) -> None:
+    if file == NET_ONLY_IN_OPENCV_5 and cv2.__version__.startswith("4."):
+        pytest.importorskip("onnxruntime")
+    detectors = {level: Detector(weights_dir / file, level) for level in LEVELS}
+    for entry, image in photos:
+        found = {level: detector.detect(image) for level, detector in detectors.items()}
+        assert {str(level): len(faces) for level, faces in found.items()} == entry["count"][FILES[file]]
+        expected = np.array(entry["rows_0.6"][FILES[file]]).reshape(-1, 15)
+        np.testing.assert_allclose(as_rows(found[0.6]), expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_own_decoding_is_facedetectoryns(
+    yunet: Path, photos: list[tuple[dict[str, Any], np.ndarray]], level: float
+) -> None:
+    decoder = YunetDecoder(in_opencv_dnn(yunet), level)
+    theirs = Detector(yunet, level)
+    assert theirs.engine == "FaceDetectorYN"
+    for _, image in photos:
+        np.testing.assert_allclose(decoder.rows(image), as_rows(theirs.detect(image)), rtol=0, atol=1e-3)
+
+
+def test_files_that_opencv_cannot_load_run_in_a_backend(
+    weights_dir: Path, photos: list[tuple[dict[str, Any], np.ndarray]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(detector_module, "_opencv_loads", lambda path: False)
+    detector = Detector(weights_dir / NET_ONLY_IN_OPENCV_5)
+    assert detector.engine == "own decoder"
+    for entry, image in photos:
+        expected = np.array(entry["rows_0.6"]["yunet_n"]).reshape(-1, 15)
+        np.testing.assert_allclose(as_rows(detector.detect(image)), expected, rtol=0, atol=1e-3)
+
+
+def test_the_engine_is_chosen_by_what_opencv_can_load(weights_dir: Path, yunet: Path) -> None:
+    assert Detector(yunet).engine == "FaceDetectorYN"
+    if cv2.__version__.startswith("5."):
+        assert Detector(weights_dir / NET_ONLY_IN_OPENCV_5).engine == "FaceDetectorYN"
+    else:
+        pytest.importorskip("onnxruntime")
+        assert Detector(weights_dir / NET_ONLY_IN_OPENCV_5).engine == "own decoder"
+
+
+def test_without_a_backend_the_message_names_the_extra(yunet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detector_module, "_opencv_loads", lambda path: False)
+    monkeypatch.setattr(detector_module, "available", lambda: ["opencv"])
+    with pytest.raises(DependencyError, match=r"fiqa-edge\[onnxruntime\]"):
+        Detector(yunet)
+
+
+def test_the_default_file_is_looked_up(weights_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIQA_WEIGHTS_DIR", str(weights_dir))
+    assert Detector().path == weights_dir / "face_detection_yunet_2023mar.onnx"
+
+
+def test_pictures_without_faces_give_an_empty_list(golden: Callable[[str], Any], yunet: Path) -> None:
+    detector, decoder = Detector(yunet), YunetDecoder(in_opencv_dnn(yunet))
+    for entry in golden("yunet")["no_face"]["images"]:
+        index, height, width, seed = entry["seeded_image"]
+        image = seeded_image(index, height, width, seed)
+        assert detector.detect(image) == []
+        assert decoder.rows(image).shape == (0, 15)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 700), (3000, 2), (33, 31), (4, 20_000)])
+def test_any_size_is_searched(yunet: Path, shape: tuple[int, int]) -> None:
+    assert Detector(yunet).detect(np.full((*shape, 3), 128, np.uint8)) == []
+
+
+@pytest.mark.parametrize("shape", [(40, 30), (30, 200), (300, 31)])
+def test_narrow_pictures_give_the_same_in_every_engine(
+    yunet: Path, images_dir: Path, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    image = read_image(images_dir / "dlib/2007_007763.jpg")[190 : 190 + shape[0], 98 : 98 + shape[1]]
+    opencv = Detector(yunet, 0.02)
+    monkeypatch.setattr(detector_module, "_opencv_loads", lambda path: False)
+    own = Detector(yunet.with_name("face_detection_yunet_2026may.onnx"), 0.02)
+    assert (opencv.engine, own.engine) == ("FaceDetectorYN", "own decoder")
+    faces = as_rows(opencv.detect(image))
+    assert len(faces) > 0
+    np.testing.assert_allclose(as_rows(own.detect(image)), faces, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("file", "factor"), [("yakhyo/image0.jpg", 2), ("yakhyo/image0.jpg", 6), ("skimage/astronaut.png", 8)]
+)
+def test_faces_too_large_for_the_network_are_found_whole(yunet: Path, images_dir: Path, file: str, factor: int) -> None:
+    image = read_image(images_dir / file)
+    detector = Detector(yunet)
+    expected = detector.detect(image)[0]
+    large = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    best, *others = detector.detect(large)
+    off = np.abs(best.landmarks - expected.landmarks * factor).max() / (expected.box[2] * factor)
+    assert off < 0.06
+    assert best.confidence > 0.85
+    for other in others:
+        centre = other.box[:2] + other.box[2:] / 2
+        assert not ((centre > best.box[:2]) & (centre < best.box[:2] + best.box[2:])).all()
+
+
+def test_a_face_in_a_picture_of_20000_pixels_is_found(yunet: Path, images_dir: Path) -> None:
+    face = cv2.resize(read_image(images_dir / "skimage/astronaut.png"), (2048, 2048))
+    image = np.full((2048, 20_000, 3), 128, np.uint8)
+    image[:, 12_000:14_048] = face
+    (found,) = Detector(yunet).detect(image)
+    alone = Detector(yunet).detect(face)[0]
+    assert np.abs(found.landmarks - alone.landmarks - [12_000, 0]).max() < 0.15 * alone.box[2]
+
+
+def test_small_faces_of_a_larger_photo_are_opencvs(yunet: Path, images_dir: Path) -> None:
+    image = cv2.resize(read_image(images_dir / "dlib/2007_007763.jpg"), None, fx=4, fy=4)
+    height, width = image.shape[:2]
+    theirs = cv2.FaceDetectorYN.create(str(yunet), "", (width, height), 0.6, 0.3, 5000).detect(image)[1]
+    assert len(theirs) >= 7
+    np.testing.assert_array_equal(as_rows(Detector(yunet).detect(image)), theirs)
+
+
+def test_images_that_are_no_photo_are_refused(yunet: Path) -> None:
+    detector = Detector(yunet)
+    for image in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.float32), np.zeros((0, 9, 3), np.uint8)):
+        with pytest.raises(InputError, match="uint8 BGR"):
+            detector.detect(image)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no detector .*missing\.onnx; check"):
+        Detector(tmp_path / "missing.onnx")
+
+
+@pytest.mark.parametrize("kept", [0, 100, 10_000])
+def test_a_file_that_is_no_yunet_is_refused(tmp_path: Path, yunet: Path, kept: int) -> None:
+    path = tmp_path / "cut.onnx"
+    path.write_bytes(yunet.read_bytes()[:kept])
+    with pytest.raises(ArtefactError, match=r"is not a YuNet ONNX file; use face_detection_yunet_2023mar\.onnx"):
+        Detector(path)
+
+
+def test_a_damaged_yunet_is_refused(tmp_path: Path, yunet: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    content = yunet.read_bytes()
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes(b"\xff" * 2000 + content[2000:])
+    with pytest.raises(ArtefactError, match=r"damaged\.onnx") as caught:
+        Detector(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bad", [{"min_confidence": -0.1}, {"min_confidence": 90}, {"nms": 1.5}])
+def test_thresholds_outside_0_to_1_are_refused(yunet: Path, bad: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="choose a number from 0 to 1"):
+        Detector(yunet, **bad)
+
+
+def test_outputs_of_another_network_are_refused() -> None:
+    decoder = YunetDecoder(lambda blob: {"score": blob})
+    with pytest.raises(ArtefactError, match="no output cls_8"):
+        decoder.rows(seeded_image(0, 32, 32))
+
+
+def rows_of(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    return np.hstack([boxes, np.zeros((len(boxes), 10)), scores[:, None]]).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("top_k", [5000, 40])
+def test_suppression_is_opencvs(seed: int, top_k: int) -> None:
+    stream = np.random.default_rng(seed)
+    boxes = np.hstack([stream.uniform(-20, 60, (200, 2)), stream.uniform(0, 40, (200, 2))])
+    scores = stream.permutation(200) / 200
+    kept = select(rows_of(boxes, scores), np.float32(0.1), np.float32(0.3), top_k)
+    expected = cv2.dnn.NMSBoxes(np.trunc(boxes).tolist(), scores.tolist(), 0.1, 0.3, top_k=top_k)
+    np.testing.assert_array_equal(kept[:, 14], scores[np.asarray(expected).ravel()].astype(np.float32))
+
+
+def test_suppression_compares_integer_boxes_in_single_precision() -> None:
+    tie = np.array([[0.9, 0, 13, 1], [0, 0, 3.9, 1], [0, 5, 0.9, 0.9], [7, 7, 0.5, 0.5]])
+    scores = np.array([0.9, 0.8, 0.7, 0.6])
+    kept = select(rows_of(tie, scores), np.float32(0.5), np.float32(3 / 13), 5000)
+    np.testing.assert_allclose(kept[:, 14], [0.9, 0.8, 0.7])
+
+
+def test_a_score_at_the_threshold_is_kept_only_when_it_is_alone() -> None:
+    box = np.array([[0, 0, 10, 10], [50, 50, 10, 10]])
+    scores = np.array([0.5, 0.9])
+    level, nms = np.float32(0.5), np.float32(0.3)
+    assert len(select(rows_of(box[:1], scores[:1]), level, nms, 5000)) == 1
+    np.testing.assert_allclose(select(rows_of(box, scores), level, nms, 5000)[:, 14], [0.9])

@@ -1,0 +1,160 @@
+"""CR-FIQA's files: the golden ones give the golden curves, and files that are wrong are named with their line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fiqa_benchmarks.discard import Comparisons, cr_fiqa_curves, edc_curves, pair_distances
+from fiqa_benchmarks.edc_files import (
+    LOWER_IS_BETTER,
+    method_name,
+    read_embeddings,
+    read_pairs,
+    read_quality,
+    write_cr_fiqa,
+)
+from fiqa_runtime.errors import InputError
+
+DISJOINT = Path(__file__).parent / "golden" / "erc" / "disjoint"
+
+
+def write_embeddings(folder: Path) -> Path:
+    folder.mkdir()
+    for index, vector in enumerate(np.load(DISJOINT.with_suffix(".npz"))["embeddings"]):
+        np.save(folder / f"{index:05d}.npy", vector)
+    return folder
+
+
+def test_published_files_in_published_files_out(golden: Callable[[str], Any], tmp_path: Path) -> None:
+    listed = read_pairs(DISJOINT / "pair_list.txt")
+    embeddings = read_embeddings(write_embeddings(tmp_path / "disjoint_model"), listed.names)
+    comparisons = Comparisons(listed.pairs, listed.genuine, pair_distances(embeddings, listed.pairs))
+    curves = {}
+    for path in sorted(DISJOINT.glob("*_disjoint.txt")):
+        method = method_name(path, "disjoint")
+        quality = read_quality(path, listed.names)
+        curves[method] = cr_fiqa_curves(comparisons, quality, method in LOWER_IS_BETTER)
+    write_cr_fiqa(tmp_path / "out", "disjoint", "model", curves)
+    expected = golden("erc/disjoint")["results"]["cosine"]
+    for exponent, name in ((2, "0.01"), (3, "0.001"), (4, "0.0001")):
+        lines = (tmp_path / "out" / "disjoint" / f"{name}_auc.txt").read_text().splitlines()
+        assert [line.rpartition(":")[0] for line in lines] == [f"disjoint:model:{m}" for m in curves]
+        for method, line in zip(curves, lines, strict=True):
+            wanted = expected[method][f"fmr_1e-{exponent}"]
+            assert float(line.rpartition(":")[2]) == pytest.approx(wanted["auc"], abs=1e-12)
+            file = tmp_path / "out" / "disjoint" / "fnmr" / f"{method}_model_disjoint_fnmr{exponent}.npy"
+            np.testing.assert_allclose(np.load(file), wanted["fnmr"], rtol=0, atol=1e-12)
+
+
+def test_writing_again_replaces_the_areas(tmp_path: Path) -> None:
+    comparisons = Comparisons(np.array([[0, 1], [2, 3]]), np.array([True, False]), np.array([0.1, 0.2]))
+    curves = cr_fiqa_curves(comparisons, np.arange(4.0))
+    for _ in range(2):
+        write_cr_fiqa(tmp_path, "set", "model", {"A": curves})
+    assert len((tmp_path / "set" / "0.01_auc.txt").read_text().splitlines()) == 1
+
+
+def test_the_other_protocol_is_not_written_as_cr_fiqa(tmp_path: Path) -> None:
+    comparisons = Comparisons(np.array([[0, 1], [2, 3]]), np.array([True, False]), np.array([0.1, 0.2]))
+    with pytest.raises(InputError, match="protocol cr-fiqa only"):
+        write_cr_fiqa(tmp_path, "set", "model", {"A": edc_curves(comparisons, np.arange(4.0))})
+
+
+def test_names_keep_their_order_and_the_last_of_repeated_lines_counts(tmp_path: Path) -> None:
+    (tmp_path / "pair_list.txt").write_text("b a 1\n\na c.v2 0\n")
+    listed = read_pairs(tmp_path / "pair_list.txt")
+    assert listed.names == ("b", "a", "c.v2")
+    assert listed.pairs.tolist() == [[0, 1], [1, 2]] and listed.genuine.tolist() == [True, False]
+    quality = tmp_path / "M_set.txt"
+    quality.write_text(
+        "my dir/set/images/a.jpg 0.5\nmy dir/set/images/b.jpg\t1\n"
+        "my dir/set/images/c.v2.jpg 2e-1\nmy dir/set/images/a.jpg 0.75\nmy dir/set/images/x/y.jpg 9\n"
+    )
+    assert read_quality(quality, listed.names).tolist() == [1, 0.75, 0.2]
+    assert read_quality(quality, ["x/y"]).tolist() == [9]
+
+
+def test_a_quality_file_without_an_images_folder_is_matched_by_path(tmp_path: Path) -> None:
+    path = tmp_path / "M.txt"
+    path.write_text("a.jpg 0.5\nsub.dir/b 0.25\n")
+    assert read_quality(path, ["sub.dir/b", "a"]).tolist() == [0.25, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a b 1\na b\n", "line 2: expected 'name_a name_b 1'"),
+        ("a b 2\n", "line 1: expected"),
+        ("\n \n", "holds no pairs"),
+    ],
+)
+def test_wrong_pair_lists_are_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "pair_list.txt"
+    path.write_text(text)
+    with pytest.raises(InputError, match=says):
+        read_pairs(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("q/images/a.jpg 0.5\nq/images/b.jpg good\n", "line 2: expected 'path score'"),
+        ("q/images/a.jpg nan\n", "line 1: expected 'path score'"),
+        ("0.5\n", "line 1: expected 'path score'"),
+        ("q/images/a.jpg 0.5\n", r"lacks 1 of 2 images, as 'b' \(it has 'a'\)"),
+        ("q/images/a.jpg 0.5\nr/images/b.jpg 0.5\n", "mixes the folders"),
+        ("", "lacks 2 of 2 images, as 'a'"),
+    ],
+)
+def test_wrong_quality_files_are_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "M_set.txt"
+    path.write_text(text)
+    with pytest.raises(InputError, match=says) as caught:
+        read_quality(path, ["a", "b"])
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot read"):
+        read_pairs(tmp_path / "none.txt")
+    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00a b 1")
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_pairs(tmp_path / "binary.txt")
+
+
+@pytest.mark.parametrize(
+    ("vector", "says"),
+    [
+        (np.ones(3), "b.npy has 3 numbers, a.npy 4"),
+        (np.ones((2, 2)), "does not hold one vector"),
+        (np.array([1, 2, math.nan, 4]), "zero or not finite"),
+        (np.zeros(4), "zero or not finite"),
+        (np.array(["a", "b", "c", "d"]), "does not hold one vector"),
+        (np.array([{}], dtype=object), "no .npy file of numbers"),
+        (None, "cannot read"),
+        (b"", "no .npy file of numbers"),
+        (b"not numpy", "no .npy file of numbers"),
+    ],
+)
+def test_wrong_embeddings_are_refused(tmp_path: Path, vector: Any, says: str) -> None:
+    np.save(tmp_path / "a.npy", np.ones(4, np.float32))
+    if isinstance(vector, bytes):
+        (tmp_path / "b.npy").write_bytes(vector)
+    elif vector is not None:
+        np.save(tmp_path / "b.npy", vector)
+    with pytest.raises(InputError, match=says):
+        read_embeddings(tmp_path, ["a", "b"])
+
+
+def test_embeddings_of_several_types_keep_the_finer_one(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.full(4, 0.1, np.float32))
+    np.save(tmp_path / "b.npy", np.full((1, 4), 0.1, np.float64))
+    np.save(tmp_path / "c.npy", np.arange(4))
+    table = read_embeddings(tmp_path, ["a", "b", "c"])
+    assert table.dtype == np.float64 and table.shape == (3, 4)
+    assert table[1, 0] == 0.1 and table[0, 0] == np.float32(0.1) and table[2].tolist() == [0, 1, 2, 3]

@@ -1,0 +1,132 @@
+"""fiqa-export as typed: the artefact, its verdict, and every kind of bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import fiqa_export.cli
+import onnx
+import pytest
+from commands import Invoke, invoker
+from fiqa_export import pipeline
+from fiqa_export.parity import Budget
+from fiqa_runtime.card import read_card
+from fiqa_runtime.errors import FiqaError
+from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.selftest import self_test
+from fiqa_runtime.zoo import MODELS
+
+
+@pytest.fixture()
+def export(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    return invoker(fiqa_export.cli.main, capsys, monkeypatch)
+
+
+def test_export(export: Invoke, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    cv2.imwrite(str(images / "a.png"), seeded_image(77, 200, 150))
+    out = tmp_path / "out"
+    result = export("ediffiqa-t", "--weights", "seeded:3", "--out", out, "--images", images, "--json", "-")
+    assert result.code == 0, result.err
+    document = json.loads(result.out)["artefacts"][0]
+    assert document["weights"]["seed"] == 3
+    assert document["parity"]["passed"] is True
+    assert document["parity"]["images"] == 33
+    assert document["parity"]["max_abs"]["score"] < 1e-6
+    assert sorted(p.name for p in out.iterdir()) == ["ediffiqa-t.fp32.onnx", "ediffiqa-t.fp32.onnx.json"]
+    model = onnx.load(out / "ediffiqa-t.fp32.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert [i.name for i in model.graph.input] == ["input"]
+    assert [o.name for o in model.graph.output] == ["score"]
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert self_test(Scorer(out / "ediffiqa-t.fp32.onnx")).passed
+
+
+def test_artefact_names_no_path_of_this_machine(seeded_engine: Path) -> None:
+    content = seeded_engine.read_bytes()
+    for place in (Path(__file__).parent.parent, Path(sys.prefix), Path.home()):
+        assert str(place).encode() not in content
+
+
+def test_failed_verdict_leaves_nothing(export: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "FP32", Budget(max_abs=1e-12, srcc=1.0, flips=0.0))
+    arguments = ("ediffiqa-t", "--weights", "seeded", "--out", tmp_path)
+    failed = export(*arguments)
+    assert failed.code == 3
+    assert "max |d|" in failed.err
+    assert list(tmp_path.iterdir()) == []
+    kept = export(*arguments, "--keep-failed")
+    assert kept.code == 3
+    assert read_card(tmp_path / "ediffiqa-t.fp32.onnx").parity["passed"] is False
+
+
+def test_list(export: Invoke) -> None:
+    result = export("--list")
+    assert result.code == 0
+    for name, spec in MODELS.items():
+        assert name in result.out
+        assert spec.licence.split()[0] in result.out
+    rows = json.loads(export("--list", "--json", "-").out)["models"]
+    assert [row["name"] for row in rows] == list(MODELS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ([], ["which network?"]),
+        (["edifiqa-t"], ["unknown model 'edifiqa-t'", "'ediffiqa-t'"]),
+        (["ediffiqa-t", "--weights", "nowhere.pth"], ["nowhere.pth", "seeded"]),
+        (["ediffiqa-t", "--weights", "seeded:x"], ["seeded:x"]),
+        (["ediffiqa-t", "--weights", "seeded", "--images", "nowhere"], ["nowhere"]),
+        (["ediffiqa-t", "--weights", "seeded", "--out", "file/out"], ["file/out", "choose a folder"]),
+        (["cr-fiqa-s"], ["32572backbone.pth", "drive.google.com", "weights/32572backbone.pth", "--weights seeded"]),
+    ],
+)
+def test_bad_input(
+    export: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], parts: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("FIQA_WEIGHTS_DIR", raising=False)
+    (tmp_path / "file").touch()
+    result = export(*arguments)
+    assert result.is_one_line(*parts), result
+    assert not list(tmp_path.rglob("*.onnx*"))
+
+
+def test_missing_package_names_the_extra(export: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnxscript" else object())
+    result = export("ediffiqa-t", "--weights", "seeded", "--out", tmp_path)
+    assert result.is_one_line("onnxscript", "pip install 'fiqa-edge[export]'")
+
+
+@pytest.mark.slow
+def test_killed_exports_leave_nothing_wrong(tmp_path: Path) -> None:
+    """kill -9 at ten moments spread over an export: what stands there afterwards is right or refused."""
+    command = [sys.executable, "-m", "fiqa_export.cli", "ediffiqa-t", "--weights", "seeded", "--out", str(tmp_path)]
+    start = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    duration = time.monotonic() - start
+    artefact = tmp_path / "ediffiqa-t.fp32.onnx"
+    moments = random.Random(0)
+    for attempt in range(10):
+        seed = f"seeded:{attempt + 1}"
+        process = subprocess.Popen([*command[:5], seed, *command[6:]], stderr=subprocess.DEVNULL)
+        time.sleep(duration * moments.uniform(0.4, 1.05))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        try:
+            scorer = Scorer(artefact)
+        except FiqaError:
+            continue
+        assert self_test(scorer).passed

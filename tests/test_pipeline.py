@@ -1,0 +1,147 @@
+"""Photo to scores: the golden of the whole chain, and what the pipeline asks of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args
+
+import cv2
+import numpy as np
+import pytest
+from fiqa_runtime.align import METHODS, Method, arcface_crop, ffhq_crop
+from fiqa_runtime.detector import Detection, Detector
+from fiqa_runtime.errors import InputError, UnsupportedError
+from fiqa_runtime.images import read_image
+from fiqa_runtime.pipeline import FaceQuality
+from fiqa_runtime.preprocess import prepare
+from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.spec import Framing
+from fiqa_runtime.zoo import MODELS
+
+OPENCV_5 = cv2.__version__.startswith("5.")
+KEYS = {"least-squares": "least_squares", "lmeds": "lmeds"}
+LANDMARKS = np.array([[40, 40], [80, 42], [60, 60], [45, 80], [76, 81]], np.float32)
+
+
+class RecordingScorer:
+    """Scores crops by their order and remembers every call."""
+
+    def __init__(self, framing: str) -> None:
+        spec = MODELS["ediffiqa-t"].input
+        self.card = SimpleNamespace(input=replace(spec, framing=framing))
+        self.calls: list[list[np.ndarray]] = []
+
+    def score(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        self.calls.append(list(crops))
+        return np.arange(len(crops), dtype=np.float32) / 8
+
+
+class FixedDetector:
+    """Finds the same faces in every photo."""
+
+    def __init__(self, *shifts: float) -> None:
+        self.shifts = shifts
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        box = np.array([30, 20, 60, 70], np.float32)
+        return [Detection(box + s, LANDMARKS + np.float32(s), 0.9) for s in self.shifts]
+
+
+class SeededTorchScorer:
+    """Seeded eDifFIQA(T) in torch, float32: the reference, no artefact between."""
+
+    def __init__(self) -> None:
+        torch = pytest.importorskip("torch")
+        from fiqa_export.models import build
+        from fiqa_export.seeded import load_seeded
+
+        self.card = SimpleNamespace(input=MODELS["ediffiqa-t"].input)
+        model = load_seeded(build("ediffiqa-t"))
+        self._run = lambda blob: model.outputs(torch.from_numpy(blob))["score"].numpy()
+
+    def score(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        return np.asarray(self._run(prepare(crops, self.card.input)), np.float32)[:, 0]
+
+
+@pytest.fixture(scope="module")
+def torch_scorer() -> SeededTorchScorer:
+    return SeededTorchScorer()
+
+
+@pytest.mark.parametrize("align", METHODS)
+def test_the_whole_chain_matches_the_golden(
+    golden: Callable[[str], Any],
+    images_dir: Path,
+    weights_dir: Path,
+    torch_scorer: SeededTorchScorer,
+    align: Method,
+) -> None:
+    detector = Detector(weights_dir / "face_detection_yunet_2023mar.onnx")
+    quality = FaceQuality(torch_scorer, detector, align)
+    for entry in golden("pipeline-ediffiqa-t")["images"]:
+        faces = quality.assess(read_image(images_dir / entry["file"]))
+        expected = [face[KEYS[align]] for face in entry["faces"]]
+        scores = [face["score32" if OPENCV_5 else "score32_opencv_4.13.0"] for face in expected]
+        np.testing.assert_allclose([face.quality for face in faces], scores, rtol=0, atol=5e-4)
+        boxes = [face["box"] for face in entry["faces"]]
+        np.testing.assert_allclose([face.box for face in faces], boxes, rtol=0, atol=1e-3)
+        confidences = [face["detector_score"] for face in entry["faces"]]
+        np.testing.assert_allclose([face.confidence for face in faces], confidences, rtol=0, atol=1e-5)
+
+
+def test_all_faces_of_a_photo_are_scored_in_one_call() -> None:
+    scorer, image = RecordingScorer("arcface-112"), seeded_image(0, 150, 150)
+    faces = FaceQuality(scorer, FixedDetector(0, 5, 20)).assess(image)
+    assert [face.quality for face in faces] == [0.0, 0.125, 0.25]
+    assert len(scorer.calls) == 1
+    for face, crop in zip(faces, scorer.calls[0], strict=True):
+        np.testing.assert_array_equal(crop, arcface_crop(image, face.landmarks))
+
+
+def test_lmeds_is_used_where_it_is_asked_for() -> None:
+    scorer, image = RecordingScorer("arcface-112"), seeded_image(0, 150, 150)
+    FaceQuality(scorer, FixedDetector(0), align="lmeds").assess(image)
+    np.testing.assert_array_equal(scorer.calls[0][0], arcface_crop(image, LANDMARKS, "lmeds"))
+    assert (scorer.calls[0][0] != arcface_crop(image, LANDMARKS)).any()
+
+
+def test_networks_that_want_heads_get_heads() -> None:
+    scorer, image = RecordingScorer("ffhq"), seeded_image(0, 150, 150)
+    FaceQuality(scorer, FixedDetector(0)).assess(image)
+    np.testing.assert_array_equal(scorer.calls[0][0], ffhq_crop(image, LANDMARKS, 256))
+
+
+def test_a_photo_without_faces_is_not_scored() -> None:
+    scorer = RecordingScorer("arcface-112")
+    assert FaceQuality(scorer, FixedDetector()).assess(seeded_image(0, 40, 40)) == []
+    assert scorer.calls == []
+
+
+@pytest.mark.parametrize("framing", sorted(set(get_args(Framing)) - {"arcface-112", "ffhq"}))
+def test_crops_that_five_landmarks_do_not_give_are_refused(framing: str) -> None:
+    with pytest.raises(UnsupportedError, match=rf"{framing} crop; score ready crops with --aligned"):
+        FaceQuality(RecordingScorer(framing), FixedDetector(0))
+
+
+def test_a_photo_must_be_uint8_bgr(weights_dir: Path) -> None:
+    detector = Detector(weights_dir / "face_detection_yunet_2023mar.onnx")
+    with pytest.raises(InputError, match="uint8 BGR"):
+        FaceQuality(RecordingScorer("ffhq"), detector).assess(np.zeros((8, 8), np.uint8))
+
+
+def test_faces_of_a_huge_photo_are_scored_like_those_of_the_small_one(
+    images_dir: Path, weights_dir: Path, torch_scorer: SeededTorchScorer
+) -> None:
+    quality = FaceQuality(torch_scorer, Detector(weights_dir / "face_detection_yunet_2023mar.onnx"))
+    image = read_image(images_dir / "skimage/astronaut.png")
+    wide = np.zeros((512, 20_000, 3), np.uint8)
+    wide[:, :512] = image
+    assert len(quality.assess(image)) == 1
+    assert quality.assess(wide) == []
+    large = cv2.resize(image, (5120, 5120), interpolation=cv2.INTER_CUBIC)
+    best = quality.assess(large)[0]
+    assert best.box[2] > 800
+    assert np.isfinite(best.quality)

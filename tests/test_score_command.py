@@ -1,0 +1,159 @@
+"""fiqa-score as typed: results on real photos, and every kind of bad input."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import fiqa_runtime.cli
+import numpy as np
+import pytest
+from commands import Invoke, invoker
+from fiqa_runtime.card import card_path
+from fiqa_runtime.seeded import seeded_image
+
+TOLERANCE = 5e-4 if cv2.__version__.startswith("5") else 4e-3
+
+
+@pytest.fixture()
+def score(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    return invoker(fiqa_runtime.cli.main, capsys, monkeypatch)
+
+
+@pytest.fixture()
+def crops(tmp_path: Path) -> Path:
+    """A folder with five crops, one of them below a subfolder and with an upper-case suffix."""
+    folder = tmp_path / "crops"
+    (folder / "more").mkdir(parents=True)
+    for index in range(4):
+        cv2.imwrite(str(folder / f"{index}.png"), seeded_image(index, 112, 112))
+    cv2.imwrite(str(folder / "more/4.PNG"), seeded_image(4, 112, 112))
+    return folder
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "opencv", "openvino"])
+def test_golden_pipeline(score: Invoke, seeded_engine: Path, images_dir: Path, weights_dir: Path, backend: str) -> None:
+    result = score(images_dir, "--engine", seeded_engine, "--backend", backend, "--json", "-")
+    assert result.code == 0
+    document = json.loads(result.out)
+    assert document["backend"]["name"] == backend
+    golden = json.loads((Path(__file__).parent / "golden/pipeline-ediffiqa-t.json").read_text())
+    faces_of = {Path(i["path"]).relative_to(images_dir).as_posix(): i["faces"] for i in document["images"]}
+    for image in golden["images"]:
+        expected = [face["least_squares"]["score32"] for face in image["faces"]]
+        got = [face["quality"] for face in faces_of[image["file"]]]
+        np.testing.assert_allclose(got, expected, atol=TOLERANCE, rtol=0, err_msg=image["file"])
+
+
+def test_lmeds_is_the_demo(score: Invoke, seeded_engine: Path, images_dir: Path, weights_dir: Path) -> None:
+    golden = json.loads((Path(__file__).parent / "golden/pipeline-ediffiqa-t.json").read_text())
+    image = golden["images"][0]
+    arguments = ("--engine", seeded_engine, "--align", "lmeds", "--json", "-")
+    document = json.loads(score(images_dir / image["file"], *arguments).out)
+    expected = [face["lmeds"]["score32"] for face in image["faces"]]
+    got = [face["quality"] for face in document["images"][0]["faces"]]
+    np.testing.assert_allclose(got, expected, atol=TOLERANCE, rtol=0)
+
+
+def test_photo_without_faces(score: Invoke, seeded_engine: Path, weights_dir: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "wall.png"), seeded_image(0, 240, 320))
+    cv2.imwrite(str(tmp_path / "dot.png"), np.zeros((1, 1, 3), np.uint8))
+    result = score(tmp_path, "--engine", seeded_engine, "--json", "-")
+    assert result.code == 0
+    assert [image["faces"] for image in json.loads(result.out)["images"]] == [[], []]
+
+
+def test_overlays_and_csv(
+    score: Invoke, seeded_engine: Path, images_dir: Path, weights_dir: Path, tmp_path: Path
+) -> None:
+    photo = images_dir / "dlib/2007_007763.jpg"
+    result = score(photo, "--engine", seeded_engine, "--csv", tmp_path / "s.csv", "--overlay", tmp_path / "o")
+    assert result.code == 0
+    with (tmp_path / "s.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 7
+    assert float(rows[0]["right_eye_x"]) == pytest.approx(104.324, abs=0.01)
+    picture = cv2.imread(str(tmp_path / "o/2007_007763.jpg.png"))
+    assert picture.shape == cv2.imread(str(photo)).shape
+    assert (picture != cv2.imread(str(photo))).any()
+
+
+def test_ready_crops(score: Invoke, seeded_engine: Path, crops: Path, tmp_path: Path) -> None:
+    result = score(crops, "--engine", seeded_engine, "--aligned", "--json", "-", "--csv", tmp_path / "s.csv")
+    images = json.loads(result.out)["images"]
+    golden = json.loads((Path(__file__).parent / "golden/ediffiqa-t.json").read_text())["score64"]
+    assert [Path(i["path"]).name for i in images] == ["0.png", "1.png", "2.png", "3.png", "4.PNG"]
+    np.testing.assert_allclose([i["quality"] for i in images[:4]], golden, atol=1e-6)
+    assert len((tmp_path / "s.csv").read_text().splitlines()) == 6
+
+
+def test_lines_for_people(score: Invoke, seeded_engine: Path, crops: Path) -> None:
+    result = score(crops / "0.png", "--engine", seeded_engine, "--aligned")
+    assert result.code == 0
+    assert "0.png" in result.out
+    assert "0.0230" in result.out
+
+
+@pytest.mark.parametrize("shape", [(112, 112), (112, 112, 4), (1, 1, 3), (2000, 20, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_odd_images_are_handled(
+    score: Invoke, seeded_engine: Path, tmp_path: Path, shape: tuple[int, ...], dtype: type
+) -> None:
+    cv2.imwrite(str(tmp_path / "odd.png"), np.full(shape, np.iinfo(dtype).max // 2, dtype))
+    result = score(tmp_path / "odd.png", "--engine", seeded_engine, "--aligned", "--json", "-")
+    assert result.code == 0
+    assert np.isfinite(json.loads(result.out)["images"][0]["quality"])
+
+
+def test_one_bad_image_does_not_stop_the_rest(score: Invoke, seeded_engine: Path, crops: Path, tmp_path: Path) -> None:
+    data = (crops / "1.png").read_bytes()
+    (crops / "1.png").write_bytes(data[: len(data) // 2])
+    result = score(crops, "--engine", seeded_engine, "--aligned", "--json", tmp_path / "s.json")
+    assert result.is_one_line("1.png", "cut short")
+    images = json.loads((tmp_path / "s.json").read_text())["images"]
+    assert ["error" in image for image in images] == [False, True, False, False, False]
+
+
+def test_self_test(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
+    assert "passed" in score("--self-test", "--engine", seeded_engine).out
+    copy = tmp_path / seeded_engine.name
+    copy.write_bytes(seeded_engine.read_bytes())
+    document = json.loads(card_path(seeded_engine).read_text())
+    document["input"]["mean"] = [0, 0, 0]
+    card_path(copy).write_text(json.dumps(document))
+    failed = score("--self-test", "--engine", copy)
+    assert failed.code == 3
+    assert "FAILED" in failed.err
+
+
+BAD = {
+    "missing path": (["nowhere.png"], ["nowhere.png", "check the spelling"]),
+    "folder without images": (["empty"], ["no images under", ".png"]),
+    "nothing named": ([], ["nothing to score"]),
+    "no image": (["text.png"], ["text.png", "no image"]),
+    "unknown backend": (["ok.png", "--backend", "caffe"], ["unknown backend 'caffe'"]),
+    "unknown alignment": (["ok.png", "--align", "magic"], ["unknown alignment 'magic'"]),
+    "missing detector": (["ok.png", "--detector", "no.onnx"], ["no.onnx"]),
+    "confidence": (["ok.png", "--min-confidence", "7"], ["min_confidence is 7"]),
+    "missing engine": (["ok.png", "--engine", "ifqa.onnx"], ["no artefact at", "fiqa-export ifqa"]),
+    "output folder": (["ok.png", "--aligned", "--csv", "text.png/s.csv"], ["text.png", "choose a folder"]),
+    "overlay folder": (["ok.png", "--aligned", "--overlay", "text.png/o"], ["text.png", "choose a folder"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(
+    score: Invoke, seeded_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("text.png").write_text("no picture")
+    cv2.imwrite("ok.png", seeded_image(0, 112, 112))
+    before = sorted(tmp_path.rglob("*"))
+    arguments, parts = BAD[case]
+    engine = [] if "--engine" in arguments else ["--engine", seeded_engine]
+    result = score(*arguments, *engine)
+    assert result.is_one_line(*parts), result
+    assert sorted(tmp_path.rglob("*")) == before
