@@ -62,6 +62,12 @@ def test_a_fit_is_as_good_as_scipys_where_that_converges(seed: int) -> None:
     assert np.sum((logistic_map(scores, mos, 5) - mos) ** 2) < best * (1 + 1e-6)
 
 
+def test_a_steep_step_on_a_line_is_found() -> None:
+    scores = np.random.default_rng(0).random(500)
+    mos = 0.6 * scores + 0.08 * expit(100 * (scores - 0.85))
+    assert logistic_map(scores, mos, 5) == pytest.approx(mos, abs=1e-6)
+
+
 def test_scores_that_bend_one_way_still_have_a_fit() -> None:
     mos = np.linspace(0, 1, 200)
     scores = np.log(mos + 0.05)

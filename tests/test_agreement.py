@@ -37,7 +37,7 @@ def test_numbers_of_a_case_worked_by_hand() -> None:
     other[[1, 3]] = 3, 0.25
     found = agree(reference, other)
     assert (found.n, found.max_abs, found.mean_abs, found.score_range) == (20, 2.75, 4.75 / 20, 19.0)
-    # Thresholds 0.5, 1.5 and 3.5 reject 1, 2 and 4 of the reference; 3 -> 0.25 crosses the first two, 1 -> 3 the second.
+    # Thresholds 0.5, 1.5, 3.5 reject 1, 2, 4 of the reference; 3 -> 0.25 crosses the first two, 1 -> 3 the second.
     assert found.flips == {0.05: 1 / 20, 0.10: 2 / 20, 0.20: 0.0}
     assert not found.undefined
 
@@ -50,6 +50,13 @@ def test_flips_equal_a_count_one_by_one(pairs: list[tuple[float, float]], share:
     threshold = (ranked[rejected - 1] + ranked[rejected]) / 2
     changed = sum((a >= threshold) != (b >= threshold) for a, b in pairs)
     assert flips(reference, other, share) == changed / len(pairs)
+
+
+def test_the_rejected_share_is_rounded_down() -> None:
+    reference = np.arange(19.0)
+    other = reference.copy()
+    other[0] = 1.25
+    assert flips(reference, other, 0.10) == 1 / 19, "1.9 images: the threshold is 0.5, not 1.5"
 
 
 def test_the_same_list_agrees_exactly() -> None:

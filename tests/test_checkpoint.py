@@ -245,6 +245,7 @@ def test_memory_layout_and_parameter_objects_do_not_matter(state: State, path: P
     model, _ = load_reference(T, str(path))
     assert torch.equal(model.state_dict()[key], state[key])
     assert model.state_dict()[key].is_contiguous()
+    assert [n for n, _ in model.named_parameters()] == [n for n, _ in build(T).named_parameters()]
 
 
 def test_old_file_format_loads(state: State, path: Path) -> None:
@@ -274,11 +275,14 @@ def test_pickle_that_would_run_code_is_refused(new_format: bool, state: State, p
     assert trace.exists(), "the file is as dangerous as the test says"
 
 
-def test_plain_pickle_that_would_run_code_is_refused(path: Path, tmp_path: Path) -> None:
+def test_plain_pickle_that_would_run_code_is_refused(
+    path: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
     trace = tmp_path / "trace"
     path.write_bytes(pickle.dumps({"extra": Malice(trace)}))
     assert "damaged or no PyTorch checkpoint" in message(path)
     assert not trace.exists()
+    assert not recwarn.list, "one line, without what torch thinks of the pickle protocol"
 
 
 def test_whole_module_is_refused(path: Path) -> None:

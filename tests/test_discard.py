@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +130,9 @@ def test_cr_fiqa_equals_plain_loops(problem: tuple[list[Any], list[float]], reve
     for curve in cr_fiqa_curves(build(pairs), np.array(quality), reverse):
         expected = naive_cr_fiqa(pairs, quality, curve.fmr, reverse)
         np.testing.assert_allclose(curve.fnmr, expected, rtol=0, atol=1e-12)
-        area = sum(0.05 * (a + b) / 2 for a, b in zip(expected[:-1], expected[1:], strict=True))
+        area = sum(0.05 * (a + b) / 2 for a, b in pairwise(expected))
         assert curve.auc == pytest.approx(area, abs=1e-12, nan_ok=True)
-        part = sum(0.05 * (a + b) / 2 for a, b in zip(expected[:4], expected[1:5], strict=True))
+        part = sum(0.05 * (a + b) / 2 for a, b in pairwise(expected[:5]))
         assert curve.pauc[0.2] == pytest.approx(part, abs=1e-12, nan_ok=True)
 
 
@@ -163,6 +164,16 @@ def test_edc_worked_by_hand() -> None:
     assert curve.auc == pytest.approx(0.25 * 0.5 + 0.5 / 3)
     assert curve.at([0, 0.249, 0.25, 0.9]) == pytest.approx([0.5, 0.5, 1 / 3, 0])
     assert curve.notes == ("fewer than ten pairs at this FMR: its error rates are uncertain",)
+
+
+def test_edc_counts_a_pair_at_the_threshold_as_a_match_unlike_cr_fiqa() -> None:
+    pairs = np.array([[0, 1], [0, 2], [1, 2]])
+    threshold = np.nextafter(0.5, 0)
+    comparisons = Comparisons(pairs, np.array([True, False, False]), np.array([threshold, 0.5, 0.6]))
+    edc = edc_curves(comparisons, np.ones(3))[0]
+    cr_fiqa = cr_fiqa_curves(comparisons, np.ones(3))[0]
+    assert edc.threshold[0] == cr_fiqa.threshold[0] == threshold
+    assert (edc.fnmr[0], cr_fiqa.fnmr[0]) == (0, 1)
 
 
 def test_edc_does_not_depend_on_the_order_of_the_list() -> None:

@@ -101,7 +101,7 @@ def test_another_folder_is_another_image(tmp_path: Path) -> None:
 
 
 def test_the_exact_path_wins(tmp_path: Path) -> None:
-    images = [tmp_path / "a.png", tmp_path / "x" / "a.png"]
+    images = [tmp_path / "x" / "a.png", tmp_path / "a.png"]
     assert match_labels({"a.png": 1}, images, tmp_path).paths == (tmp_path / "a.png",)
 
 
@@ -114,8 +114,6 @@ def test_the_exact_path_wins(tmp_path: Path) -> None:
         ({"a.png": 1}, [], "names one of 0 images"),
     ],
 )
-def test_ambiguous_matches_are_refused(
-    tmp_path: Path, labels: dict[str, float], images: list[str], says: str
-) -> None:
+def test_ambiguous_matches_are_refused(tmp_path: Path, labels: dict[str, float], images: list[str], says: str) -> None:
     with pytest.raises(InputError, match=says):
         match_labels(labels, [tmp_path / image for image in images], tmp_path)

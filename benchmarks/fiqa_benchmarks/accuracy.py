@@ -104,8 +104,8 @@ def logistic_map(scores: Floats, mos: Floats, parameters: Literal[4, 5]) -> Floa
     Four parameters: a step a * sigmoid(k * (s - c)) + b. Five: the same on a line, + d * s. The step may fall. In
     standard deviations of the scores its centre c stays within 5 of their mean and its slope k within 0.1..50,
     because on scores that bend one way only the best step would lie at infinity. The other parameters are linear
-    and solved exactly for each (c, k), so that only two are searched, starting from
-    the best centre for each of seven slopes. NaN where the scores are constant or fewer than six.
+    and solved exactly for each (c, k), so that only two are searched, starting from the best centre for each of
+    seven slopes. NaN where the scores are constant or fewer than six.
     """
     from scipy.optimize import least_squares
     from scipy.special import expit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -21,7 +20,7 @@ from fiqa_runtime.scorer import Scorer
 
 from fiqa_benchmarks.crops import fill
 from fiqa_benchmarks.latency import Ratio, Steps, Timing, measure, ratio
-from fiqa_benchmarks.memory import peak_memory
+from fiqa_benchmarks.memory import Footprint, footprint
 from fiqa_benchmarks.peers import Contender, open_contender, prepare
 
 NETWORK = "network"
@@ -54,10 +53,21 @@ class BatchResult:
     """By step: time divided by the first contender's."""
     overhead: Ratio
     """From crops to scores, divided by the bare backend call."""
-    peak_bytes: int
-    """Peak resident memory of a process that does nothing else."""
     difference: Difference | None
     """From the first contender; None for the first itself and for another network."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What is known of a contender that runs, whatever the batch size."""
+
+    card: Card
+    backend: dict[str, str]
+    """Name, version, device and arithmetic."""
+    footprint: Footprint
+    """Load time and memory in a process of its own."""
+    file_bytes: int | None
+    """Files of the artefact together; None for torch."""
 
 
 @dataclass
@@ -65,35 +75,10 @@ class Result:
     """One contender."""
 
     contender: Contender
-    card: Card | None = None
-    backend: dict[str, str] = field(default_factory=dict)
-    """Name, version, device and arithmetic."""
-    load_seconds: float = 0.0
-    file_bytes: int | None = None
-    """Files of the artefact together; None for torch."""
+    loaded: Loaded | None = None
     batches: dict[int, BatchResult] = field(default_factory=dict)
     error: FiqaError | None = None
     """Why it did not run."""
-
-
-@dataclass(frozen=True)
-class _Entrant:
-    """A contender that runs."""
-
-    result: Result
-    scorer: Scorer
-    peaks: dict[int, int]
-    differences: dict[int, Difference | None]
-
-    def steps(self, crops: list[Image]) -> Steps:
-        """What is timed."""
-        feeds = list(self.scorer.batches(crops))
-        scores = any(output.name == "score" for output in self.scorer.card.outputs)
-        whole = self.scorer.score if scores else self.scorer.outputs
-        return {
-            NETWORK: lambda: [self.scorer.backend.run(feed) for feed in feeds],
-            END_TO_END: lambda: whole(crops),
-        }
 
 
 def bench(
@@ -109,63 +94,55 @@ def bench(
     The first contender must run, its error is raised; the error of another becomes its result.
     """
     results = [Result(contender) for contender in contenders]
-    entrants: list[_Entrant] = []
-    expected: dict[int, Arrays] = {}
+    running: list[tuple[Result, Scorer, dict[int, Arrays]]] = []
     with tempfile.TemporaryDirectory(prefix="fiqa-bench-") as folder, ExitStack() as stack:
         for done, result in enumerate(results):
             report("load and compare", done, len(results))
             try:
-                entrant = _enter(result, Path(folder), crops, batches, threads, stack, expected)
+                scorer = stack.enter_context(_load(result, Path(folder), batches, threads))
+                running.append((result, scorer, {batch: _outputs(scorer, crops, batch) for batch in batches}))
             except FiqaError as error:
                 if result is results[0]:
                     raise
                 result.error = error
-            else:
-                entrants.append(entrant)
         report("load and compare", len(results), len(results))
+        _, first, expected = running[0]
         for batch in batches:
-            steps = [entrant.steps(fill(crops, batch)) for entrant in entrants]
+            steps = [_steps(scorer, fill(crops, batch)) for _, scorer, _ in running]
             timings = measure(steps, rounds, report, f"rounds with batch {batch}")
-            for entrant, timing in zip(entrants, timings, strict=True):
-                entrant.result.batches[batch] = BatchResult(
+            for (result, scorer, outputs), timing in zip(running, timings, strict=True):
+                comparable = scorer is not first and scorer.card.model == first.card.model
+                result.batches[batch] = BatchResult(
                     timing,
                     {step: ratio(timing[step], timings[0][step]) for step in timing},
                     ratio(timing[END_TO_END], timing[NETWORK]),
-                    entrant.peaks[batch],
-                    entrant.differences[batch],
+                    _difference(expected[batch], outputs[batch]) if comparable else None,
                 )
     return results
 
 
-def _enter(
-    result: Result,
-    folder: Path,
-    crops: list[Image],
-    batches: Sequence[int],
-    threads: int | None,
-    stack: ExitStack,
-    expected: dict[int, Arrays],
-) -> _Entrant:
-    """Measure memory in another process, then load here and compare; the first contender fills `expected`."""
+def _load(result: Result, folder: Path, batches: Sequence[int], threads: int | None) -> Scorer:
+    """Measure the footprint in another process, then load the contender here."""
     contender = prepare(result.contender, folder)
-    peaks = peak_memory(contender, batches, threads)
-    start = time.perf_counter()
-    scorer = stack.enter_context(open_contender(contender, threads))
-    result.load_seconds = time.perf_counter() - start
-    result.card = scorer.card
-    result.backend = {"name": scorer.backend.name, **scorer.backend.info}
+    taken = footprint(contender, batches, threads)
+    scorer = open_contender(contender, threads)
+    size = None
     if scorer.backend.name != "torch":
-        result.file_bytes = sum((scorer.path.parent / name).stat().st_size for name in scorer.card.files)
-    differences: dict[int, Difference | None] = {}
-    for batch in batches:
-        outputs = _outputs(scorer, crops, batch)
-        reference = expected.setdefault(batch, outputs)
-        comparable = reference is not outputs and outputs.keys() == reference.keys()
-        differences[batch] = _difference(reference, outputs) if comparable else None
-    return _Entrant(result, scorer, peaks, differences)
+        size = sum((scorer.path.parent / name).stat().st_size for name in scorer.card.files)
+    result.loaded = Loaded(scorer.card, {"name": scorer.backend.name, **scorer.backend.info}, taken, size)
+    return scorer
+
+
+def _steps(scorer: Scorer, crops: list[Image]) -> Steps:
+    """What is timed."""
+    feeds = list(scorer.batches(crops))
+    has_score = any(output.name == "score" for output in scorer.card.outputs)
+    whole = scorer.score if has_score else scorer.outputs
+    return {NETWORK: lambda: [scorer.backend.run(feed) for feed in feeds], END_TO_END: lambda: whole(crops)}
 
 
 def _outputs(scorer: Scorer, crops: list[Image], batch: int) -> Arrays:
+    """Outputs for all `crops` in batches of `batch`; ArtefactError where one is not finite."""
     parts = [scorer.outputs(crops[start : start + batch]) for start in range(0, len(crops), batch)]
     outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     for name, array in outputs.items():
@@ -174,10 +151,12 @@ def _outputs(scorer: Scorer, crops: list[Image], batch: int) -> Arrays:
     return outputs
 
 
-def _difference(reference: Arrays, outputs: Arrays) -> Difference:
-    max_abs = {name: float(np.abs(outputs[name] - array).max()) for name, array in reference.items()}
-    scores = (a["score"].reshape(-1) for a in (reference, outputs)) if "score" in reference else None
-    return Difference(max_abs, agree(*scores) if scores else None)
+def _difference(expected: Arrays, outputs: Arrays) -> Difference:
+    pairs = {
+        name: (array.reshape(len(array), -1), outputs[name].reshape(len(array), -1)) for name, array in expected.items()
+    }
+    max_abs = {name: float(np.abs(a - b).max()) for name, (a, b) in pairs.items()}
+    return Difference(max_abs, agree(*(array[:, 0] for array in pairs["score"])) if "score" in pairs else None)
 
 
 def as_json(results: Sequence[Result]) -> dict[str, Any]:
@@ -196,22 +175,23 @@ def as_json(results: Sequence[Result]) -> dict[str, Any]:
 
 def _contender_json(result: Result) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": result.contender.name, "engine": result.contender.artefact}
-    if result.error or result.card is None:
+    loaded = result.loaded
+    if result.error or loaded is None:
         return {**entry, "error": str(result.error)}
     return {
         **entry,
-        "model": result.card.model,
-        "precision": result.card.precision,
-        "weights": result.card.weights.get("description"),
-        "backend": result.backend,
-        "load_ms": 1e3 * result.load_seconds,
-        "file_bytes": result.file_bytes,
+        "model": loaded.card.model,
+        "precision": loaded.card.precision,
+        "weights": loaded.card.weights.get("description"),
+        "backend": loaded.backend,
+        "load_ms": 1e3 * loaded.footprint.load_seconds,
+        "file_bytes": loaded.file_bytes,
         "batches": {
             str(batch): {
                 **{step: timing.as_json(batch) for step, timing in outcome.timings.items()},
                 "rounds": len(outcome.timings[NETWORK].rounds),
                 "overhead": asdict(outcome.overhead),
-                "peak_resident_bytes": outcome.peak_bytes,
+                "peak_resident_bytes": loaded.footprint.peak_bytes[batch],
                 "difference": outcome.difference and outcome.difference.as_json(),
             }
             for batch, outcome in result.batches.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from fiqa_runtime.card import read_card
@@ -13,12 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fiqa_benchmarks.bench import END_TO_END, NETWORK, Result, as_json, bench
 from fiqa_benchmarks.crops import folder_crops, seeded_crops
 from fiqa_benchmarks.machine import machine, versions
 from fiqa_benchmarks.peers import contenders
-
-if TYPE_CHECKING:
-    from fiqa_benchmarks.bench import Result
 
 IMAGES = 16
 """Seeded images on which contenders are compared; more where a batch is larger."""
@@ -31,7 +29,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
-def bench(
+def command(
     engine: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE...", help="Artefacts; a bare name is also looked for in engines/."),
@@ -56,18 +54,15 @@ def bench(
 
     Exit code 0: done. 2: bad input or missing dependency; contenders that could run were measured.
     """
-    from fiqa_benchmarks.bench import as_json
-    from fiqa_benchmarks.bench import bench as measure
-
     sizes = _batch_sizes(batch)
     entered = contenders([*(engine or []), *(more or [])], backend, _names(against))
-    if json and json != "-":
-        check_output_folder(Path(json).parent)
     spec = read_card(Path(entered[0].artefact)).input
     crops = folder_crops(images, spec) if images else seeded_crops(spec, max(IMAGES, *sizes))
+    if json and json != "-":
+        check_output_folder(Path(json).parent)
     document: dict[str, Any] = {"machine": machine(), "versions": versions()}
     with progress_bar() as report:
-        results = measure(entered, crops, sizes, threads, rounds, report)
+        results = bench(entered, crops, sizes, threads, rounds, report)
     console = Console(stderr=json == "-")
     if not console.is_terminal:
         console.width = TABLE_WIDTH
@@ -91,12 +86,13 @@ def bench(
 
 
 def _names(text: str | None) -> list[str]:
+    """The parts of a list with commas."""
     return [name.strip() for name in text.split(",")] if text else []
 
 
 def _batch_sizes(text: str) -> list[int]:
-    sizes = text.split(",")
-    if not all(size.isdecimal() and 1 <= int(size) <= MOST_PER_BATCH for size in sizes):
+    sizes = _names(text)
+    if not sizes or not all(size.isdecimal() and 1 <= int(size) <= MOST_PER_BATCH for size in sizes):
         raise InputError(
             f"--batch '{text}' names no batch sizes; give some from 1 to {MOST_PER_BATCH} as in --batch 1,8"
         )
@@ -104,8 +100,6 @@ def _batch_sizes(text: str) -> list[int]:
 
 
 def _speed(results: list[Result], batch: int) -> Table:
-    from fiqa_benchmarks.bench import END_TO_END, NETWORK
-
     table = Table(title=f"Batch {batch}, milliseconds per call", title_justify="left")
     table.add_column("contender", overflow="fold")
     columns = ("network", "p95", "p99", "x first", "from crops", "overhead", "images/s", "max |d|", "SRCC")
@@ -137,13 +131,14 @@ def _size(results: list[Result], batches: list[int]) -> Table:
     for column in ("load ms", "file MB", *(f"peak MB, batch {batch}" for batch in batches)):
         table.add_column(column, justify="right", no_wrap=True)
     for result in results:
-        if result.error:
+        loaded = result.loaded
+        if result.error or loaded is None:
             continue
         table.add_row(
             _label(result),
-            f"{1e3 * result.load_seconds:.0f}",
-            f"{result.file_bytes / 1e6:.1f}" if result.file_bytes else "-",
-            *(f"{result.batches[batch].peak_bytes / 1e6:.0f}" for batch in batches),
+            f"{1e3 * loaded.footprint.load_seconds:.0f}",
+            f"{loaded.file_bytes / 1e6:.1f}" if loaded.file_bytes else "-",
+            *(f"{loaded.footprint.peak_bytes[batch] / 1e6:.0f}" for batch in batches),
         )
     return table
 
@@ -157,7 +152,7 @@ def _conditions(here: dict[str, Any]) -> str:
 
 
 def _label(result: Result) -> str:
-    name, backend = result.contender.name, result.backend["name"]
+    name, backend = result.contender.name, result.loaded and result.loaded.backend["name"]
     return name if name == backend else f"{name} ({backend})"
 
 

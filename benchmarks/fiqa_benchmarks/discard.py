@@ -48,25 +48,17 @@ class Comparisons:
 
     def __post_init__(self) -> None:
         count = len(self.pairs)
-        if (
-            self.pairs.shape != (count, 2)
-            or self.genuine.shape != (count,)
-            or self.distance.shape != (count,)
-        ):
+        if self.pairs.shape != (count, 2) or self.genuine.shape != (count,) or self.distance.shape != (count,):
             raise InputError("pairs, genuine flags and distances differ in number; give one of each per pair")
         if count and self.pairs.min() < 0:
             raise InputError("the pairs name images by a negative number; count images from 0")
         if not np.isfinite(self.distance).all():
             where = int(np.flatnonzero(~np.isfinite(self.distance))[0])
-            raise InputError(
-                f"the distance of pair {where} (counted from 0) is no number; repair its embeddings"
-            )
+            raise InputError(f"the distance of pair {where} (counted from 0) is no number; repair its embeddings")
         if not self.genuine.any():
             raise InputError("the pair list has no genuine pair (last column 1); error rates need both kinds")
         if self.genuine.all():
-            raise InputError(
-                "the pair list has no impostor pair (last column 0); error rates need both kinds"
-            )
+            raise InputError("the pair list has no impostor pair (last column 0); error rates need both kinds")
 
     def __repr__(self) -> str:
         genuine = int(self.genuine.sum())
@@ -137,13 +129,9 @@ def pair_distances(embeddings: NDArray[np.floating], pairs: Ints, metric: Metric
     index is outside.
     """
     if embeddings.ndim != 2 or not embeddings.size:
-        raise InputError(
-            f"embeddings of shape {embeddings.shape} cannot be compared; give one vector per image (N, D)"
-        )
+        raise InputError(f"embeddings of shape {embeddings.shape} cannot be compared; give one vector per image (N, D)")
     if len(pairs) and not 0 <= pairs.min() <= pairs.max() < len(embeddings):
-        raise InputError(
-            f"the pairs name images outside the {len(embeddings)} embeddings; give an embedding to each"
-        )
+        raise InputError(f"the pairs name images outside the {len(embeddings)} embeddings; give an embedding to each")
     norms = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings, dtype=np.float64))
     if not (np.isfinite(norms) & (norms > 0)).all():
         where = int(np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))[0])
@@ -162,9 +150,7 @@ def pair_distances(embeddings: NDArray[np.floating], pairs: Ints, metric: Metric
     return distance
 
 
-def edc_curves(
-    comparisons: Comparisons, quality: Floats, lower_is_better: bool = False
-) -> tuple[DiscardCurve, ...]:
+def edc_curves(comparisons: Comparisons, quality: Floats, lower_is_better: bool = False) -> tuple[DiscardCurve, ...]:
     """Error versus discard at one fixed threshold, a curve per FMR of :data:`FMRS`; `quality` (N,) per image.
 
     - Threshold: the most permissive distance at which at most FMR of *all* impostor pairs match. A genuine
@@ -261,9 +247,7 @@ def _cr_fiqa_curve(fmr: float, fnmr: Floats, threshold: Floats, left: Ints) -> D
     notes = _too_few(FRACTIONS, left[1], fmr)
     if np.isnan(fnmr).any():
         start = FRACTIONS[np.isnan(fnmr)][0]
-        notes += (
-            f"no genuine or no impostor pair is left from a discard of {start:.2f} on: not available there",
-        )
+        notes += (f"no genuine or no impostor pair is left from a discard of {start:.2f} on: not available there",)
     return DiscardCurve(
         protocol="cr-fiqa",
         fmr=fmr,
@@ -280,9 +264,7 @@ def _cr_fiqa_curve(fmr: float, fnmr: Floats, threshold: Floats, left: Ints) -> D
 
 def _pair_quality(comparisons: Comparisons, quality: Floats) -> Floats:
     if quality.ndim != 1 or int(comparisons.pairs.max()) >= len(quality):
-        raise InputError(
-            f"{len(quality)} quality scores do not cover the images of the pairs; give one per image"
-        )
+        raise InputError(f"{len(quality)} quality scores do not cover the images of the pairs; give one per image")
     if not np.isfinite(quality).all():
         where = int(np.flatnonzero(~np.isfinite(quality))[0])
         raise InputError(

@@ -47,9 +47,7 @@ def read_pairs(path: Path) -> PairList:
     for number, line in _lines(path):
         fields = line.split()
         if len(fields) != 3 or fields[2] not in ("0", "1"):
-            raise InputError(
-                f"{path}, line {number}: expected 'name_a name_b 1' or '... 0', got '{line.strip()[:80]}'"
-            )
+            raise InputError(f"{path}, line {number}: expected 'name_a name_b 1' or '... 0', got '{line.strip()[:80]}'")
         ends.extend(index.setdefault(name, len(index)) for name in fields[:2])
         genuine.append(fields[2] == "1")
     if not genuine:
@@ -70,9 +68,7 @@ def read_quality(path: Path, names: Sequence[str]) -> Floats:
     for number, line in _lines(path):
         image, value = _path_and_score(line)
         if not image or not math.isfinite(value):
-            raise InputError(
-                f"{path}, line {number}: expected 'path score', got '{line.strip()[:80]}'; score it again"
-            )
+            raise InputError(f"{path}, line {number}: expected 'path score', got '{line.strip()[:80]}'; score it again")
         folder, mark, name = image.rpartition(IMAGES)
         folders.add(folder + mark)
         scores[splitext(name)[0]] = value
@@ -113,9 +109,7 @@ def method_name(path: Path, dataset: str) -> str:
     return path.stem.removesuffix(f"_{dataset}")
 
 
-def write_cr_fiqa(
-    folder: Path, dataset: str, model: str, curves: Mapping[str, Sequence[DiscardCurve]]
-) -> None:
+def write_cr_fiqa(folder: Path, dataset: str, model: str, curves: Mapping[str, Sequence[DiscardCurve]]) -> None:
     """Write ``cr-fiqa`` curves by method in the layout of CR-FIQA's scripts, replacing older files.
 
     `<folder>/<dataset>/fnmr/<method>_<model>_<dataset>_fnmr<2|3|4>.npy` holds the 20 FNMR for an FMR of 1e-2,
@@ -123,9 +117,7 @@ def write_cr_fiqa(
     method. Raises InputError for curves of the other protocol and folders that cannot be written.
     """
     if any(curve.protocol != "cr-fiqa" for found in curves.values() for curve in found):
-        raise InputError(
-            "these files hold curves of the protocol cr-fiqa only; choose it with the protocol option"
-        )
+        raise InputError("these files hold curves of the protocol cr-fiqa only; choose it with the protocol option")
     rates = folder / dataset / "fnmr"
     areas: dict[str, list[str]] = {}
     try:
@@ -137,9 +129,7 @@ def write_cr_fiqa(
                 line = f"{dataset}:{model}:{method}:{curve.auc!r}\n"
                 areas.setdefault(f"{curve.fmr:.{exponent}f}_auc.txt", []).append(line)
     except OSError as error:
-        raise InputError(
-            f"cannot write {rates}: {error.strerror}; choose a folder you may write to"
-        ) from error
+        raise InputError(f"cannot write {rates}: {error.strerror}; choose a folder you may write to") from error
     for name, lines in areas.items():
         write_text(folder / dataset / name, "".join(lines))
 
@@ -154,9 +144,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not UTF-8 text; give a pair list or quality file as CR-FIQA writes it"
-        ) from error
+        raise InputError(f"{path} is not UTF-8 text; give a pair list or quality file as CR-FIQA writes it") from error
 
 
 def _path_and_score(line: str) -> tuple[str, float]:
@@ -175,9 +163,7 @@ def _read_vector(path: Path) -> NDArray[np.floating]:
             f"cannot read {path}: {error.strerror or error}; extract the embedding of this image"
         ) from error
     except (ValueError, EOFError) as error:
-        raise InputError(
-            f"{path} is no .npy file of numbers; extract the embedding of this image again"
-        ) from error
+        raise InputError(f"{path} is no .npy file of numbers; extract the embedding of this image again") from error
     if (
         not isinstance(values, np.ndarray)
         or values.dtype.kind not in "fiu"

@@ -58,9 +58,7 @@ def read_labels(path: Path) -> dict[str, float]:
             f"cannot read {path}: {error.strerror}; give a label.json or a CSV with image and mos"
         ) from error
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not UTF-8 text; give a label.json or a CSV with image and mos"
-        ) from error
+        raise InputError(f"{path} is not UTF-8 text; give a label.json or a CSV with image and mos") from error
     return _checked(_csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path), path)
 
 
@@ -98,9 +96,7 @@ def _image_of(label: str, candidates: Sequence[tuple[str, Path]]) -> Path | None
     exact = [path for name, path in candidates if name == label]
     alike = [p for n, p in candidates if f"/{n}".endswith(f"/{label}") or f"/{label}".endswith(f"/{n}")]
     if not exact and len(alike) > 1:
-        raise InputError(
-            f"{len(alike)} images fit the label '{label}'; write their folder into the label file"
-        )
+        raise InputError(f"{len(alike)} images fit the label '{label}'; write their folder into the label file")
     return next(iter(exact or alike), None)
 
 
@@ -116,9 +112,7 @@ def _checked(rows: Iterable[Row], path: Path) -> dict[str, float]:
                 f"{path}: the score of image '{image}' is '{value}'; give a number to each or drop the line"
             )
         if labels.setdefault(image, mos) != mos:
-            raise InputError(
-                f"{path}: image '{image}' has the scores {labels[image]:g} and {mos:g}; keep one of them"
-            )
+            raise InputError(f"{path}: image '{image}' has the scores {labels[image]:g} and {mos:g}; keep one of them")
     if not labels:
         raise InputError(f"{path} holds no labels; give an image name and a score for each image")
     return labels
@@ -128,9 +122,7 @@ def _csv_rows(text: str, path: Path) -> list[Row]:
     try:
         header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     except (csv.Error, ValueError) as error:
-        raise InputError(
-            f"{path} is no CSV ({error}); give a header with image and mos, then lines"
-        ) from error
+        raise InputError(f"{path} is no CSV ({error}); give a header with image and mos, then lines") from error
     columns = [name.strip().lower() for name in header]
     if columns.count("image") != 1 or columns.count("mos") != 1:
         raise InputError(f"{path} has the columns {columns}; call one of them image and one mos")
@@ -144,12 +136,8 @@ def _json_rows(text: str, path: Path) -> list[Row]:
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise InputError(
-            f"{path} is not JSON ({error}); give a label.json or a .csv with image and mos"
-        ) from error
-    if isinstance(data, list) and all(
-        isinstance(row, dict) and {"Image", "MOS"} <= row.keys() for row in data
-    ):
+        raise InputError(f"{path} is not JSON ({error}); give a label.json or a .csv with image and mos") from error
+    if isinstance(data, list) and all(isinstance(row, dict) and {"Image", "MOS"} <= row.keys() for row in data):
         return [(row["Image"], row["MOS"]) for row in data]
     if isinstance(data, dict) and {"Image", "MOS"} <= data.keys():
         images, scores = data["Image"], data["MOS"]

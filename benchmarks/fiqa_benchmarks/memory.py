@@ -1,6 +1,6 @@
-"""Peak memory of a contender, each in a process of its own, so that contenders do not add up.
+"""Load time and peak memory of a contender, each in a process of its own, so that contenders do not add up.
 
-python -m fiqa_benchmarks.memory CONTENDER BATCHES THREADS    (JSON each; for :func:`peak_memory`)
+python -m fiqa_benchmarks.memory CONTENDER BATCHES THREADS    (JSON each; for :func:`footprint`)
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from fiqa_runtime.errors import FiqaError, UnsupportedError
 
@@ -19,17 +21,28 @@ from fiqa_benchmarks.crops import seeded_crops
 from fiqa_benchmarks.peers import Contender, open_contender
 
 
-def peak_memory(contender: Contender, batches: Sequence[int], threads: int | None = None) -> dict[int, int]:
-    """Peak resident bytes of a fresh process that loads `contender` and runs seeded images, by batch size.
+@dataclass(frozen=True)
+class Footprint:
+    """What a contender takes in a process of its own."""
 
-    Python, numpy and OpenCV count too. Batches run in ascending order in one process. This also shows whether
-    the backend survives the network: raises UnsupportedError where it fails or takes its process down.
+    load_seconds: float
+    """From nothing to ready: importing the backend, reading the files, building the network."""
+    peak_bytes: dict[int, int]
+    """By batch size: largest resident memory so far. Python, numpy and OpenCV count too."""
+
+
+def footprint(contender: Contender, batches: Sequence[int], threads: int | None = None) -> Footprint:
+    """Load `contender` in a fresh process and run seeded images, batch sizes in ascending order.
+
+    This also shows whether the backend survives the network: raises UnsupportedError where it fails or takes
+    its process down.
     """
     command = [sys.executable, "-m", "fiqa_benchmarks.memory"]
     arguments = [asdict(contender), sorted(batches), threads]
     result = subprocess.run([*command, *map(json.dumps, arguments)], capture_output=True, text=True, check=False)
     if result.returncode == 0:
-        return {int(batch): peak for batch, peak in json.loads(result.stdout.splitlines()[-1]).items()}
+        load_seconds, peaks = json.loads(result.stdout.splitlines()[-1])
+        return Footprint(load_seconds, dict(peaks))
     file = Path(contender.artefact).name
     if result.returncode == FiqaError.exit_code and result.stderr:
         raise UnsupportedError(result.stderr.splitlines()[-1])
@@ -57,13 +70,15 @@ def peak_resident_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _child(contender: Contender, batches: Sequence[int], threads: int | None) -> dict[int, int]:
-    peaks = {}
+def _child(contender: Contender, batches: Sequence[int], threads: int | None) -> tuple[float, list[Any]]:
+    start = time.perf_counter()
     with open_contender(contender, threads) as scorer:
+        load_seconds = time.perf_counter() - start
+        peaks = []
         for batch in batches:
             scorer.outputs(seeded_crops(scorer.card.input, batch))
-            peaks[batch] = peak_resident_bytes()
-    return peaks
+            peaks.append((batch, peak_resident_bytes()))
+    return load_seconds, peaks
 
 
 def main() -> None:

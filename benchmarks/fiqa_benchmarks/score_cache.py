@@ -67,9 +67,7 @@ class ScoreCache:
             for start in range(0, len(images), _QUERY_SIZE):
                 part = images[start : start + _QUERY_SIZE]
                 marks = ",".join("?" * len(part))
-                query = (
-                    f"SELECT image, score FROM scores WHERE engine = ? AND setup = ? AND image IN ({marks})"
-                )
+                query = f"SELECT image, score FROM scores WHERE engine = ? AND setup = ? AND image IN ({marks})"
                 found.update(self._connection.execute(query, (self.engine, self.setup, *part)))
         except sqlite3.Error as error:
             raise self._damaged(error) from error
@@ -79,9 +77,7 @@ class ScoreCache:
         """Keep scores by image SHA-256, all or none; raises InputError where one is not finite."""
         wrong = [image for image, score in scores.items() if not math.isfinite(score)]
         if wrong:
-            raise InputError(
-                f"the score of image {wrong[0][:12]} is {scores[wrong[0]]}; run fiqa-score --self-test"
-            )
+            raise InputError(f"the score of image {wrong[0][:12]} is {scores[wrong[0]]}; run fiqa-score --self-test")
         rows = [(image, self.engine, self.setup, float(score)) for image, score in scores.items()]
         try:
             with self._connection:
@@ -90,9 +86,7 @@ class ScoreCache:
             raise self._damaged(error) from error
 
     def _damaged(self, error: sqlite3.Error) -> InputError:
-        return InputError(
-            f"{self.path} cannot be used as a score cache ({error}); delete it or name another file"
-        )
+        return InputError(f"{self.path} cannot be used as a score cache ({error}); delete it or name another file")
 
 
 def score_images(

@@ -168,7 +168,7 @@ def _load(path: Path) -> object:
 
 
 def _seed(weights: str) -> int:
-    match = re.fullmatch(r"seeded(?::(\d+))?", weights, re.ASCII)
+    match = re.fullmatch(r"seeded(?::(\d+))?", weights)
     if match is None:
         raise InputError(f"'{weights}' names no seed; write seeded or seeded:N with a whole number N, as in seeded:1")
     return int(match[1] or 0)

@@ -6,7 +6,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -60,7 +60,7 @@ def export(
     """
     start = time.perf_counter()
     report(f"{name}: load weights", 0, 1)
-    reference, info = load_reference(name, weights)
+    reference, info = load_reference(name, weights, _download_progress(name, report))
     report(f"{name}: load weights", 1, 1)
     with _workplace(out) as folder:
         artefact = folder / f"{reference.spec.name}.fp32.onnx"
@@ -75,6 +75,11 @@ def export(
     if not parity.passed:
         raise VerdictError(f"{name} fp32 differs from torch: {'; '.join(parity.failures)}; kept as asked")
     return Exported(out / artefact.name, card, parity, time.perf_counter() - start)
+
+
+def _download_progress(name: str, report: Report) -> Callable[[int, int | None], None]:
+    """Downloads in the same bar, counted in MB."""
+    return lambda done, total: report(f"{name}: download (MB)", done >> 20, (total or done) >> 20)
 
 
 def _check(

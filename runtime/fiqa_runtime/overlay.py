@@ -36,7 +36,7 @@ def draw_faces(photo: Image, faces: Sequence[Face]) -> Image:
         left, top, right, bottom = _corners(face)
         for colour, line in ((_DARK, width + 2), (_LINE, width)):
             cv2.rectangle(picture, (left, top), (right, bottom), colour, line, cv2.LINE_AA)
-        radius = max(round(float(face.box[2]) / 40), 1)
+        radius = max(round(float(face.box[2]) / 80), 1)
         for x, y in np.rint(face.landmarks).astype(int).tolist():
             cv2.circle(picture, (x, y), radius + 1, _DARK, cv2.FILLED, cv2.LINE_AA)
             cv2.circle(picture, (x, y), radius, _POINT, cv2.FILLED, cv2.LINE_AA)

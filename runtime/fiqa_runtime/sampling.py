@@ -15,6 +15,8 @@ SEED = 20
 """The authors' seed."""
 SLOTS = 500
 """Length of the landmark vector."""
+LANDMARKS = 68
+"""Landmarks of a face in the usual order."""
 
 Offset = tuple[int, int]
 Landmarks = NDArray[np.floating]
@@ -62,7 +64,7 @@ def all_visible(landmarks: Landmarks, offsets: Sequence[Offset]) -> bool:
     return all(len(visible_landmarks(landmarks, offset)) == len(landmarks) for offset in offsets)
 
 
-def landmark_vector(visible: Sequence[int], landmarks: int = 68) -> NDArray[np.float32]:
+def landmark_vector(visible: Sequence[int], landmarks: int = LANDMARKS) -> NDArray[np.float32]:
     """Indices of the visible ones among `landmarks` -> float32 (500,) in [-1, 1], the network's second input.
 
     Computed in float64, then rounded. Raises InputError for 500 visible landmarks and more, of which the

@@ -13,7 +13,18 @@ from fiqa_runtime.backends import open_backend
 from fiqa_runtime.backends.base import Backend
 from fiqa_runtime.card import read_card
 from fiqa_runtime.errors import ArtefactError, InputError
-from fiqa_runtime.preprocess import Image, prepare
+from fiqa_runtime.preprocess import Image, check_image, prepare
+from fiqa_runtime.sampling import (
+    LANDMARKS,
+    Landmarks,
+    all_visible,
+    crop_offsets,
+    crop_stream,
+    cut,
+    landmark_vector,
+    visible_landmarks,
+)
+from fiqa_runtime.spec import CropSampling
 
 ENGINES = Path("engines")
 
@@ -68,11 +79,19 @@ class Scorer:
         """Whether the network gives per-pixel quality."""
         return any(output.name == "map" for output in self.card.outputs)
 
-    def score(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        """uint8 BGR crops -> float32 (N,), higher is better; raises ArtefactError where a score is not finite."""
+    def score(self, crops: Sequence[Image], landmarks: Sequence[Landmarks] | None = None) -> NDArray[np.float32]:
+        """uint8 BGR crops -> float32 (N,), higher is better.
+
+        Networks that score pictures by several crops of their own (``card.input.sampling``) take whole pictures, each
+        with its 68 `landmarks` (x, y) in pixels; without them every landmark counts as visible in every crop.
+        Raises InputError for unusable crops, ArtefactError where a score is not finite.
+        """
         if not len(crops):
             return np.empty(0, np.float32)
-        scores = self._output("score", "quality scores", crops).reshape(len(crops))
+        if self.card.input.sampling is not None:
+            scores = self._score_pictures(crops, self.card.input.sampling, landmarks)
+        else:
+            scores = self._output("score", "quality scores", crops).reshape(len(crops))
         if not np.isfinite(scores).all():
             raise ArtefactError(f"{self.path.name} gave a score that is no number; run fiqa-score --self-test on it")
         return scores
@@ -83,19 +102,52 @@ class Scorer:
             return np.empty((0, self.card.input.height or 0, self.card.input.width or 0), np.float32)
         return self._output("map", "quality maps", crops)[:, 0]
 
-    def outputs(self, crops: Sequence[Image]) -> dict[str, NDArray[np.float32]]:
-        """Every graph output for uint8 BGR crops, by name, in batches of at most ``card.max_batch``."""
-        parts = [self.backend.run(inputs) for inputs in self.batches(crops)]
+    def outputs(
+        self, crops: Sequence[Image], visible: Sequence[Sequence[int]] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Every graph output for uint8 BGR crops, by name, in batches of at most ``card.max_batch``.
+
+        `visible`: for networks with a landmark input, the landmark indices that each crop shows (None: all 68).
+        """
+        parts = [self.backend.run(inputs) for inputs in self.batches(crops, visible)]
         if len(parts) == 1:
             return parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def batches(self, crops: Sequence[Image]) -> Iterator[Mapping[str, NDArray[np.float32]]]:
+    def batches(
+        self, crops: Sequence[Image], visible: Sequence[Sequence[int]] | None = None
+    ) -> Iterator[Mapping[str, NDArray[np.float32]]]:
         """What the backend is fed for uint8 BGR crops: inputs by name, ``card.max_batch`` crops at a time."""
+        sampling = self.card.input.sampling
         for start in range(0, len(crops), self.card.max_batch):
-            yield {self.card.input.name: prepare(crops[start : start + self.card.max_batch], self.card.input)}
+            part = slice(start, start + self.card.max_batch)
+            inputs = {self.card.input.name: prepare(crops[part], self.card.input)}
+            if sampling is not None and sampling.landmarks == "input":
+                sets = [range(LANDMARKS)] * len(crops[part]) if visible is None else visible[part]
+                inputs["landmarks"] = np.stack([landmark_vector(indices) for indices in sets])
+            yield inputs
 
     def _output(self, name: str, what: str, crops: Sequence[Image]) -> NDArray[np.float32]:
         if all(output.name != name for output in self.card.outputs):
             raise InputError(f"{self.card.model} gives no {what}; fiqa-export --list shows what each network gives")
         return self.outputs(crops)[name]
+
+    def _score_pictures(
+        self, pictures: Sequence[Image], sampling: CropSampling, landmarks: Sequence[Landmarks] | None
+    ) -> NDArray[np.float32]:
+        scores = np.empty(len(pictures), np.float32)
+        for index, picture in enumerate(pictures):
+            check_image(picture)
+            height, width = picture.shape[:2]
+            offsets = crop_offsets(height, width, sampling.crops, crop_stream(sampling.seed))
+            visible = None
+            if landmarks is not None:
+                visible = [visible_landmarks(landmarks[index], offset) for offset in offsets]
+                if sampling.landmarks == "constant" and not all_visible(landmarks[index], offsets):
+                    raise InputError(
+                        f"picture {index} hides landmarks in some of its crops, and {self.path.name} takes all of them "
+                        "for visible; score it with the artefact that has a landmark input (dsl-fiqa)"
+                    )
+            crop_scores = self.outputs(cut(picture, offsets), visible)["score"].reshape(-1)
+            scores[index] = crop_scores.sum(dtype=np.float32) / np.float32(sampling.crops)
+        return scores

@@ -98,9 +98,11 @@ class FaceXFormer(Reference):
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__(spec)
-        size = spec.input.height
-        if size is None or size != spec.input.width or size % 32:
-            raise InputError(f"facexformer takes square inputs of a multiple of 32 pixels, not {size}; use 224 or 512")
+        size, width = spec.input.height, spec.input.width
+        if size is None or size != width or size % 32:
+            raise InputError(
+                f"facexformer takes square inputs of 32, 64, ... pixels, not {width} x {size}; use 224 or 512"
+            )
         self.side = size // 4
         self.backbone = nn.Sequential(_swin_b(size), nn.LayerNorm(1024))
         self.pe_layer = PositionCode()
@@ -124,15 +126,12 @@ class FaceXFormer(Reference):
     def _fuse(self, x: Tensor) -> Tensor:
         """All four stages on the map of the first, the last stage first: (N, 256, side, side)."""
         maps: list[Tensor] = []
-        for index, layer in enumerate(self.backbone[0].children()):
-            x = layer(x)
-            if index % 2:
-                maps.append(self.linear_c[index // 2](x))
-        sized = [
-            maps[0],
-            *(functional.interpolate(m, size=(self.side, self.side), mode="bilinear") for m in maps[1:]),
-        ]
-        fused: Tensor = self.linear_fuse(torch.cat(sized[::-1], dim=1))
+        layers = list(self.backbone[0].children())
+        for stage, projection in enumerate(self.linear_c):
+            x = layers[2 * stage + 1](layers[2 * stage](x))
+            part = projection(x)
+            maps.insert(0, functional.interpolate(part, scale_factor=2**stage, mode="bilinear") if stage else part)
+        fused: Tensor = self.linear_fuse(torch.cat(maps, dim=1))
         return fused
 
 

@@ -1,0 +1,80 @@
+"""Images that a calibration set may be chosen from: where they are, and whether a network can use them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fiqa_runtime.files import sha256_file
+from fiqa_runtime.images import find_images, read_image
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.spec import InputSpec
+
+ASPECT = 1.1
+"""A crop may be this much wider or taller than the network's input before it is no crop for it."""
+FIRST_SEEDED = 1000
+"""Index of the first seeded candidate: canaries and batch-norm calibration use lower ones."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An image that may be chosen, read again each time it is needed."""
+
+    name: str
+    """What people call it: a path inside its folder, or how it was made."""
+    read: Callable[[], Image]
+    """uint8 BGR (H, W, 3); raises InputError where it cannot be read."""
+    digest: Callable[[], str]
+    """Hex SHA-256 of the file, or of the pixels where there is none."""
+
+
+def folder_candidates(folder: Path, read: Callable[[Path], Image] = read_image) -> list[Candidate]:
+    """Every image under `folder`, sorted by path; `read` turns a path into what the network gets (a crop).
+
+    Raises InputError where there is no such folder or no image in it.
+    """
+
+    def candidate(path: Path) -> Candidate:
+        name = path.relative_to(folder).as_posix() if path != folder else path.name
+        return Candidate(name, lambda: read(path), lambda: sha256_file(path))
+
+    return [candidate(path) for path in find_images([folder])]
+
+
+def seeded_candidates(height: int, width: int, count: int) -> list[Candidate]:
+    """`count` seeded images of height x width: they exercise the toolchain and say little about faces."""
+
+    def candidate(index: int) -> Candidate:
+        def read() -> Image:
+            return seeded_image(index, height, width)
+
+        name = f"seeded:0:{index}:{height}x{width}"
+        return Candidate(name, read, lambda: hashlib.sha256(read().tobytes()).hexdigest())
+
+    return [candidate(FIRST_SEEDED + i) for i in range(count)]
+
+
+def fits(image: Image, spec: InputSpec) -> bool:
+    """Whether the network takes uint8 (H, W, 3) `image`: in its size, or nearly in its shape where it is resized."""
+    height, width = image.shape[:2]
+    if spec.height is None or spec.width is None:
+        return True
+    if spec.sampling is not None:
+        return height > spec.height and width > spec.width
+    if spec.resize == "none":
+        return height == spec.height and width == spec.width
+    return abs(math.log(width / height * spec.height / spec.width)) <= math.log(ASPECT)
+
+
+def wanted_size(spec: InputSpec) -> str:
+    """What :func:`fits` asks for, in words."""
+    if spec.height is None or spec.width is None:
+        return "photos of any size"
+    size = f"{spec.width} x {spec.height}"
+    if spec.sampling is not None:
+        return f"pictures larger than {size} pixels"
+    return f"crops of {size} pixels" if spec.resize == "none" else f"face crops in the shape of {size}"

@@ -1,0 +1,235 @@
+"""Which images to calibrate with: spread over the quality range of the fp32 network, no picture twice, hashed.
+
+chosen = choose(folder_candidates(Path("crops")), spec.input, score)
+ranging, judging = chosen.halves()
+for image in ranging.images(): ...
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from fiqa_runtime.console import Report, silent
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.seeded import rng
+from fiqa_runtime.spec import InputSpec
+from numpy.typing import NDArray
+
+from fiqa_calibration.candidates import Candidate, fits, wanted_size
+from fiqa_calibration.duplicates import Thumbnails
+from fiqa_calibration.ladder import KINDS, degrade
+
+MINIMUM = 32
+"""Fewer images say too little about the range of an activation."""
+COUNT = 256
+"""Images chosen where nobody asks for another number."""
+LIMIT = 10_000
+"""Of more candidates, this many are looked at, evenly spaced: bounds time and memory for any folder."""
+BATCH = 16
+"""Images held in memory and scored at once."""
+NARROW = 0.5
+"""Share of the quality range below which a set is called narrow."""
+PROBES = 4
+"""Images of the set that are degraded to learn how far scores can fall."""
+
+Score = Callable[[Sequence[Image]], NDArray[np.float32]]
+"""Up to 16 uint8 BGR images -> float32 (N,)."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One image of a calibration set."""
+
+    candidate: Candidate
+    """Where it comes from."""
+    sha256: str
+    """Of its file, or of its pixels where it has none."""
+    score: float | None
+    """Given by the fp32 network; None for a network without a score."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Names of the candidates that cannot serve."""
+
+    unreadable: list[str] = field(default_factory=list)
+    """Damaged files, and what is no image."""
+    misfits: list[str] = field(default_factory=list)
+    """Of a size that the network cannot use."""
+    duplicates: list[str] = field(default_factory=list)
+    """Near-copies of an earlier candidate."""
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """The chosen images, from the lowest score to the highest, and what was left out."""
+
+    chosen: tuple[Chosen, ...]
+    """At least 32; a half has at least 16."""
+    found: int
+    """Candidates given."""
+    left_out: LeftOut
+    """Those that cannot serve."""
+    coverage: float | None
+    """Share (0..1) of the quality range that the set covers, see :func:`choose`; None for a network without a score."""
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __repr__(self) -> str:
+        return f"<CalibrationSet {len(self)} of {self.found} images, {self.sha256[:12]}>"
+
+    def images(self) -> Iterator[Image]:
+        """uint8 BGR (H, W, 3), one at a time, read anew; raises InputError where one is gone or no longer the same."""
+        for item in self.chosen:
+            if _digest(item.candidate) != item.sha256:
+                raise InputError(f"{item.candidate.name} changed during calibration; start again")
+            yield item.candidate.read()
+
+    def halves(self) -> tuple[CalibrationSet, CalibrationSet]:
+        """Every other image: two sets over the same quality range, to choose with one and to judge with the other."""
+        return replace(self, chosen=self.chosen[::2]), replace(self, chosen=self.chosen[1::2])
+
+    @property
+    def sha256(self) -> str:
+        """Hex SHA-256 of the images' sorted hashes, one per line: the same for the same images under other names."""
+        lines = "".join(f"{sha256}\n" for sha256 in sorted(item.sha256 for item in self.chosen))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    @property
+    def warning(self) -> str | None:
+        """One line for people where the set covers too narrow a quality range."""
+        if self.coverage is None or self.coverage >= NARROW:
+            return None
+        return (
+            f"the calibration images cover {self.coverage:.0%} of the quality range that their own degraded copies "
+            "reach; add images of other quality, or activations beyond the calibrated ranges will be cut off"
+        )
+
+    def manifest(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`: images with hash and score, the hash of the whole, what was left out."""
+        return {
+            "sha256": self.sha256,
+            "found": self.found,
+            "unreadable": self.left_out.unreadable,
+            "misfits": self.left_out.misfits,
+            "duplicates": self.left_out.duplicates,
+            "coverage": self.coverage,
+            "warning": self.warning,
+            "images": [{"name": i.candidate.name, "sha256": i.sha256, "score": i.score} for i in self.chosen],
+        }
+
+
+def choose(
+    candidates: Sequence[Candidate],
+    spec: InputSpec,
+    score: Score | None,
+    count: int = COUNT,
+    report: Report = silent,
+) -> CalibrationSet:
+    """Up to `count` of `candidates`, the same number from every tenth of the fp32 network's scores.
+
+    Files that cannot be read, images that the network of `spec` cannot use and near-copies of earlier ones
+    (:class:`Thumbnails`) are left out and named. From the rest, evenly spaced ranks are taken, the lowest and the
+    highest score included; without `score` (a network that gives none) evenly spaced positions.
+
+    The set's `coverage` compares the middle 90 % of its scores with all scores of its images and of copies of a few
+    of them, degraded in every way as far as the ladder goes.
+
+    Raises InputError where fewer than 32 images are left or asked for, or a score is not finite.
+    """
+    if count < MINIMUM:
+        raise InputError(f"{count} calibration images are too few to find ranges; ask for at least {MINIMUM}")
+    usable, scores, left_out = _sift(candidates, spec, score, report)
+    if len(usable) < MINIMUM:
+        raise InputError(_too_few(len(usable), len(candidates), left_out, spec))
+    positions = np.linspace(0, len(usable) - 1, min(count, len(usable))).round().astype(int)
+    if score is None:
+        chosen = tuple(Chosen(usable[i], _digest(usable[i]), None) for i in positions)
+        return CalibrationSet(chosen, len(candidates), left_out, None)
+    ranked = np.argsort(np.array(scores), kind="stable")
+    chosen = tuple(Chosen(usable[i], _digest(usable[i]), scores[i]) for i in ranked[positions])
+    return CalibrationSet(chosen, len(candidates), left_out, _coverage(chosen, score))
+
+
+def _sift(
+    candidates: Sequence[Candidate], spec: InputSpec, score: Score | None, report: Report
+) -> tuple[list[Candidate], list[float], LeftOut]:
+    """The candidates that can serve, their scores (none without `score`), and the others."""
+    step = max(1, -(-len(candidates) // LIMIT))
+    looked_at = candidates[::step]
+    thumbnails = Thumbnails(len(looked_at))
+    usable: list[Candidate] = []
+    scores: list[float] = []
+    left_out = LeftOut()
+    for start in range(0, len(looked_at), BATCH):
+        images: list[Image] = []
+        for candidate in looked_at[start : start + BATCH]:
+            image = _admit(candidate, spec, thumbnails, left_out)
+            if image is not None:
+                usable.append(candidate)
+                images.append(image)
+        if score is not None and images:
+            scores += _scores(score, images)
+        report("choose calibration images", min(start + BATCH, len(looked_at)), len(looked_at))
+    return usable, scores, left_out
+
+
+def _admit(candidate: Candidate, spec: InputSpec, thumbnails: Thumbnails, left_out: LeftOut) -> Image | None:
+    try:
+        image = candidate.read()
+    except InputError:
+        left_out.unreadable.append(candidate.name)
+        return None
+    if not fits(image, spec):
+        left_out.misfits.append(candidate.name)
+        return None
+    if not thumbnails.add(image):
+        left_out.duplicates.append(candidate.name)
+        return None
+    return image
+
+
+def _scores(score: Score, images: Sequence[Image]) -> list[float]:
+    values = np.asarray(score(images), np.float64)
+    if not np.isfinite(values).all():
+        raise InputError("the network gives a calibration image no finite score; use other weights")
+    return [float(value) for value in values]
+
+
+def _coverage(chosen: Sequence[Chosen], score: Score) -> float:
+    own = [item.score for item in chosen if item.score is not None]
+    reached = list(own)
+    for i in np.linspace(0, len(chosen) - 1, PROBES + 2).round().astype(int)[1:-1]:
+        image = chosen[i].candidate.read()
+        stream = rng(f"coverage:{chosen[i].sha256}")
+        reached += _scores(score, [degrade(image, kind, 1.0, stream)[0] for kind in KINDS])
+    low, high = np.percentile(own, (5, 95))
+    span = float(np.ptp(reached))
+    return float(high - low) / span if span else 0.0
+
+
+def _too_few(usable: int, found: int, left_out: LeftOut, spec: InputSpec) -> str:
+    reasons = {
+        "unreadable": left_out.unreadable,
+        f"not {wanted_size(spec)}": left_out.misfits,
+        "near-copies of others": left_out.duplicates,
+    }
+    told = ", ".join(f"{len(names)} {what} ({names[0]})" for what, names in reasons.items() if names)
+    why = f"; left out: {told}" if told else ""
+    return (
+        f"{usable} of {found} images can calibrate this network{why}; give at least {MINIMUM}, better {COUNT}, "
+        f"different {wanted_size(spec)}"
+    )
+
+
+def _digest(candidate: Candidate) -> str:
+    try:
+        return candidate.digest()
+    except OSError as error:
+        raise InputError(f"{candidate.name} is gone or unreadable; start again") from error

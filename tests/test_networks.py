@@ -1,0 +1,86 @@
+"""Every network of the registry through the whole chain: export, verdict, every backend, every batch size.
+
+A new network is covered by its zoo entry alone. The large ones are slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+import pytest
+from fiqa_export.models import build
+from fiqa_export.pipeline import Exported, export
+from fiqa_runtime.backends import PACKAGES
+from fiqa_runtime.errors import UnsupportedError
+from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.selftest import self_test
+from fiqa_runtime.zoo import MODELS
+
+LARGE = 30_000_000
+"""Networks with more parameters are slow."""
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.slow] if spec.parameters > LARGE else []) for name, spec in MODELS.items()
+]
+RELATIVE = 1e-4
+"""Largest |d| between runtimes and batch sizes, as a share of the output's range."""
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
+    """Each network exported once; its files go before the next one comes."""
+    result = export(request.param, "seeded", tmp_path_factory.mktemp(request.param))
+    yield result
+    for file in result.path.parent.iterdir():
+        file.unlink()
+
+
+def images_for(exported: Exported, count: int) -> list[np.ndarray]:
+    height, width = build_size(exported)
+    return [seeded_image(index, height, width) for index in range(count)]
+
+
+def build_size(exported: Exported) -> tuple[int, int]:
+    canary = exported.card.canaries[0]
+    return canary.height, canary.width
+
+
+def test_verdict_and_graph(exported: Exported) -> None:
+    assert exported.parity.passed
+    graph = onnx.load(exported.path, load_external_data=False)
+    onnx.checker.check_model(str(exported.path))
+    assert next(o.version for o in graph.opset_import if o.domain == "") >= 20
+    assert {o.domain for o in graph.opset_import} <= {""}
+    assert not {node.op_type for node in graph.graph.node} & {"RandomUniform", "RandomNormalLike", "If", "Loop", "Scan"}
+    assert [output.name for output in graph.graph.output] == [o.name for o in exported.card.outputs]
+
+
+@pytest.mark.parametrize("backend", PACKAGES)
+def test_backends_and_batches(exported: Exported, backend: str) -> None:
+    """Canaries equal torch in every runtime, and a face's result does not depend on what else is in its batch."""
+    try:
+        scorer = Scorer(exported.path, backend)
+        outcome = self_test(scorer)
+    except UnsupportedError as error:
+        assert backend == "opencv"
+        assert "operator" in str(error)
+        return
+    with scorer:
+        assert outcome.passed, str(outcome)
+        images = images_for(exported, 3)
+        together = scorer.outputs(images)
+        alone = [scorer.outputs([image]) for image in images]
+    for name, span in exported.parity.range.items():
+        expected = np.concatenate([outputs[name] for outputs in alone])
+        np.testing.assert_allclose(together[name], expected, atol=RELATIVE * span, rtol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_zoo_entry(name: str) -> None:
+    spec = MODELS[name]
+    assert build(name).spec is spec
+    assert spec.licence
+    assert spec.source
+    assert all(c.page.startswith("https://") for files in spec.weights.values() for c in files)
