@@ -6,12 +6,17 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
+from fiqa_runtime.backends import PACKAGES
 from fiqa_runtime.card import METADATA_KEY, Card, card_path, read_card
 from fiqa_runtime.errors import ArtefactError, CardError
+from fiqa_runtime.files import sha256_file
 from fiqa_runtime.onnx_metadata import read_metadata
 from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.zoo import FOREIGN_ARTEFACTS
 
 
 @pytest.fixture()
@@ -112,3 +117,23 @@ def test_onnx_cut_in_half(artefact: Path) -> None:
     card_path(artefact).unlink()
     with pytest.raises(ArtefactError, match="not an ONNX model"):
         read_card(artefact)
+
+
+def test_a_known_file_of_others_needs_no_card(artefact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As OpenCV Zoo's ediffiqa_tiny_jun2024.onnx: no card anywhere, other tensor names, a fixed batch of one."""
+    expected = Scorer(artefact).score([seeded_image(0, 112, 112), seeded_image(1, 112, 112)])
+    card_path(artefact).unlink()
+    model = onnx.load(artefact)
+    del model.metadata_props[:]
+    first, last = model.graph.node[0], model.graph.node[-1]
+    first.input[0] = model.graph.input[0].name = "img"
+    last.output[0] = model.graph.output[0].name = "505"
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(model, artefact)
+    monkeypatch.setitem(FOREIGN_ARTEFACTS, sha256_file(artefact), next(iter(FOREIGN_ARTEFACTS.values())))
+    for backend in PACKAGES:
+        scorer = Scorer(artefact, backend)
+        assert scorer.card.licence == "CC BY 4.0 (OpenCV Zoo)"
+        scores = scorer.score([seeded_image(0, 112, 112), seeded_image(1, 112, 112)])
+        np.testing.assert_allclose(scores, expected, atol=1e-6)

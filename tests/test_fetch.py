@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from fiqa_runtime import download
 from fiqa_runtime.errors import CheckpointError, FetchError, InputError
-from fiqa_runtime.fetch import locate, recorded_sha256, rich_download_progress
+from fiqa_runtime.fetch import locate, recorded_sha256
 from fiqa_runtime.spec import Checkpoint
 
 OLD, NEW = (hashlib.sha256(bytes([n])).digest() * 12_500 for n in (1, 2))  # 400,000 bytes each
@@ -432,19 +432,6 @@ def test_processes_that_fetch_at_once_share_one_download(origin: Origin, cached:
     assert origin.sent == len(OLD)
     assert len(origin.asked) == 1
     assert leftovers(cached) == {"net.pth.sha256"}
-
-
-def test_progress_bar_goes_to_stderr_and_only_when_something_is_downloaded(
-    origin: Origin, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with rich_download_progress() as progress:
-        locate(checkpoint(origin.url), progress=progress)
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "downloading weights" in err
-    with rich_download_progress() as progress:
-        locate(checkpoint(origin.url), progress=progress)
-    assert capsys.readouterr() == ("", "")
 
 
 def assert_says_the_fix(error: FetchError) -> None:

@@ -122,7 +122,7 @@ def test_a_photo_without_faces_is_not_scored() -> None:
 
 @pytest.mark.parametrize("framing", sorted(set(get_args(Framing)) - {"arcface-112", "ffhq"}))
 def test_crops_that_five_landmarks_do_not_give_are_refused(framing: str) -> None:
-    with pytest.raises(UnsupportedError, match=rf"{framing} crop; score ready crops with --aligned"):
+    with pytest.raises(UnsupportedError, match=rf"{framing} crop; use PortraitQuality"):
         FaceQuality(RecordingScorer(framing), FixedDetector(0))
 
 

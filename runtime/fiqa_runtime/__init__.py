@@ -1,1 +1,15 @@
-"""Light runtime of fiqa-edge: score faces with any exported artefact; imports numpy and cv2 only."""
+"""Light runtime of fiqa-edge: scores faces with any exported artefact; imports numpy and cv2 only.
+
+from fiqa_runtime import Detector, FaceQuality, Scorer
+
+scorer = Scorer("engines/ediffiqa-t.fp32.onnx")
+scorer.score(crops)                                    # uint8 BGR crops -> float32 (N,)
+FaceQuality(scorer, Detector()).assess(photo)          # uint8 BGR photo -> list[Face]
+"""
+
+from fiqa_runtime.detector import Detection, Detector
+from fiqa_runtime.errors import FiqaError
+from fiqa_runtime.pipeline import Face, FaceQuality
+from fiqa_runtime.scorer import Scorer
+
+__all__ = ["Detection", "Detector", "Face", "FaceQuality", "FiqaError", "Scorer"]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fiqa_runtime.align import check_method
+from fiqa_runtime.align import Method, check_method
 from fiqa_runtime.batch import score_crops, score_photos
 from fiqa_runtime.console import check_output_folder, progress_bar, run, write_json
 from fiqa_runtime.detector import Detector
@@ -18,6 +18,7 @@ from fiqa_runtime.errors import FiqaError, InputError, VerdictError
 from fiqa_runtime.images import find_images
 from fiqa_runtime.pictures import write_pictures
 from fiqa_runtime.pipeline import FaceCropper, FaceQuality
+from fiqa_runtime.portrait_quality import PortraitQuality, open_landmarkers
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.results import ImageResult, as_document, csv_writer, table_lines
 from fiqa_runtime.scorer import Scorer
@@ -38,6 +39,9 @@ def score(
     detector: Annotated[Path | None, typer.Option(help="YuNet file; default: OpenCV Zoo's 2023mar.")] = None,
     min_confidence: Annotated[float, typer.Option(help="Detections below it are ignored, 0 to 1.")] = 0.6,
     align: Annotated[str, typer.Option(help="least-squares, or lmeds as in OpenCV's demo.")] = "least-squares",
+    landmarks: Annotated[
+        Path | None, typer.Option(help="dsl-fiqa with --aligned: folder with a NAME.npy (68, 2) per picture.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the backend.")] = None,
     json: Annotated[str | None, typer.Option(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write one line per face.")] = None,
@@ -58,27 +62,43 @@ def score(
     for folder in (overlay, csv and csv.parent):
         if folder is not None:
             check_output_folder(folder)
-    settings: dict[str, Any] = {"aligned": aligned}
     with Scorer(engine, backend, threads) as scorer:
-        cropper: FaceCropper | None = None
+        crop: FaceCropper | None = None
         if aligned:
-            stream: Stream = score_crops(files, scorer)
+            settings: dict[str, Any] = {"aligned": True, **_landmark_settings(scorer, landmarks)}
+            stream: Stream = score_crops(files, scorer, landmarks)
         else:
-            quality = FaceQuality(scorer, Detector(detector, min_confidence), method)
-            stream, cropper = score_photos(files, quality), quality.crop
-            settings |= {
-                "detector": quality.detector.path.name,
-                "min_confidence": min_confidence,
-                "align": align,
-            }
+            assessor = _assessor(scorer, Detector(detector, min_confidence), method, backend, threads)
+            settings = {"aligned": False, **assessor.settings, "min_confidence": min_confidence}
+            stream, crop = score_photos(files, assessor), assessor.crop
         if overlay is not None:
-            stream = _with_pictures(stream, files, overlay, scorer, cropper)
+            stream = _with_pictures(stream, files, overlay, scorer, crop)
         kept, errors = _consume(stream, len(files), csv, keep=json is not None, show=not (json or csv))
         if json and len(errors) < len(files):
             write_json(as_document(scorer, kept, settings), json)
     if errors:
         rest = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
         raise InputError("; ".join(map(str, errors[:3])) + rest)
+
+
+def _assessor(
+    scorer: Scorer, detector: Detector, align: Method, backend: str, threads: int | None
+) -> FaceQuality | PortraitQuality:
+    if scorer.card.input.framing == "portrait-512":
+        return PortraitQuality(scorer, detector, open_landmarkers(scorer.path, backend, threads))
+    return FaceQuality(scorer, detector, align)
+
+
+def _landmark_settings(scorer: Scorer, landmarks: Path | None) -> dict[str, Any]:
+    if scorer.card.input.sampling is None:
+        if landmarks is not None:
+            raise InputError(f"{scorer.card.model} takes no landmarks; leave --landmarks out")
+        return {}
+    if landmarks is None:
+        return {"landmarks": "all taken for visible"}
+    if not landmarks.is_dir():
+        raise InputError(f"there is no folder {landmarks}; name the one with a NAME.npy per picture")
+    return {"landmarks": str(landmarks)}
 
 
 def _consume(
@@ -104,13 +124,13 @@ def _consume(
 
 
 def _with_pictures(
-    stream: Stream, files: list[Path], folder: Path, scorer: Scorer, cropper: FaceCropper | None
+    stream: Stream, files: list[Path], folder: Path, scorer: Scorer, crop: FaceCropper | None
 ) -> Iterator[tuple[ImageResult, Image | None]]:
     """Pass results on and write their pictures, under the files' places below their common folder."""
     root = Path(os.path.commonpath([file.parent for file in files]))
     for result, photo in stream:
         if photo is not None:
-            write_pictures(folder / result.path.relative_to(root), photo, result, scorer, cropper)
+            write_pictures(folder / result.path.relative_to(root), photo, result, scorer, crop)
         yield result, photo
 
 

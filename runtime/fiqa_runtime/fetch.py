@@ -9,16 +9,14 @@ downloaded into the user cache (see :mod:`fiqa_runtime.download`).
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 
 from fiqa_runtime.download import Progress, TransferError, download_file
 from fiqa_runtime.errors import CheckpointError, FetchError, InputError
+from fiqa_runtime.files import sha256_file
 from fiqa_runtime.spec import Checkpoint
 
 
@@ -84,33 +82,6 @@ def recorded_sha256(path: Path) -> str | None:
     return record.read_text("utf-8").partition(" ")[0] if record.is_file() else None
 
 
-@contextmanager
-def rich_download_progress() -> Iterator[Progress]:
-    """A progress bar on stderr that appears with the first byte; needs rich, which typer brings."""
-    from rich import progress as bars
-    from rich.console import Console
-
-    bar = bars.Progress(
-        bars.TextColumn("downloading weights"),
-        bars.BarColumn(),
-        bars.DownloadColumn(),
-        bars.TransferSpeedColumn(),
-        bars.TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-    task = bar.add_task("weights", total=None)
-
-    def show(done: int, total: int | None) -> None:
-        bar.start()
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield show
-    finally:
-        if bar.live.is_started:
-            bar.stop()
-
-
 def _accept(checkpoint: Checkpoint, target: Path, part: Path) -> None:
     """Verify the complete `part` before it gets its name, or record its hash where none is published."""
     digest = sha256_of(part)
@@ -147,8 +118,4 @@ def _record(path: Path) -> Path:
 
 @lru_cache(maxsize=64)
 def _digest(path: Path, size: int, modified: int) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return sha256_file(path)

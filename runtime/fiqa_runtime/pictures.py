@@ -14,23 +14,21 @@ from fiqa_runtime.results import ImageResult
 from fiqa_runtime.scorer import Scorer
 
 
-def write_pictures(
-    target: Path, photo: Image, result: ImageResult, scorer: Scorer, cropper: FaceCropper | None
-) -> None:
+def write_pictures(target: Path, photo: Image, result: ImageResult, scorer: Scorer, crop: FaceCropper | None) -> None:
     """Write what `result` looks like as PNG: at `target`, with ``.png`` appended where it has another suffix.
 
     A photo gets boxes, landmarks and scores. Where the network gives maps, each face's crop stands with its map in
-    ``<target>.face<N>.png``; a ready crop (`cropper` is None) has its map beside it.
+    ``<target>.face<N>.png`` (`crop` makes them); a ready crop has its map beside it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     name = str(target) if target.suffix.lower() == ".png" else f"{target}.png"
-    if cropper is None or result.faces is None:
+    if result.faces is None:
         _write(name, _with_map(photo, scorer))
         return
     _write(name, draw_faces(photo, result.faces))
-    if scorer.has_map:
+    if scorer.has_map and crop is not None:
         for number, face in enumerate(result.faces):
-            _write(f"{target}.face{number}.png", _with_map(cropper(photo, face.landmarks), scorer))
+            _write(f"{target}.face{number}.png", _with_map(crop(photo, face.landmarks), scorer))
 
 
 def _with_map(crop: Image, scorer: Scorer) -> Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,12 +62,15 @@ class FaceQuality:
     def __init__(self, scorer: CropScorer, detector: Detector, align: Method = "least-squares") -> None:
         framing = scorer.card.input.framing
         if framing not in ("arcface-112", "ffhq"):
-            raise UnsupportedError(
-                f"five landmarks do not give this network's {framing} crop; score ready crops with --aligned"
-            )
+            raise UnsupportedError(f"five landmarks do not give this network's {framing} crop; use PortraitQuality")
         self.scorer = scorer
         self.detector = detector
         self.align: Method = align
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a result must say about how its faces were found and cut out."""
+        return {"detector": self.detector.path.name, "align": self.align}
 
     def assess(self, image: Image) -> list[Face]:
         """The faces of a uint8 BGR photo, highest detector confidence first, scored in one call.

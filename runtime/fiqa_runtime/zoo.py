@@ -166,6 +166,17 @@ _DSL_FIQA = ModelSpec(
     notes=("a picture's score is the mean over 20 crops of 384 x 384 from the authors' seeded sequence",),
 )
 
+_DSL_FIQA_VISIBLE = replace(
+    _DSL_FIQA,
+    name="dsl-fiqa-visible",
+    input=replace(_DSL_FIQA.input, sampling=CropSampling(20, 20, "constant")),
+    notes=(
+        *_DSL_FIQA.notes,
+        "the landmark network is folded to its output for 68 visible landmarks: exact, and less than half the bytes",
+        "refuses pictures whose landmarks are known not to be visible in every crop",
+    ),
+)
+
 _FACEXFORMER = ModelSpec(
     name="facexformer",
     family="facexformer",
@@ -195,6 +206,15 @@ _FACEXFORMER = ModelSpec(
         )
     },
     max_batch=4,
+)
+
+_FACEXFORMER_512 = replace(
+    _FACEXFORMER,
+    name="facexformer-512",
+    input=replace(_FACEXFORMER.input, height=512, width=512),
+    macs=97_950_000_000,
+    max_batch=1,
+    notes=("same weights at 512 x 512: the first pass of DSL-FIQA's preparation, which levels the eyes",),
 )
 
 _YUNET_COMMIT = "0047ac24afb1a50a0c6105001c89d1b5b805dbf1"
@@ -241,7 +261,9 @@ MODELS: dict[str, ModelSpec] = {
         _IFQA,
         _IFQA_PLUS,
         _DSL_FIQA,
+        _DSL_FIQA_VISIBLE,
         _FACEXFORMER,
+        _FACEXFORMER_512,
         _yunet("s", 54_608, 344_224_000, "f2688fecd5aef7d204d04ca12ff377b724978abbe5955740bc67280d99ffe4d6"),
         _yunet("n", 75_856, 542_393_600, "9c7c9e14a4d60e57491d77e4d8b0d451bd834f300e05c0dea7fd1f6533817b06"),
     )

@@ -1,0 +1,267 @@
+"""Choosing calibration images: spread, duplicates, hashes, and every way a folder can be unfit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from fiqa_calibration.candidates import Candidate, fits, folder_candidates, seeded_candidates
+from fiqa_calibration.dataset import BATCH, LIMIT, MINIMUM, CalibrationSet, choose
+from fiqa_calibration.duplicates import Thumbnails
+from fiqa_calibration.ladder import ladders
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.images import find_images, read_image
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.zoo import MODELS
+from numpy.typing import NDArray
+
+SPEC = MODELS["ediffiqa-t"].input
+
+
+def brightness(images: Sequence[Image]) -> NDArray[np.float32]:
+    return np.array([image.mean() for image in images], np.float32)
+
+
+def crops(count: int, size: int = 112) -> list[Image]:
+    """Different pictures whose mean rises from dark to light, one grey level per step or more."""
+    return [(seeded_image(i, size, size) * (0.3 + 0.7 * i / count)).astype(np.uint8) for i in range(count)]
+
+
+def save(folder: Path, images: Sequence[Image]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(images):
+        cv2.imwrite(str(folder / f"{i:03}.png"), image)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return save(tmp_path / "crops", crops(80))
+
+
+def chosen_from(folder: Path, count: int = 40) -> CalibrationSet:
+    return choose(folder_candidates(folder), SPEC, brightness, count)
+
+
+def test_every_tenth_of_the_scores_gives_the_same_number(folder: Path) -> None:
+    everything = np.sort([brightness([read_image(path)])[0] for path in find_images([folder])])
+    scores = np.array([item.score for item in chosen_from(folder).chosen])
+    assert (np.diff(scores) >= 0).all()
+    assert scores[0] == everything[0]
+    assert scores[-1] == everything[-1]
+    edges = np.quantile(everything, np.linspace(0, 1, 11))
+    assert np.histogram(scores, edges)[0].tolist() == [4] * 10
+
+
+def test_halves_share_nothing_and_span_the_range(folder: Path) -> None:
+    whole = chosen_from(folder)
+    first, second = whole.halves()
+    names = [{item.candidate.name for item in half.chosen} for half in (first, second)]
+    assert not names[0] & names[1]
+    assert len(first) + len(second) == len(whole) == 40
+    spans = [np.ptp([item.score for item in part.chosen]) for part in (whole, first, second)]
+    assert min(spans[1:]) > 0.9 * spans[0]
+
+
+def test_images_come_back_in_order_one_at_a_time(folder: Path) -> None:
+    chosen = chosen_from(folder)
+    assert [brightness([image])[0] for image in chosen.images()] == [item.score for item in chosen.chosen]
+
+
+def test_manifest_carries_the_hash_of_every_file_and_of_the_whole(folder: Path) -> None:
+    manifest = json.loads(json.dumps(chosen_from(folder).manifest()))
+    for entry in manifest["images"]:
+        assert entry["sha256"] == hashlib.sha256((folder / entry["name"]).read_bytes()).hexdigest()
+    lines = "".join(f"{sha256}\n" for sha256 in sorted(entry["sha256"] for entry in manifest["images"]))
+    assert manifest["sha256"] == hashlib.sha256(lines.encode()).hexdigest()
+    assert manifest["found"] == 80
+
+
+def test_hash_of_the_whole_follows_the_images_and_not_their_names(folder: Path, tmp_path: Path) -> None:
+    before = choose(folder_candidates(folder), SPEC, brightness, 80).sha256
+    for path in find_images([folder]):
+        path.rename(path.with_name(f"renamed-{path.name}"))
+    assert choose(folder_candidates(folder), SPEC, brightness, 80).sha256 == before
+    save(folder, [seeded_image(500, 112, 112)])
+    assert choose(folder_candidates(folder), SPEC, brightness, 81).sha256 != before
+
+
+def test_near_duplicates_are_dropped_and_named(folder: Path) -> None:
+    original = read_image(folder / "007.png")
+    cv2.imwrite(str(folder / "x-same.png"), original)
+    cv2.imwrite(str(folder / "x-saved.jpg"), original, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    chosen = chosen_from(folder)
+    assert chosen.left_out.duplicates == ["x-same.png", "x-saved.jpg"]
+    assert chosen.manifest()["duplicates"] == ["x-same.png", "x-saved.jpg"]
+
+
+def test_copies_of_real_crops_are_found_and_their_ladders_kept(images_dir: Path) -> None:
+    photos = [read_image(path) for path in find_images([images_dir / "aligned"])]
+    thumbnails = Thumbnails(1000)
+    assert all(thumbnails.add(photo) for photo in photos)
+    for photo in photos:
+        coded = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+        assert not thumbnails.add(read_back(coded))
+        assert not thumbnails.add(np.asarray(cv2.resize(photo, (128, 128)), np.uint8))
+    steps = [(rung, image) for rung, image in ladders(photos) if rung.strength >= 2]
+    kept = sum(thumbnails.add(image) for _, image in steps)
+    assert kept > 0.9 * len(steps)
+
+
+def read_back(coded: NDArray[np.uint8]) -> Image:
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+
+
+def test_unreadable_files_are_counted_and_not_fatal(folder: Path) -> None:
+    (folder / "broken.jpg").write_bytes(b"no image")
+    (folder / "empty.png").touch()
+    chosen = chosen_from(folder)
+    assert chosen.left_out.unreadable == ["broken.jpg", "empty.png"]
+    assert len(chosen) == 40
+
+
+def test_fewer_than_32_images_are_refused_with_the_reason(tmp_path: Path) -> None:
+    folder = save(tmp_path / "few", crops(MINIMUM - 1))
+    (folder / "broken.jpg").write_bytes(b"no image")
+    cv2.imwrite(str(folder / "copy.png"), read_image(folder / "000.png"))
+    cv2.imwrite(str(folder / "photo.png"), seeded_image(0, 100, 200))
+    with pytest.raises(InputError) as error:
+        chosen_from(folder)
+    line = str(error.value)
+    assert "31 of 34 images" in line
+    assert "1 unreadable (broken.jpg)" in line
+    assert "1 near-copies of others (copy.png)" in line
+    assert "photo.png" in line
+    assert "at least 32" in line
+    assert "\n" not in line
+
+
+def test_exactly_32_images_are_enough(tmp_path: Path) -> None:
+    assert len(chosen_from(save(tmp_path / "enough", crops(MINIMUM)), 256)) == MINIMUM
+
+
+def test_asking_for_too_few_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="at least 32"):
+        chosen_from(folder, MINIMUM - 1)
+
+
+def test_empty_and_missing_folders_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "missing"):
+        with pytest.raises(InputError, match=name):
+            folder_candidates(tmp_path / name)
+
+
+def test_crops_of_a_wrong_size_are_refused_where_they_cannot_be_used(folder: Path) -> None:
+    with pytest.raises(InputError, match="384 x 384"):
+        choose(folder_candidates(folder), MODELS["dsl-fiqa"].input, brightness)
+
+
+@pytest.mark.parametrize(
+    ("model", "height", "width", "usable"),
+    [
+        ("ediffiqa-t", 112, 112, True),
+        ("ediffiqa-t", 250, 250, True),
+        ("ediffiqa-t", 259, 260, True),
+        ("ediffiqa-t", 375, 500, False),
+        ("ediffiqa-t", 112, 96, False),
+        ("dsl-fiqa", 512, 512, True),
+        ("dsl-fiqa", 385, 1000, True),
+        ("dsl-fiqa", 384, 512, False),
+        ("yunet-n", 375, 500, True),
+    ],
+)
+def test_what_fits_a_network(model: str, height: int, width: int, usable: bool) -> None:
+    assert fits(np.zeros((height, width, 3), np.uint8), MODELS[model].input) is usable
+
+
+def test_a_set_of_one_quality_is_called_narrow(tmp_path: Path) -> None:
+    folder = save(tmp_path / "alike", [seeded_image(i, 112, 112) for i in range(40)])
+    chosen = chosen_from(folder)
+    assert chosen.coverage is not None
+    assert chosen.coverage < 0.1
+    assert chosen.warning is not None
+    assert "quality range" in chosen.warning
+    assert chosen.manifest()["warning"] == chosen.warning
+
+
+def test_a_set_of_many_qualities_is_not(tmp_path: Path) -> None:
+    images = [(seeded_image(i, 112, 112) * 0.02 * i).clip(0, 255).astype(np.uint8) for i in range(100)]
+    chosen = chosen_from(save(tmp_path / "spread", images))
+    assert chosen.coverage is not None
+    assert chosen.coverage > 0.5
+    assert chosen.warning is None
+
+
+def test_networks_without_a_score_get_evenly_spaced_images(folder: Path) -> None:
+    chosen = choose(folder_candidates(folder), SPEC, None, 40)
+    names = [item.candidate.name for item in chosen.chosen]
+    assert names == sorted(names)
+    assert (names[0], names[-1]) == ("000.png", "079.png")
+    assert len(set(names)) == 40
+    assert chosen.coverage is None
+    assert chosen.warning is None
+
+
+def test_seeded_images_need_no_folder() -> None:
+    first, again = (choose(seeded_candidates(112, 112, 48), SPEC, brightness, 40) for _ in range(2))
+    assert first.sha256 == again.sha256
+    assert next(first.images()).shape == (112, 112, 3)
+    assert first.chosen[0].candidate.name.startswith("seeded:0:10")
+
+
+def test_readers_may_cut_the_face_first(folder: Path) -> None:
+    halved = choose(folder_candidates(folder, lambda path: read_image(path)[:56, :56]), SPEC, brightness, 40)
+    assert next(halved.images()).shape == (56, 56, 3)
+
+
+@pytest.mark.parametrize("change", ["exchanged", "deleted"])
+def test_a_file_that_changes_meanwhile_is_noticed(folder: Path, change: str) -> None:
+    chosen = chosen_from(folder)
+    path = folder / chosen.chosen[0].candidate.name
+    if change == "deleted":
+        path.unlink()
+    else:
+        cv2.imwrite(str(path), seeded_image(900, 112, 112))
+    with pytest.raises(InputError, match="start again"):
+        next(chosen.images())
+
+
+def test_scores_must_be_finite(folder: Path) -> None:
+    with pytest.raises(InputError, match="finite"):
+        choose(folder_candidates(folder), SPEC, lambda images: np.full(len(images), np.nan, np.float32))
+
+
+def test_batches_stay_small_and_progress_reaches_its_end(folder: Path) -> None:
+    sizes: list[int] = []
+    steps: list[tuple[int, int]] = []
+
+    def score(images: Sequence[Image]) -> NDArray[np.float32]:
+        sizes.append(len(images))
+        return brightness(images)
+
+    choose(folder_candidates(folder), SPEC, score, 40, lambda _, done, total: steps.append((done, total)))
+    assert max(sizes) <= BATCH
+    assert steps[-1] == (80, 80)
+
+
+def test_of_very_many_candidates_a_limited_number_is_read() -> None:
+    reads: list[str] = []
+
+    def candidate(i: int) -> Candidate:
+        def read() -> Image:
+            reads.append(str(i))
+            return seeded_image(i % 40, 16, 16)
+
+        return Candidate(str(i), read, lambda: str(i))
+
+    chosen = choose([candidate(i) for i in range(3 * LIMIT)], SPEC, None)
+    assert len(reads) == LIMIT
+    assert chosen.found == 3 * LIMIT
+    assert len(chosen) == 40
