@@ -87,6 +87,13 @@ def test_steps_of_a_contender_alternate(fake: FakeMachine) -> None:
     assert timing["bare"].rounds == ((pytest.approx(0.04),),)
 
 
+@pytest.mark.parametrize(("seconds", "timed"), [(1.0, 1), (0.9, 1), (0.06, 2), (0.001, latency.MOST_PASSES - 1)])
+def test_calls_per_turn(fake: FakeMachine, seconds: float, timed: int) -> None:
+    (timing,) = measure([{"s": fake.step("A", seconds)}], 1, clock=fake.clock, pause=fake.pause)
+    assert timing["s"].samples == timed
+    assert len(fake.rounds()[0]) == (timed + 1 if seconds < latency.SLOW_SECONDS else 1)
+
+
 def test_ratio_survives_a_machine_that_slows_down(fake: FakeMachine) -> None:
     def slower(name: str, report: int, total: int) -> None:
         fake.speed /= 2

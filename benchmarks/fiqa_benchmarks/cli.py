@@ -148,7 +148,7 @@ def _conditions(here: dict[str, Any]) -> str:
     line = f"{escape(here['cpu'])}, {cores:g} cores"
     if load is None or load < BUSY * cores:
         return line
-    return f"{line}; [yellow]busy: load {load:.1f} before the start, milliseconds mean little, ratios more[/]"
+    return f"{line}; [yellow]load {load:.1f} before the start: repeat when idle, or trust only --threads 1 ratios[/]"
 
 
 def _label(result: Result) -> str:

@@ -21,7 +21,9 @@ TOTAL_SECONDS = 60.0
 """Without a wish for a number of rounds: no new round starts after this time."""
 TURN_SECONDS = 0.2
 MOST_PASSES = 11
-"""A contender's turn in a round: passes over its steps for about TURN_SECONDS, one at least, MOST_PASSES at most."""
+"""A contender's turn in a round: passes over its steps for about TURN_SECONDS, two at least, MOST_PASSES at most."""
+SLOW_SECONDS = 1.0
+"""From this time a single pass is a turn: what the first one loses by waking up is nothing against it."""
 WARM_UP_SECONDS = 0.5
 MOST_WARM_UPS = 20
 PAUSE_SECONDS = 0.1
@@ -123,7 +125,9 @@ def _passes_per_turn(steps: Steps, clock: Callable[[], float]) -> int:
         fastest = min(fastest, now - before)
         if now - start >= WARM_UP_SECONDS:
             break
-    return int(np.clip(TURN_SECONDS / max(fastest, 1e-9), 1, MOST_PASSES))
+    if fastest >= SLOW_SECONDS:
+        return 1
+    return int(np.clip(TURN_SECONDS / max(fastest, 1e-9), 2, MOST_PASSES))
 
 
 def _turn(steps: Steps, passes: int, clock: Callable[[], float]) -> dict[str, tuple[float, ...]]:

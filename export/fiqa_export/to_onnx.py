@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -25,6 +26,7 @@ def export_onnx(reference: Reference, path: Path) -> None:
     Weights of more than LARGEST_FILE bytes go to ``<path>.data``. The file passes onnx.checker.
     """
     spec = reference.spec
+    reference.freeze()
     batch = torch.export.Dim("batch", min=1, max=4096)
     size = (spec.input.height or 320, spec.input.width or 352)
     image = torch.zeros(2, 3, *size)
@@ -49,7 +51,7 @@ def export_onnx(reference: Reference, path: Path) -> None:
         )
     assert program is not None
     _drop_metadata(program.model)
-    weights = sum(p.numel() * p.element_size() for p in reference.parameters())
+    weights = sum(value.const_value.nbytes for value in program.model.graph.initializers.values() if value.const_value)
     program.save(path, external_data=weights > LARGEST_FILE)
     onnx.checker.check_model(str(path))
 
@@ -68,7 +70,7 @@ def _drop_metadata(model: object) -> None:
 
 
 @contextlib.contextmanager
-def _quiet():  # type: ignore[no-untyped-def]
+def _quiet() -> Iterator[None]:
     """Keep the exporter's chatter about absent optional packages away from people."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

@@ -69,6 +69,14 @@ class Card:
     """Packages that made the artefact."""
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of every file of the artefact by name; the copy inside an ONNX file lists its data file only."""
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    """What a TensorRT plan was built by and for, read by :mod:`fiqa_runtime.backends.plan_facts`; empty for ONNX.
+
+    `flavour`: `tensorrt` or `tensorrt_rtx`; `version`: that package's `__version__`; `gpu`: its name,
+    `compute_capability`: like `8.7`, and `driver`: all three null for a TensorRT-RTX plan built for any GPU;
+    `profile`: by input name {`min`, `opt`, `max`: full shape}; `flags`: `tf32`, `version_compatible` and
+    `hardware_compatible` true or false, `dla` core or null; `onnx_sha256`: of the ONNX file it was built from.
+    """
 
     def __repr__(self) -> str:
         return f"<Card {self.model} {self.precision} {self.format}, weights: {self.weights.get('description', '?')}>"

@@ -253,6 +253,32 @@ class DSLFIQA(Reference):
         return {"landmarks": torch.from_numpy(landmark_vector(range(68))).expand(batch, -1)}
 
 
+class DSLFIQAVisible(DSLFIQA):
+    """RGB crop (N, 3, 384, 384) in [-1, 1] that shows all 68 landmarks -> score (N, 1).
+
+    Their contribution is one constant, so that the 116 million parameters behind it need not be in the graph.
+    """
+
+    _values: Tensor | None = None
+
+    def freeze(self) -> None:
+        with torch.no_grad():
+            self._values = self._visible_values()
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        values = self._visible_values() if self._values is None else self._values
+        score: Tensor = self.iqa(x, self.de(x), values.expand(x.shape[0], -1))
+        return score
+
+    def extra_inputs(self, batch: int) -> dict[str, Tensor]:
+        return {}
+
+    def _visible_values(self) -> Tensor:
+        vector = super().extra_inputs(1)["landmarks"]
+        return self.landmark_values(vector.to(self.iqa.embed_mlp[0].weight.dtype))
+
+
 def build(spec: ModelSpec) -> DSLFIQA:
     """The networks of `spec` with untrained parameters: 1.0 GB."""
-    return DSLFIQA(spec)
+    constant = spec.input.sampling is not None and spec.input.sampling.landmarks == "constant"
+    return DSLFIQAVisible(spec) if constant else DSLFIQA(spec)

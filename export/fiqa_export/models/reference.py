@@ -33,6 +33,9 @@ class Reference(nn.Module):
         """Inputs beside the image, by graph name, for `batch` images with nothing special about them."""
         return {}
 
+    def freeze(self) -> None:
+        """Compute what the exported graph holds as constants; called once the weights are final."""
+
     def outputs(self, x: Tensor, **extra: Tensor) -> dict[str, Tensor]:
         """`forward` with its results by the names of ``spec.outputs``, without gradients."""
         with torch.no_grad():
