@@ -148,7 +148,7 @@ def _conditions(here: dict[str, Any]) -> str:
     line = f"{escape(here['cpu'])}, {cores:g} cores"
     if load is None or load < BUSY * cores:
         return line
-    return f"{line}; [yellow]load {load:.1f} before the start: repeat when idle, or trust only --threads 1 ratios[/]"
+    return f"{line}; [yellow]load {load:.1f} before the start: rough, repeat when idle (--threads 1 suffers least)[/]"
 
 
 def _label(result: Result) -> str:

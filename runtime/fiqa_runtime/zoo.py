@@ -219,7 +219,9 @@ _FACEXFORMER_512 = replace(
 
 _YUNET_COMMIT = "0047ac24afb1a50a0c6105001c89d1b5b805dbf1"
 _YUNET_HEADS = tuple(
-    OutputSpec(f"{kind}_{stride}", "head") for kind in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)
+    OutputSpec(f"{kind}_{stride}", "head", (0.0, 1.0) if kind in ("cls", "obj") else None)
+    for kind in ("cls", "obj", "bbox", "kps")
+    for stride in (8, 16, 32)
 )
 
 
