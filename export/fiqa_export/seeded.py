@@ -47,7 +47,8 @@ def load_seeded(
     `seeded_scale`, without which float32 cannot follow float64 in networks that saturate (see :class:`Reference`).
     """
     prefixes = tuple(c.prefix for c in next(iter(model.spec.weights.values())))
-    model = model.double()
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    model = model.to(torch.float64 if norms else dtype)
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
             if not tensor.is_floating_point() or tensor.ndim == 0 or name.endswith(_KEPT):
@@ -56,14 +57,12 @@ def load_seeded(
             tensor.copy_(torch.from_numpy(seeded_tensor(file_name, tuple(tensor.shape), seed)))
             if conditioned:
                 tensor.mul_(model.seeded_scale.get(name, 1.0))
-    _calibrate_batch_norms(model, seed)
+    if norms:
+        _calibrate(model, norms, seed)
     return model.to(dtype).eval()
 
 
-def _calibrate_batch_norms(model: Reference, seed: int) -> None:
-    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
-    if not norms:
-        return
+def _calibrate(model: Reference, norms: list[nn.BatchNorm1d | nn.BatchNorm2d], seed: int) -> None:
     model.eval()
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

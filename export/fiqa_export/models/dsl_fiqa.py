@@ -275,7 +275,7 @@ class DSLFIQAVisible(DSLFIQA):
 
     def _visible_values(self) -> Tensor:
         vector = super().extra_inputs(1)["landmarks"]
-        return self.landmark_values(vector.to(self.iqa.embed_mlp[0].weight.dtype))
+        return self.landmark_values(vector.to(next(self.parameters()).dtype))
 
 
 def build(spec: ModelSpec) -> DSLFIQA:

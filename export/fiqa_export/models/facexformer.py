@@ -96,6 +96,8 @@ class FaceXFormer(Reference):
     Coordinates run from -1 to 1 over the input and may leave it.
     """
 
+    _position_code: Tensor | None = None
+
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__(spec)
         size, width = spec.input.height, spec.input.width
@@ -110,6 +112,10 @@ class FaceXFormer(Reference):
         self.linear_c = nn.ModuleList(Projection(128 * 2**stage) for stage in range(4))
         self.linear_fuse = nn.Conv2d(4 * WIDTH, WIDTH, 1, bias=False)
 
+    def freeze(self) -> None:
+        with torch.no_grad():
+            self._position_code = self.pe_layer(self.side)
+
     def forward(self, x: Tensor) -> Tensor:
         tokens, _ = self._decode(x)
         return self.face_decoder.landmarks(tokens)
@@ -120,7 +126,8 @@ class FaceXFormer(Reference):
 
     def _decode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         image = self._fuse(x).flatten(2).transpose(1, 2)
-        tokens, image = self.face_decoder(image, self.pe_layer(self.side))
+        code = self.pe_layer(self.side) if self._position_code is None else self._position_code
+        tokens, image = self.face_decoder(image, code)
         return tokens, image
 
     def _fuse(self, x: Tensor) -> Tensor:
