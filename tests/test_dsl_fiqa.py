@@ -233,5 +233,5 @@ def test_pictures_are_scored_by_their_crops_and_hidden_landmarks_are_refused(tmp
     assert seen == [4] * 10
     hidden = centre.copy()
     hidden[5] = 3
-    with pytest.raises(InputError, match="picture 1 hides landmarks.*landmark input"):
+    with pytest.raises(InputError, match=r"picture 1 hides landmarks.*landmark input"):
         scorer.score([image, image], [centre, hidden])

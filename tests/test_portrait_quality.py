@@ -1,0 +1,90 @@
+"""From photo to DSL-FIQA's score: what is called with what, on stand-ins for the three networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import fiqa_runtime.cli
+import numpy as np
+import pytest
+from commands import Invoke, invoker
+from fiqa_runtime.batch import read_landmarks
+from fiqa_runtime.detector import Detection
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.portrait_quality import PortraitQuality, open_landmarkers
+from fiqa_runtime.seeded import seeded_image
+
+POINTS = np.linspace(-0.5, 0.5, 136, dtype=np.float32)
+
+
+class Landmarker:
+    """FaceXFormer that finds the same points everywhere."""
+
+    def __init__(self) -> None:
+        self.sizes: list[tuple[int, ...]] = []
+
+    def outputs(self, crops: list[Any]) -> dict[str, Any]:
+        self.sizes += [crop.shape for crop in crops]
+        return {"landmarks": POINTS[None]}
+
+
+class PictureScorer:
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, Any]] = []
+
+    def score(self, pictures: list[Any], landmarks: list[Any]) -> Any:
+        self.calls.append((pictures[0], landmarks[0]))
+        return np.array([0.25 * len(self.calls)], np.float32)
+
+
+def quality(boxes: list[list[float]]) -> PortraitQuality:
+    faces = [Detection(np.array(box, np.float32), np.zeros((5, 2), np.float32), 0.9) for box in boxes]
+    detector = SimpleNamespace(detect=lambda image: faces, path=Path("yunet.onnx"))
+    return PortraitQuality(PictureScorer(), detector, (Landmarker(), Landmarker()))  # type: ignore[arg-type]
+
+
+def test_every_face_becomes_a_portrait_with_landmarks() -> None:
+    assessor = quality([[100, 80, 60, 70], [300, 100, 50, 50]])
+    faces = assessor.assess(seeded_image(0, 400, 500))
+    assert [face.quality for face in faces] == [0.25, 0.5]
+    assert [face.box[0] for face in faces] == [100, 300]
+    first, second = assessor.landmarkers
+    assert first.sizes == [(512, 512, 3)] * 2  # type: ignore[attr-defined]
+    assert second.sizes == [(224, 224, 3)] * 2  # type: ignore[attr-defined]
+    picture, landmarks = assessor.scorer.calls[0]  # type: ignore[attr-defined]
+    assert picture.shape == (512, 512, 3)
+    expected = ((POINTS.reshape(68, 2) + 1) * 224 - 1) / 2 * (512 / 224)
+    np.testing.assert_allclose(landmarks, expected, rtol=1e-5)
+    assert assessor.settings == {"detector": "yunet.onnx", "framing": "portrait-512", "margin": 80.0}
+
+
+def test_no_face() -> None:
+    assert quality([]).assess(seeded_image(0, 100, 100)) == []
+
+
+def test_missing_landmark_networks_name_the_command(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"export facexformer-512 and facexformer to .*--aligned"):
+        open_landmarkers(tmp_path / "dsl-fiqa.fp32.onnx", "auto", None)
+
+
+def test_landmark_files(tmp_path: Path) -> None:
+    np.save(tmp_path / "good.npy", np.ones((68, 2), np.float64))
+    assert read_landmarks(tmp_path / "good.npy").dtype == np.float32
+    np.save(tmp_path / "shape.npy", np.ones(136))
+    np.save(tmp_path / "nan.npy", np.full((68, 2), np.nan))
+    np.save(tmp_path / "object.npy", np.array([object()]), allow_pickle=True)
+    (tmp_path / "text.npy").write_text("no array")
+    for name in ("shape", "nan", "object", "text", "missing"):
+        with pytest.raises(InputError, match=f"{name}.npy"):
+            read_landmarks(tmp_path / f"{name}.npy")
+
+
+def test_landmarks_for_a_network_that_takes_none(
+    seeded_engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score: Invoke = invoker(fiqa_runtime.cli.main, capsys, monkeypatch)
+    (tmp_path / "a.png").touch()
+    result = score(tmp_path / "a.png", "--engine", seeded_engine, "--aligned", "--landmarks", tmp_path)
+    assert result.is_one_line("ediffiqa-t takes no landmarks")
