@@ -59,7 +59,7 @@ def test_artefact_names_no_path_of_this_machine(seeded_engine: Path) -> None:
 
 
 def test_failed_verdict_leaves_nothing(export: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "FP32", Budget(max_abs=1e-12, srcc=1.0, flips=0.0))
+    monkeypatch.setattr(pipeline, "FP32", Budget(max_abs=1e-12, max_abs_dense=1e-12, srcc=1.0, flips=0.0))
     arguments = ("ediffiqa-t", "--weights", "seeded", "--out", tmp_path)
     failed = export(*arguments)
     assert failed.code == 3
