@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 import torch
 from fiqa_runtime.errors import UnsupportedError
@@ -64,7 +65,9 @@ def _pool(node: ir.Node, x: Tensor) -> Tensor:
     kernel = list(node.attributes["kernel_shape"].as_ints())
     pads, strides = _ints(node, "pads", 0, 4), _ints(node, "strides", 1, 2)
     plain = not node.attributes.get_int("ceil_mode", 0) and _ints(node, "dilations", 1, 2) == [1, 1]
-    _require(node, plain and len(kernel) == 2 and node.attributes.get_string("auto_pad", "NOTSET") == "NOTSET", "options")
+    _require(
+        node, plain and len(kernel) == 2 and node.attributes.get_string("auto_pad", "NOTSET") == "NOTSET", "options"
+    )
     if node.op_type == "MaxPool":
         return F.max_pool2d(_pad(x, pads, -torch.inf), kernel, strides)
     _require(node, not any(pads), "padding")
@@ -93,10 +96,9 @@ def _layer_norm(node: ir.Node, x: Tensor, scale: Tensor, bias: Tensor | None = N
 
 def _reduce(function: Callable[..., Tensor]) -> Operator:
     def reduce(node: ir.Node, x: Tensor, axes: Tensor | None = None) -> Tensor:
-        chosen = _list(axes) or list(node.attributes.get_ints("axes", []))
-        if not chosen and node.attributes.get_int("noop_with_empty_axes", 0):
-            return x
-        return function(x, chosen or list(range(x.ndim)), bool(node.attributes.get_int("keepdims", 1)))
+        chosen, keep = _list(axes) or _ints(node, "axes", 0, 0), node.attributes.get_int("keepdims", 1)
+        nothing_is_all = node.attributes.get_int("noop_with_empty_axes", 0) == 0
+        return function(x, chosen or list(range(x.ndim)), bool(keep)) if chosen or nothing_is_all else x
 
     return reduce
 
@@ -147,7 +149,7 @@ def _slice(
 def _split(node: ir.Node, x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
     axis = node.attributes.get_int("axis", 0)
     part = -(-x.shape[axis] // len(node.outputs))
-    return tuple(x.split(_list(sizes) or part, axis))
+    return torch.split(x, _list(sizes) or part, axis)
 
 
 def _concat(node: ir.Node, *parts: Tensor) -> Tensor:
@@ -172,7 +174,7 @@ def _gather(node: ir.Node, x: Tensor, indices: Tensor) -> Tensor:
 
 
 def _expand(node: ir.Node, x: Tensor, shape: Tensor) -> Tensor:
-    return x.expand(torch.broadcast_shapes(x.shape, _list(shape)))
+    return torch.broadcast_to(x, np.broadcast_shapes(tuple(x.shape), tuple(_list(shape))))
 
 
 def _squeeze(node: ir.Node, x: Tensor, axes: Tensor | None = None) -> Tensor:

@@ -87,17 +87,23 @@ def agree(reference: Scores, other: Scores) -> Agreement:
 def flips(reference: NDArray[np.float64], other: NDArray[np.float64], share: float) -> float:
     """Fraction of images whose decision changes when a user keeps the threshold and exchanges the network.
 
-    The threshold is the reference score that rejects `share` of the images (rounded down, at least one
-    image): half way between the best rejected and the worst accepted one, so that none sits on the edge. A
-    score at or above it is accepted, hence tied images are accepted together. The same number is then applied
-    to `other`. NaN for a single image, where no such threshold exists.
+    A score at or above :func:`rejection_threshold` is accepted, hence tied images are accepted together. The
+    same number is then applied to `other`. NaN for a single image, where no such threshold exists.
     """
     if reference.size < 2:
         return math.nan
+    threshold = rejection_threshold(reference, share)
+    return float(np.mean((reference >= threshold) != (other >= threshold)))
+
+
+def rejection_threshold(reference: NDArray[np.float64], share: float) -> float:
+    """The score below which `share` of two or more images fall (rounded down, at least one image).
+
+    Half way between the best rejected and the worst accepted one, so that none sits on the edge.
+    """
     rejected = max(1, int(share * reference.size))
     below, above = np.sort(reference)[rejected - 1 : rejected + 1]
-    threshold = below + (above - below) / 2
-    return float(np.mean((reference >= threshold) != (other >= threshold)))
+    return float(below + (above - below) / 2)
 
 
 def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
