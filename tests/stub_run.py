@@ -1,7 +1,7 @@
 """Run the backend through a real pycuda or cuda-python on stub_libcuda, in a process of its own.
 
 Arguments: the package and a folder for the plan. TensorRT is the fake, but it computes on the addresses that it is
-given. Started by test_cuda_packages.py, with the stub on the library path.
+given. Started by test_gpu_packages.py, with the stub on the library path.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class StubGpu:
         self.streams: dict[int, int] = defaultdict(int)
         self.reserved: dict[int, int] = {}
         self.log: list[object] = []
-        self.user: int | None = None
+        self.users: dict[int, int] = {}
 
     def call(self, name: str, *details: Any) -> None:
-        self.user = None
+        self.users.clear()
 
     def reserve(self, owner: int, size: int) -> None:
         self.reserved[owner] = size

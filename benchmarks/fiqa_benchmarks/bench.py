@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.card import Card
 from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import ArtefactError, FiqaError
+from fiqa_runtime.files import sha256_file
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.scorer import Scorer
 
@@ -66,8 +68,10 @@ class Loaded:
     """Name, version, device and arithmetic."""
     footprint: Footprint
     """Load time and memory in a process of its own."""
+    files: dict[str, str]
+    """SHA-256 of the artefact's files by name; empty for torch."""
     file_bytes: int | None
-    """Files of the artefact together; None for torch."""
+    """These files together; None for torch."""
 
 
 @dataclass
@@ -77,6 +81,8 @@ class Result:
     contender: Contender
     loaded: Loaded | None = None
     batches: dict[int, BatchResult] = field(default_factory=dict)
+    scores: dict[str, float] | None = None
+    """By :func:`image_id`, at the first batch size; None for networks without a score."""
     error: FiqaError | None = None
     """Why it did not run."""
 
@@ -100,7 +106,9 @@ def bench(
             report("load and compare", done, len(results))
             try:
                 scorer = stack.enter_context(_load(result, Path(folder), batches, threads))
-                running.append((result, scorer, {batch: _outputs(scorer, crops, batch) for batch in batches}))
+                outputs = {batch: _outputs(scorer, crops, batch) for batch in batches}
+                result.scores = _scores(crops, outputs[batches[0]])
+                running.append((result, scorer, outputs))
             except FiqaError as error:
                 if result is results[0]:
                     raise
@@ -126,11 +134,28 @@ def _load(result: Result, folder: Path, batches: Sequence[int], threads: int | N
     contender = prepare(result.contender, folder)
     taken = footprint(contender, batches, threads)
     scorer = open_contender(contender, threads)
-    size = None
+    files, size = {}, None
     if scorer.backend.name != "torch":
-        size = sum((scorer.path.parent / name).stat().st_size for name in scorer.card.files)
-    result.loaded = Loaded(scorer.card, {"name": scorer.backend.name, **scorer.backend.info}, taken, size)
+        files = artefact_files(scorer.path, scorer.card)
+        size = sum((scorer.path.parent / name).stat().st_size for name in files)
+    result.loaded = Loaded(scorer.card, {"name": scorer.backend.name, **scorer.backend.info}, taken, files, size)
     return scorer
+
+
+def artefact_files(path: Path, card: Card) -> dict[str, str]:
+    """SHA-256 by name of the artefact at `path` and every file that its card adds."""
+    return {**card.files, path.name: sha256_file(path)}
+
+
+def image_id(image: Image) -> str:
+    """The name of a crop's pixels (uint8 BGR) in documents; equal pixels have one name wherever they came from."""
+    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()[:16]
+
+
+def _scores(crops: list[Image], outputs: Arrays) -> dict[str, float] | None:
+    if "score" not in outputs:
+        return None
+    return dict(zip(map(image_id, crops), outputs["score"].reshape(len(crops)).tolist(), strict=True))
 
 
 def _steps(scorer: Scorer, crops: list[Image]) -> Steps:
@@ -185,7 +210,9 @@ def _contender_json(result: Result) -> dict[str, Any]:
         "weights": loaded.card.weights.get("description"),
         "backend": loaded.backend,
         "load_ms": 1e3 * loaded.footprint.load_seconds,
+        "files": loaded.files,
         "file_bytes": loaded.file_bytes,
+        "scores": result.scores,
         "batches": {
             str(batch): {
                 **{step: timing.as_json(batch) for step, timing in outcome.timings.items()},

@@ -1,7 +1,8 @@
-"""``fiqa-bench``: how fast an artefact is here, against what else could run the network."""
+"""``fiqa-bench``: how fast an artefact is here, and how good its scores are."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,19 +12,20 @@ from fiqa_runtime.console import check_output_folder, progress_bar, run, stderr,
 from fiqa_runtime.errors import InputError
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from fiqa_benchmarks.bench import END_TO_END, NETWORK, Result, as_json, bench
+from fiqa_benchmarks.bench import Result, as_json, bench
 from fiqa_benchmarks.crops import folder_crops, seeded_crops
+from fiqa_benchmarks.edc_command import evaluate_edc
+from fiqa_benchmarks.gate import open_gate
 from fiqa_benchmarks.machine import machine, versions
+from fiqa_benchmarks.mos_command import evaluate_mos, unusable_error
 from fiqa_benchmarks.peers import contenders
+from fiqa_benchmarks.speed_tables import print_tables
 
 IMAGES = 16
 """Seeded images on which contenders are compared; more where a batch is larger."""
 MOST_PER_BATCH = 1024
 TABLE_WIDTH = 120
-BUSY = 0.5
-"""Load per core before the start from which people are warned."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -34,17 +36,45 @@ def command(
         list[str] | None,
         typer.Option(metavar="FILE...", help="Artefacts; a bare name is also looked for in engines/."),
     ] = None,
-    more: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="More artefacts.")] = None,
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE...", help="More artefacts; with --edc more score files.")
+    ] = None,
     batch: Annotated[str, typer.Option(metavar="N,N...", help="Batch sizes.")] = "1",
     against: Annotated[
         str | None,
         typer.Option(metavar="PEER,PEER...", help="Also the first engine in torch, onnxruntime, opencv, openvino."),
     ] = None,
     backend: Annotated[str, typer.Option(help="Backend of the engines, as in fiqa-score.")] = "auto",
-    images: Annotated[Path | None, typer.Option(help="Folder of crops; default: seeded images.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of crops; default: seeded images, with --mos the labels' folder.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of every backend.")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; default: 3 to 30, about a minute.")] = None,
     json: Annotated[str | None, typer.Option(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
+    mos: Annotated[
+        Path | None,
+        typer.Option(metavar="LABELS", help="Instead: fit to opinion scores, from label.json, its folder or a CSV."),
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="--mos: file that keeps scores; default: user cache.")] = None,
+    edc: Annotated[
+        Path | None, typer.Option(metavar="PAIRS", help="Instead: error versus discard over a CR-FIQA pair list.")
+    ] = None,
+    embeddings: Annotated[Path | None, typer.Option(help="--edc: folder with a NAME.npy for each image.")] = None,
+    scores: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE...", help="--edc: quality files, lines of 'path score'.")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="--edc: edc (threshold fixed) or cr-fiqa (as its scripts do).")] = "edc",
+    metric: Annotated[str, typer.Option(help="--edc: cosine or euclidean distance.")] = "cosine",
+    lower_is_better: Annotated[bool, typer.Option("--lower-is-better", help="--edc: low scores are good.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write one self-contained page with plots.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="OLD.json", help="Gate: document of an earlier run of the old engine.")
+    ] = None,
+    budget: Annotated[
+        Path | None,
+        typer.Option(help="Gate: TOML with any of srcc, flips, max_abs, latency_ratio, bytes_ratio."),
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Gate: write JUnit XML, a test case per budget.")] = None,
 ) -> None:
     """Latency, throughput, memory and agreement of artefacts, measured in interleaved rounds.
 
@@ -52,37 +82,84 @@ def command(
     network is timed alone, on a prepared tensor, and from crops, as Scorer.score runs it;
     'overhead' is the ratio of the two.
 
+    Instead of that, --mos says how well scores fit people's opinions, and --edc how well they sort out the pairs
+    on which face recognition fails. With --baseline and --budget the first engine is also held against an earlier
+    run.
+
     Exit code 0: done. 2: bad input or missing dependency; contenders that could run were measured.
+    3: a budget of the gate is broken.
     """
-    sizes = _batch_sizes(batch)
-    entered = contenders([*(engine or []), *(more or [])], backend, _names(against))
-    spec = read_card(Path(entered[0].artefact)).input
-    crops = folder_crops(images, spec) if images else seeded_crops(spec, max(IMAGES, *sizes))
-    if json and json != "-":
-        check_output_folder(Path(json).parent)
-    document: dict[str, Any] = {"machine": machine(), "versions": versions()}
-    with progress_bar() as report:
-        results = bench(entered, crops, sizes, threads, rounds, report)
+    _check_options(
+        modes={"--mos": mos, "--edc": edc, "--baseline": baseline},
+        parts={
+            "--mos": {"--cache": cache},
+            "--edc": {"--embeddings": embeddings, "--scores": scores, "--lower-is-better": lower_is_better},
+            "--baseline": {"--budget": budget, "--junit": junit},
+        },
+    )
+    for file in (json if json != "-" else None, junit, html):
+        if file:
+            check_output_folder(Path(file).parent)
     console = Console(stderr=json == "-")
     if not console.is_terminal:
         console.width = TABLE_WIDTH
-    for size in sizes:
-        console.print(_speed(results, size))
-    console.print(_size(results, sizes))
-    console.print(_conditions(document["machine"]), highlight=False)
-    if json:
-        settings = {
-            "batches": sizes,
-            "threads": threads,
-            "images": {"source": str(images or "seeded"), "count": len(crops)},
-        }
-        write_json({**document, "settings": settings, **as_json(results)}, json)
-    failed = [result for result in results if result.error]
+    names = [*(engine or []), *(more or [])]
+    if edc is not None:
+        if engine:
+            raise InputError("--edc takes --scores and no --engine; score with fiqa-score --quality-file before")
+        files = [*(scores or []), *map(Path, more or [])]
+        found = evaluate_edc(console, edc, embeddings, files, protocol, metric, lower_is_better)
+        _write({"versions": versions(), **found}, json, html)
+        return
+    entered = contenders(names, backend, _names(against))
+    if mos is not None:
+        accuracy, unusable = evaluate_mos(console, entered, mos, images, cache, threads)
+        _write({"versions": versions(), "mos": accuracy}, json, html)
+        if unusable:
+            raise unusable_error(unusable)
+        return
+    sizes = _batch_sizes(batch)
+    spec = read_card(Path(entered[0].artefact)).input
+    crops = folder_crops(images, spec) if images else seeded_crops(spec, max(IMAGES, *sizes))
+    gate = open_gate(baseline, budget, junit, entered[0], crops) if baseline else None
+    if gate:
+        entered += gate.opponents
+    document: dict[str, Any] = {"machine": machine(), "versions": versions()}
+    with progress_bar() as report:
+        results = bench(entered, crops, sizes, threads, rounds, report)
+    print_tables(console, results, sizes, document["machine"])
+    document["settings"] = {
+        "batches": sizes,
+        "threads": threads,
+        "images": {"source": str(images or "seeded"), "count": len(crops)},
+    }
+    document |= as_json(results)
+    verdict = gate and gate.judge(results, document["machine"], threads)
+    if verdict:
+        document["gate"] = verdict.as_json()
+    _write(document, json)
+    if html:
+        from fiqa_benchmarks.report_data import sections
+
+        _write({**document, **sections(results, crops, threads=threads)}, None, html)
+    failed = [result for result in results if result.error and not (gate and result.contender in gate.opponents)]
     for result in failed:
-        line = f"[bold red]{escape(result.contender.name)}:[/] {escape(str(result.error))}"
-        stderr.print(line, soft_wrap=True, highlight=False)
+        _complain(result)
+    if verdict:
+        verdict.conclude(console)
     if failed:
         raise SystemExit(2)
+
+
+def _check_options(modes: Mapping[str, object], parts: Mapping[str, Mapping[str, object]]) -> None:
+    """Raise InputError where two modes are asked for at once, or a part of a mode that is not."""
+    chosen = [name for name, value in modes.items() if value]
+    if len(chosen) > 1:
+        raise InputError(f"{' and '.join(chosen)} do not go together; run one after the other")
+    for mode, options in parts.items():
+        lost = [name for name, value in options.items() if value]
+        if lost and mode not in chosen:
+            raise InputError(f"{lost[0]} is a part of {mode}; add {mode} or leave it out")
 
 
 def _names(text: str | None) -> list[str]:
@@ -99,61 +176,18 @@ def _batch_sizes(text: str) -> list[int]:
     return list(dict.fromkeys(map(int, sizes)))
 
 
-def _speed(results: list[Result], batch: int) -> Table:
-    table = Table(title=f"Batch {batch}, milliseconds per call", title_justify="left")
-    table.add_column("contender", overflow="fold")
-    columns = ("network", "p95", "p99", "x first", "from crops", "overhead", "images/s", "max |d|", "SRCC")
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    for result in results:
-        if batch not in result.batches:
-            continue
-        outcome = result.batches[batch]
-        network, whole = (outcome.timings[step] for step in (NETWORK, END_TO_END))
-        difference = outcome.difference
-        score = difference and difference.score
-        table.add_row(
-            _label(result),
-            *(f"{1e3 * network.percentile(q):.2f}" for q in (50, 95, 99)),
-            f"{outcome.ratios[NETWORK].median:.2f}",
-            f"{1e3 * whole.percentile(50):.2f}",
-            f"{outcome.overhead.median:.3f}",
-            f"{batch / whole.percentile(50):.1f}",
-            f"{max(difference.max_abs.values()):.1e}" if difference else "-",
-            f"{score.srcc:.4f}" if score else "-",
-        )
-    return table
+def _complain(failed: Result) -> None:
+    line = f"[bold red]{escape(failed.contender.name)}:[/] {escape(str(failed.error))}"
+    stderr.print(line, soft_wrap=True, highlight=False)
 
 
-def _size(results: list[Result], batches: list[int]) -> Table:
-    table = Table(title="Loading and memory", title_justify="left")
-    table.add_column("contender", overflow="fold")
-    for column in ("load ms", "file MB", *(f"peak MB, batch {batch}" for batch in batches)):
-        table.add_column(column, justify="right", no_wrap=True)
-    for result in results:
-        loaded = result.loaded
-        if result.error or loaded is None:
-            continue
-        table.add_row(
-            _label(result),
-            f"{1e3 * loaded.footprint.load_seconds:.0f}",
-            f"{loaded.file_bytes / 1e6:.1f}" if loaded.file_bytes else "-",
-            *(f"{loaded.footprint.peak_bytes[batch] / 1e6:.0f}" for batch in batches),
-        )
-    return table
+def _write(document: dict[str, Any], json: str | None, html: Path | None = None) -> None:
+    if json:
+        write_json(document, json)
+    if html:
+        from fiqa_benchmarks.report import write_report
 
-
-def _conditions(here: dict[str, Any]) -> str:
-    load, cores = here["load_average"], here["usable_cores"]
-    line = f"{escape(here['cpu'])}, {cores:g} cores"
-    if load is None or load < BUSY * cores:
-        return line
-    return f"{line}; [yellow]load {load:.1f} before the start: rough, repeat when idle (--threads 1 suffers least)[/]"
-
-
-def _label(result: Result) -> str:
-    name, backend = result.contender.name, result.loaded and result.loaded.backend["name"]
-    return name if name == backend else f"{name} ({backend})"
+        write_report(document, html)
 
 
 def main() -> None:

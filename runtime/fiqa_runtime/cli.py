@@ -20,6 +20,7 @@ from fiqa_runtime.pictures import write_pictures
 from fiqa_runtime.pipeline import FaceCropper, FaceQuality
 from fiqa_runtime.portrait_quality import PortraitQuality, open_landmarkers
 from fiqa_runtime.preprocess import Image
+from fiqa_runtime.quality_file import QualityFile
 from fiqa_runtime.results import ImageResult, as_document, csv_writer, table_lines
 from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.selftest import self_test
@@ -34,7 +35,7 @@ def score(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH...", help="Photos, crops or their folders.")
     ] = None,
-    backend: Annotated[str, typer.Option(help="auto, onnxruntime, openvino or opencv.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, onnxruntime, openvino, opencv or tensorrt.")] = "auto",
     aligned: Annotated[bool, typer.Option("--aligned", help="The images are ready crops: no detection.")] = False,
     detector: Annotated[Path | None, typer.Option(help="YuNet file; default: OpenCV Zoo's 2023mar.")] = None,
     min_confidence: Annotated[float, typer.Option(help="Detections below it are ignored, 0 to 1.")] = 0.6,
@@ -45,6 +46,10 @@ def score(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the backend.")] = None,
     json: Annotated[str | None, typer.Option(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write one line per face.")] = None,
+    quality_file: Annotated[
+        Path | None,
+        typer.Option(help="Write one score per image for others' evaluation code: .txt (CR-FIQA), .csv or .parquet."),
+    ] = None,
     overlay: Annotated[Path | None, typer.Option(help="Folder for annotated copies and score maps.")] = None,
     selftest: Annotated[bool, typer.Option("--self-test", help="Re-score the card's canaries on this device.")] = False,
 ) -> None:
@@ -59,7 +64,8 @@ def score(
     files = find_images(paths or [])
     if not files:
         raise InputError("nothing to score; name photos, crops or folders of them")
-    for folder in (overlay, csv and csv.parent):
+    quality = QualityFile(quality_file, files) if quality_file else None
+    for folder in (overlay, csv and csv.parent, quality_file and quality_file.parent):
         if folder is not None:
             check_output_folder(folder)
     with Scorer(engine, backend, threads) as scorer:
@@ -73,9 +79,12 @@ def score(
             stream, crop = score_photos(files, assessor), assessor.crop
         if overlay is not None:
             stream = _with_pictures(stream, files, overlay, scorer, crop)
-        kept, errors = _consume(stream, len(files), csv, keep=json is not None, show=not (json or csv))
+        show = not (json or csv or quality)
+        kept, errors = _consume(stream, len(files), csv, quality, keep=json is not None, show=show)
         if json and len(errors) < len(files):
             write_json(as_document(scorer, kept, settings), json)
+    if quality and (complaint := quality.complaint()):
+        errors.append(complaint)
     if errors:
         rest = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
         raise InputError("; ".join(map(str, errors[:3])) + rest)
@@ -102,7 +111,7 @@ def _landmark_settings(scorer: Scorer, landmarks: Path | None) -> dict[str, Any]
 
 
 def _consume(
-    stream: Stream, total: int, csv: Path | None, keep: bool, show: bool
+    stream: Stream, total: int, csv: Path | None, quality: QualityFile | None, keep: bool, show: bool
 ) -> tuple[list[ImageResult], list[FiqaError]]:
     """Write results as they come; only with `keep` do they stay in memory. Raises the error if all images have one."""
     kept: list[ImageResult] = []
@@ -116,10 +125,14 @@ def _consume(
                 errors.append(result.error)
                 continue
             write_row(result)
+            if quality:
+                quality.add(result)
             if show:
                 sys.stdout.writelines(f"{line}\n" for line in table_lines(result))
         if len(errors) == total:
             raise InputError(str(errors[0]) if total == 1 else f"none of {total} images can be read: {errors[0]}")
+    if quality:
+        quality.write()
     return kept, errors
 
 

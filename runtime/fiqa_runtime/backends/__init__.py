@@ -12,6 +12,8 @@ from fiqa_runtime.errors import DependencyError, InputError, UnsupportedError
 
 PACKAGES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "opencv": "cv2"}
 """ONNX backends in the order `auto` prefers them, with the package each needs."""
+PLAN_BACKEND = "tensorrt"
+"""The backend that runs plans, and nothing else."""
 
 
 def available() -> list[str]:
@@ -20,18 +22,24 @@ def available() -> list[str]:
 
 
 def open_backend(name: str, artefact: Path, card: Card, threads: int | None = None) -> Backend:
-    """Load `artefact` in the backend called `name`; `auto` takes the first installed one and no other.
+    """Load `artefact` in the backend called `name`; `auto` takes tensorrt for a plan, for ONNX the first installed one.
 
     Raises InputError for an unknown name, DependencyError where its package is missing, UnsupportedError or
     ArtefactError where it cannot run the network.
     """
     if name == "auto":
-        name = available()[0]
-    if name not in PACKAGES:
-        raise InputError(f"unknown backend '{name}'; choose auto, {', '.join(PACKAGES)}")
-    if card.format != "onnx":
-        raise UnsupportedError(f"{artefact.name} is a TensorRT plan, backend {name} runs ONNX; use the .onnx file")
-    if name not in available():
+        name = PLAN_BACKEND if card.format == "plan" else available()[0]
+    if name not in (*PACKAGES, PLAN_BACKEND):
+        raise InputError(f"unknown backend '{name}'; choose auto, {', '.join(PACKAGES)}, {PLAN_BACKEND}")
+    if card.format == "plan" and name != PLAN_BACKEND:
+        raise UnsupportedError(
+            f"{artefact.name} is a TensorRT plan, backend {name} runs ONNX; use the .onnx file or --backend auto"
+        )
+    if card.format != "plan" and name == PLAN_BACKEND:
+        raise UnsupportedError(
+            f"{artefact.name} is ONNX, backend {name} runs plans; fiqa-export {card.model} --target tensorrt builds one"
+        )
+    if name in PACKAGES and name not in available():
         raise DependencyError(f"backend {name} is not installed; pip install 'fiqa-edge[{name}]'")
     module = importlib.import_module(f"fiqa_runtime.backends.{name}")
     backend: Backend = module.open_artefact(artefact, card, threads)

@@ -1,11 +1,12 @@
 """The device-memory interface on pycuda.
 
-pycuda frees an object silently not at all where a thread other than the one that made the context drops it without
-that context being current: callers push before they free.
+Outside the thread that retained the context pycuda frees nothing unless that context is current, and merely warns:
+callers push before they free.
 """
 
 from __future__ import annotations
 
+import weakref
 from functools import cache
 from typing import Any
 
@@ -32,7 +33,7 @@ class PycudaDriver:
             ) from error
         self._cuda = cuda
         self.error: type[Exception] = cuda.Error
-        self.memory_error: type[Exception] = cuda.MemoryError
+        self.memory_error: type[Exception] = cuda.MemoryError  # which is none of Python's MemoryErrors
         try:
             cuda.init()
             device = cuda.Device(0)
@@ -129,7 +130,13 @@ class _Stream:
 
 @cache
 def _primary_context(ordinal: int) -> Any:
-    """Kept for the process: pycuda releases a primary context in the thread that retained it, or never."""
+    """Kept for the process and released at its end, after every backend that was opened with it.
+
+    pycuda releases a primary context in the thread that retained it or never, and one that is merely dropped it takes
+    for a context of its own making, and complains.
+    """
     import pycuda.driver as cuda
 
-    return cuda.Device(ordinal).retain_primary_context()
+    context = cuda.Device(ordinal).retain_primary_context()
+    weakref.finalize(_primary_context, context.detach)
+    return context

@@ -89,7 +89,7 @@ class _HostBlock:
     def __init__(self, cuda: Any, size: int, mapped: bool) -> None:
         self._cuda = cuda
         self._pointer = int(_call(cuda, "cuMemHostAlloc", size, cuda.CU_MEMHOSTALLOC_DEVICEMAP if mapped else 0))
-        self.array: Bytes = np.frombuffer((ctypes.c_uint8 * size).from_address(self._pointer), np.uint8)
+        self.array: Bytes = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(self._pointer))
 
     @property
     def address(self) -> int:

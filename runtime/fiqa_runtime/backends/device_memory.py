@@ -40,7 +40,7 @@ class Gpu:
 class Event(Protocol):
     """A mark in a stream."""
 
-    def record(self, stream: Stream) -> None:
+    def record(self, stream: Any) -> None:
         """Mark everything that `stream` has been given so far."""
 
     def synchronize(self) -> None:
@@ -89,7 +89,7 @@ class HostBlock(Protocol):
 
 
 class Driver(Protocol):
-    """What the backend asks of CUDA. Everything raises `error`, running out of memory `memory_error`."""
+    """What the backend asks of CUDA. Everything raises `error`, without memory the `memory_error` among them."""
 
     name: str
     """Package that implements it."""

@@ -39,6 +39,11 @@ class PlanFacts:
     tf32: bool
     dla: int | None
 
+    @property
+    def needs_lean_runtime(self) -> bool:
+        """Whether the plan is run by the lean runtime of its own major version, whatever newer TensorRT is here."""
+        return self.version_compatible and self.flavour == "tensorrt"
+
 
 def plan_facts(card: Card, artefact: Path) -> PlanFacts:
     """The facts of the plan `artefact`; raises CardError where its card does not say them."""
@@ -80,7 +85,7 @@ def refuse_other_version(facts: PlanFacts, installed: str) -> None:
     """Raise UnsupportedError where the installed TensorRT cannot run the plan."""
     if facts.flavour == "tensorrt" and not TENSORRT_VERSIONS[0] <= _numbers(installed) < TENSORRT_VERSIONS[1]:
         raise UnsupportedError(f"TensorRT {installed} is installed, fiqa-edge runs plans with 10.3 to 11; change it")
-    newer_is_fine = facts.version_compatible and _numbers(installed) >= _numbers(facts.version)
+    newer_is_fine = facts.needs_lean_runtime and _numbers(installed) >= _numbers(facts.version)
     if installed != facts.version and not newer_is_fine:
         raise UnsupportedError(
             f"{facts.name} was built by {facts.flavour} {facts.version}, {installed} is installed; "

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from fiqa_runtime.backends.device_memory import Driver, Shape, Slot, active, nby
 from fiqa_runtime.backends.plan_facts import plan_facts, read_plan, refuse_other_gpu, refuse_other_version
 from fiqa_runtime.backends.trt_engine import Engine, import_tensorrt
 from fiqa_runtime.card import Card
-from fiqa_runtime.errors import ArtefactError, InputError
+from fiqa_runtime.errors import ArtefactError, CardError, InputError, UnsupportedError
 
 ARITHMETIC = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
 
@@ -45,15 +46,12 @@ class TensorRtBackend:
         frees = ExitStack()
         self._free = weakref.finalize(self, _free, self._driver, frees)
         try:
-            with active(self._driver):
-                self._engine = Engine(trt, plan, self._facts)
-                frees.callback(self._engine.close)
-                self._open(frees)
+            with self._on_gpu():
+                self._open(trt, plan, frees)
+            self._inputs, self._outputs = self._names(card)
         except BaseException:
             self._free()
             raise
-        self._inputs = list(self._engine.inputs)
-        self._outputs = _names(self._engine.outputs, [output.name for output in card.outputs], self._facts.name)
         self.info = {
             "version": f"{self._facts.flavour} {trt.__version__}",
             "device": f"{self._driver.gpu.name} ({self._driver.gpu.compute_capability})",
@@ -61,37 +59,13 @@ class TensorRtBackend:
             "memory": f"{self._driver.name}, {'mapped' if self._driver.gpu.integrated else 'copied'}",
         }
 
-    def _open(self, frees: ExitStack) -> None:
-        """Allocate for the largest batch: activations, then two sets of buffers; raises UnsupportedError."""
-        self._smallest = max(taken.smallest[0] for taken in self._engine.inputs.values())
-        self._largest = min(taken.largest[0] for taken in self._engine.inputs.values())
-        free, wanted = self._driver.free_memory(), self._engine.activation_bytes
-        if not self._engine.activate():
-            raise out_of_memory(wanted, free, self._largest, self._facts.rebuild)
-        shapes = {name: taken.largest for name, taken in self._engine.inputs.items()}
-        shapes |= self._engine.shape_inputs(shapes)
-        wanted += 2 * sum(nbytes(shape) for shape in shapes.values())
-        try:
-            self._slots = [Slot(self._driver, shapes, frees) for _ in range(2)]
-            self._stream, self._uploads = self._driver.stream(), self._driver.stream()
-        except self._driver.memory_error as error:
-            raise out_of_memory(wanted, free, self._largest, self._facts.rebuild) from error
-        frees.callback(self._stream.free)
-        frees.callback(self._uploads.free)
-
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         arrays = self._check(inputs)
         with self._lock:
             if not self._free.alive:
                 raise InputError(f"{self._facts.name} is closed; open it again")
-            try:
-                with active(self._driver):
-                    parts = self._run_parts(arrays)
-            except self._driver.error as error:
-                raise ArtefactError(
-                    f"{self._facts.name} failed on {self._driver.gpu.name} ({error}); "
-                    f"start again, or build it again here: {self._facts.rebuild}"
-                ) from error
+            with self._on_gpu():
+                parts = self._run_parts(arrays)
         if len(parts) == 1:
             return parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -99,6 +73,51 @@ class TensorRtBackend:
     def close(self) -> None:
         with self._lock:
             self._free()
+
+    @contextmanager
+    def _on_gpu(self) -> Iterator[None]:
+        """The CUDA context in the calling thread, and CUDA's errors as ours."""
+        try:
+            with active(self._driver):
+                yield
+        except (MemoryError, self._driver.memory_error) as error:
+            raise UnsupportedError(
+                f"{self._facts.name} found no memory on {self._driver.gpu.name} ({error}); close other programs there"
+            ) from error
+        except self._driver.error as error:
+            raise ArtefactError(
+                f"{self._facts.name} failed on {self._driver.gpu.name} ({error}); "
+                f"start again, or build it again here: {self._facts.rebuild}"
+            ) from error
+
+    def _open(self, trt: Any, plan: bytes, frees: ExitStack) -> None:
+        """Load and allocate for the largest batch: weights, activations, two sets of buffers, two streams."""
+        free, wanted, self._largest = self._driver.free_memory(), len(plan), 1
+        try:
+            self._engine = Engine(trt, plan, self._facts)
+            frees.callback(self._engine.close)
+            self._engine.read_tensors()
+            self._smallest = max(taken.smallest[0] for taken in self._engine.inputs.values())
+            self._largest = min(taken.largest[0] for taken in self._engine.inputs.values())
+            free, wanted = self._driver.free_memory(), self._engine.activation_bytes
+            self._engine.activate()
+            shapes = {name: taken.largest for name, taken in self._engine.inputs.items()}
+            shapes |= self._engine.shape_inputs(shapes)
+            wanted += 2 * sum(nbytes(shape) for shape in shapes.values())
+            self._slots = [Slot(self._driver, shapes, frees) for _ in range(2)]
+        except (MemoryError, self._driver.memory_error) as error:
+            raise out_of_memory(wanted, free, self._largest, self._facts.rebuild) from error
+        self._stream = self._driver.stream()
+        frees.callback(self._stream.free)
+        self._uploads = self._driver.stream()
+        frees.callback(self._uploads.free)
+
+    def _names(self, card: Card) -> tuple[list[str], dict[str, str]]:
+        """The plan's inputs in order, and its outputs by their names on the card."""
+        outputs = _matched(self._engine.outputs, [output.name for output in card.outputs])
+        if outputs is None:
+            raise CardError(f"{self._facts.name} gives other outputs than its card says; {self._facts.rebuild}")
+        return list(self._engine.inputs), outputs
 
     def _run_parts(self, arrays: Mapping[str, NDArray[np.float32]]) -> list[Arrays]:
         count = len(next(iter(arrays.values())))
@@ -144,7 +163,9 @@ class TensorRtBackend:
 
     def _check(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         """The inputs by the plan's names; raises InputError where it cannot take them."""
-        ours = _names(list(inputs), self._inputs, self._facts.name)
+        ours = _matched(list(inputs), self._inputs)
+        if ours is None:
+            raise InputError(f"{self._facts.name} takes {', '.join(self._inputs)}, not {', '.join(inputs)}")
         arrays = {ours[name]: array for name, array in inputs.items()}
         if len({len(array) for array in arrays.values()}) != 1 or not len(next(iter(arrays.values()))):
             raise InputError(f"{self._facts.name} needs at least one image, and as many of every input")
@@ -169,15 +190,15 @@ def open_artefact(artefact: Path, card: Card, threads: int | None) -> TensorRtBa
 
 
 def _free(driver: Driver, frees: ExitStack) -> None:
-    with active(driver):
+    with suppress(driver.error), active(driver):  # on a GPU that has failed, as `run` said then, nothing can be freed
         frees.close()
 
 
-def _names(names: list[str], others: list[str], artefact: str) -> dict[str, str]:
-    """`names` to `others`: to itself where both have the same names, else in order."""
-    if len(names) != len(others):
-        raise InputError(f"{artefact} has {', '.join(others)}, not {', '.join(names)}; give each of them once")
-    return {name: name for name in names} if set(names) == set(others) else dict(zip(names, others, strict=True))
+def _matched(names: list[str], others: list[str]) -> dict[str, str] | None:
+    """`names` to `others`: each to itself where both have the same, else in order; None where one has more."""
+    if set(names) == set(others):
+        return {name: name for name in names}
+    return dict(zip(names, others, strict=True)) if len(names) == len(others) else None
 
 
 def _text(smallest: Shape, largest: Shape) -> str:

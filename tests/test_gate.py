@@ -1,0 +1,371 @@
+"""The gate: a planted fp16 bug is caught with exit code 3, a sound engine passes, times are compared fairly or not."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import cv2
+import fiqa_benchmarks.cli
+import fiqa_export.cli
+import numpy as np
+import onnx
+import pytest
+from commands import Invoke, invoker
+from fiqa_benchmarks.baseline import Baseline, read_baseline
+from fiqa_benchmarks.bench import NETWORK, BatchResult, Loaded, Result, image_id
+from fiqa_benchmarks.budget import BUDGETS, read_budget
+from fiqa_benchmarks.gate import Check, Gate
+from fiqa_benchmarks.latency import Ratio, Timing
+from fiqa_benchmarks.memory import Footprint
+from fiqa_benchmarks.peers import Contender
+from fiqa_runtime.card import card_path, read_card, with_files, write_card
+from fiqa_runtime.errors import InputError, UnsupportedError
+from fiqa_runtime.seeded import seeded_image
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+QUICK = ("--backend", "opencv", "--threads", "1", "--rounds", "1")
+HERE = {"cpu": "CPU A", "usable_cores": 2.0}
+
+
+@pytest.fixture()
+def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    return invoker(fiqa_benchmarks.cli.main, capsys, monkeypatch)
+
+
+def changed_engine(engine: Path, path: Path, change: Callable[[str, np.ndarray], np.ndarray]) -> Path:
+    """`engine` with other float weights, under a card of its own."""
+    model = onnx.load(engine)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            values = change(tensor.name, onnx.numpy_helper.to_array(tensor)).astype(np.float32)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    path.parent.mkdir(exist_ok=True)
+    onnx.save(model, path)
+    write_card(with_files(replace(read_card(engine), files={}), path.parent, [path.name]), path)
+    return path
+
+
+def through_half(name: str, weights: np.ndarray) -> np.ndarray:
+    return weights.astype(np.float16)
+
+
+def scaled_into_underflow(name: str, weights: np.ndarray) -> np.ndarray:
+    """What a careless fp16 conversion does: weights scaled down until most of them underflow, then up again."""
+    scale = np.float32(2**-18)
+    return through_half(name, weights * scale).astype(np.float32) / scale
+
+
+@pytest.fixture(scope="module")
+def old_run(seeded_engine: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A folder with the old engine, its card, and the document of its run."""
+    folder = tmp_path_factory.mktemp("baseline")
+    for file in (seeded_engine, card_path(seeded_engine)):
+        shutil.copy(file, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        arguments = ("--engine", folder / seeded_engine.name, *QUICK, "--json", folder / "bench.json")
+        patch.setattr("sys.argv", ["fiqa-bench", *map(str, arguments)])
+        try:
+            fiqa_benchmarks.cli.main()
+        except SystemExit as stop:
+            assert not stop.code
+    return folder
+
+
+def budget_file(folder: Path, **limits: float) -> Path:
+    path = folder / "budget.toml"
+    path.write_text("".join(f"{key} = {value}\n" for key, value in limits.items()))
+    return path
+
+
+def test_documents_carry_what_the_gate_needs(old_run: Path, seeded_engine: Path) -> None:
+    document = json.loads((old_run / "bench.json").read_text())
+    (contender,) = document["contenders"]
+    ids = [image_id(seeded_image(index, 112, 112)) for index in range(fiqa_benchmarks.cli.IMAGES)]
+    assert list(contender["scores"]) == ids
+    golden = json.loads((Path(__file__).parent / "golden/ediffiqa-t.json").read_text())["score64"]
+    np.testing.assert_allclose(list(contender["scores"].values())[:4], golden, atol=1e-6)
+    assert contender["files"] == read_card(seeded_engine).files
+
+
+def test_a_sound_engine_passes_and_a_planted_fp16_bug_is_caught(
+    bench: Invoke, old_run: Path, seeded_engine: Path, tmp_path: Path
+) -> None:
+    budget = budget_file(tmp_path, srcc=0.99, flips=0.1, max_abs=0.01, latency_ratio=1000, bytes_ratio=1.1)
+    options = ("--baseline", old_run / "bench.json", "--budget", budget, *QUICK)
+    sound = changed_engine(seeded_engine, tmp_path / "sound/new.onnx", through_half)
+    result = bench("--engine", sound, *options, "--junit", tmp_path / "xml/sound.xml", "--json", tmp_path / "s.json")
+    assert result.code == 0, result.err
+    assert result.out.count("kept:") == 5 and "measured in turns" in result.out
+    assert f"baseline {seeded_engine.name}" in result.out
+    document = json.loads((tmp_path / "s.json").read_text())
+    assert [check["passed"] for check in document["gate"]["checks"]] == [True] * 5
+    assert document["gate"]["checks"][2]["value"] > 0, "the engines score alike to the bit, nothing is tested"
+    suite = ElementTree.parse(tmp_path / "xml/sound.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("5", "0")
+
+    broken = changed_engine(seeded_engine, tmp_path / "broken/new.onnx", scaled_into_underflow)
+    result = bench("--engine", broken, *options, "--junit", tmp_path / "broken.xml")
+    assert result.code == 3
+    *lines, last = result.err.strip().splitlines()
+    assert all(re.match(r"broken: new\.onnx: \w+ is [-\d.e]+, the budget asks for", line) for line in lines)
+    assert {line.split()[2] for line in lines} >= {"srcc", "max_abs"}
+    assert last == (f"error: new.onnx breaks {len(lines)} of 5 budgets; repair it, or change {budget} on purpose")
+    failures = ElementTree.parse(tmp_path / "broken.xml").getroot().findall("testsuite/testcase[failure]")
+    assert [case.get("name") for case in failures] == [line.split()[2] for line in lines]
+    assert "asks for at least 0.99" in str(failures[0][0].get("message"))
+
+
+def test_the_same_file_has_ratio_one_and_is_not_measured_twice(
+    bench: Invoke, old_run: Path, seeded_engine: Path, tmp_path: Path
+) -> None:
+    budget = budget_file(tmp_path, latency_ratio=1.0, bytes_ratio=1, srcc=1)
+    arguments = ("--engine", seeded_engine, *QUICK, "--baseline", old_run / "bench.json", "--budget", budget)
+    result = bench(*arguments, "--json", "-")
+    assert result.code == 0, result.err
+    document = json.loads(result.out)
+    assert len(document["contenders"]) == 1
+    assert [check["value"] for check in document["gate"]["checks"]] == [1, 1, 1]
+
+
+def old(**changes: Any) -> Baseline:
+    values: dict[str, Any] = {
+        "path": Path("old/bench.json"),
+        "name": "old.onnx",
+        "model": "ediffiqa-t",
+        "engine": "engines/old.onnx",
+        "files": {"old.onnx": "a"},
+        "file_bytes": 100,
+        "scores": {str(index): index / 10 for index in range(10)},
+        "medians_ms": {1: 100.0},
+        "backend": {"name": "opencv", "version": "5"},
+        "cpu": "CPU A",
+        "cores": 2.0,
+        "threads": 1,
+        "images": "seeded",
+    }
+    return Baseline(**{**values, **changes})
+
+
+def new(engine: Path, seconds: float = 0.15, name: str = "new.onnx", **changes: Any) -> Result:
+    timing = Timing(((seconds, seconds),))
+    batch = BatchResult({NETWORK: timing}, {}, Ratio(1, 1, 1), None)
+    loaded = Loaded(read_card(engine), {"name": "opencv", "version": "5"}, Footprint(0, {}), {"new.onnx": "b"}, 150)
+    values: dict[str, Any] = {"loaded": loaded, "batches": {1: batch}, "scores": old().scores}
+    return Result(Contender(name, name, "opencv"), **{**values, **changes})
+
+
+def judged(baseline: Baseline, key: str, limit: float, *results: Result, here: Any = HERE) -> Check:
+    opponents = tuple(result.contender for result in results[1:])
+    gate = Gate(baseline, Path("budget.toml"), {key: limit}, None, opponents)
+    (check,) = gate.judge(results, here, 1).checks
+    return check
+
+
+def test_times_of_the_old_engine_measured_now_win_over_the_document(seeded_engine: Path) -> None:
+    rival = new(seeded_engine, 0.05, "baseline old.onnx")
+    check = judged(old(), "latency_ratio", 2, new(seeded_engine), rival)
+    assert check.value == pytest.approx(3) and not check.passed and "in turns" in check.note
+
+
+def test_an_old_engine_that_does_not_run_leaves_the_time_unchecked(seeded_engine: Path) -> None:
+    rival = Result(Contender("baseline", "old.onnx", "opencv"), error=UnsupportedError("no such operator"))
+    check = judged(old(), "latency_ratio", 100, new(seeded_engine), rival)
+    assert check.value is None and not check.passed and "no such operator" in str(check)
+
+
+def test_medians_of_the_document_serve_on_an_equal_machine(seeded_engine: Path) -> None:
+    check = judged(old(), "latency_ratio", 1.5, new(seeded_engine))
+    assert check.value == pytest.approx(1.5) and check.passed and "two runs" in check.note
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"cpu": "CPU B"}, "CPU CPU B, not CPU A"),
+        ({"cores": 8.0}, "cores 8.0, not 2.0"),
+        ({"backend": {"name": "opencv", "version": "4"}}, "backend opencv 4, not opencv 5"),
+        ({"threads": None}, "threads None, not 1"),
+        ({"medians_ms": {8: 1.0}}, "no time for batch 1"),
+    ],
+)
+def test_times_of_another_machine_are_not_checked_and_count_as_broken(
+    seeded_engine: Path, changes: dict[str, Any], reason: str
+) -> None:
+    check = judged(old(**changes), "latency_ratio", 100, new(seeded_engine))
+    assert check.value is None and not check.passed
+    assert reason in str(check) and "put its old.onnx beside old/bench.json" in str(check)
+
+
+@pytest.mark.parametrize(
+    ("key", "limit", "passed"),
+    [("bytes_ratio", 1.5, True), ("bytes_ratio", 1.49, False), ("max_abs", 0.01, False), ("max_abs", 0.051, True)],
+)
+def test_sizes_and_differences(seeded_engine: Path, key: str, limit: float, passed: bool) -> None:
+    moved = {**old().scores, "9": 0.95}
+    assert judged(old(), key, limit, new(seeded_engine, scores=moved)).passed is passed
+
+
+def test_flips_are_the_worst_of_all_shares(seeded_engine: Path) -> None:
+    moved = {**old().scores, "2": 0.05}
+    check = judged(old(), "flips", 0.05, new(seeded_engine, scores=moved))
+    assert (check.value, check.passed) == (0.1, False)
+
+
+def test_scores_are_matched_by_image_and_not_by_place(seeded_engine: Path) -> None:
+    turned = dict(reversed(old().scores.items()))
+    assert judged(old(), "srcc", 1, new(seeded_engine, scores=turned)).passed
+
+
+def test_constant_scores_break_the_correlation(seeded_engine: Path) -> None:
+    check = judged(old(), "srcc", -1, new(seeded_engine, scores=dict.fromkeys(old().scores, 0.5)))
+    assert str(check) == "srcc is not known: undefined, scores are constant" and not check.passed
+
+
+def test_networks_without_a_score_have_no_gate(seeded_engine: Path) -> None:
+    with pytest.raises(InputError, match="gives no quality scores"):
+        judged(old(), "bytes_ratio", 2, new(seeded_engine, scores=None))
+
+
+def test_the_old_engine_is_found_by_its_hash_only(old_run: Path, seeded_engine: Path, tmp_path: Path) -> None:
+    document = shutil.copy(old_run / "bench.json", tmp_path / "bench.json")
+    found = read_baseline(Path(document), "other name.onnx")
+    assert found.find_engine() == old_run / seeded_engine.name
+    in_place = tmp_path / "engines" / seeded_engine.name
+    in_place.parent.mkdir()
+    in_place.write_bytes(b"the new engine")
+    found = replace(found, engine=str(in_place))
+    assert found.find_engine() is None
+    beside = Path(shutil.copy(seeded_engine, tmp_path))
+    assert found.find_engine() == beside
+
+
+def test_the_contender_of_the_same_name_is_the_baseline(old_run: Path, tmp_path: Path) -> None:
+    document = json.loads((old_run / "bench.json").read_text())
+    document["contenders"].append({**document["contenders"][0], "name": "int8.onnx"})
+    path = tmp_path / "two.json"
+    path.write_text(json.dumps(document))
+    assert read_baseline(path, "int8.onnx").name == "int8.onnx"
+    assert read_baseline(path, "new.onnx").name == document["contenders"][0]["name"]
+
+
+BUDGET_TEXTS = {
+    "empty": ("", "sets no budget"),
+    "no TOML": ("srcc: 0.99", "is no TOML"),
+    "unknown key": ("plcc = 1", "has the key 'plcc'; a budget has srcc, flips"),
+    "no number": ('srcc = "high"', "sets srcc to 'high'; give a number from -1 to 1"),
+    "bool": ("flips = true", "sets flips to True"),
+    "out of range": ("srcc = 99", "sets srcc to 99"),
+    "NaN": ("bytes_ratio = nan", "sets bytes_ratio to nan"),
+    "negative": ("latency_ratio = -1", "sets latency_ratio to -1"),
+    "binary": ("\udcff", "is no TOML"),
+}
+
+
+@pytest.mark.parametrize("case", BUDGET_TEXTS)
+def test_malformed_budgets_are_refused(
+    bench: Invoke, old_run: Path, seeded_engine: Path, tmp_path: Path, case: str
+) -> None:
+    text, says = BUDGET_TEXTS[case]
+    path = tmp_path / "budget.toml"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    result = bench("--engine", seeded_engine, "--baseline", old_run / "bench.json", "--budget", path)
+    assert result.is_one_line("budget.toml", says), result
+
+
+DOCUMENTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "no JSON": (lambda document: "{", "is no document with scores"),
+    "a list": (lambda document: [], "is no document with scores"),
+    "no contenders": (lambda document: {**document, "contenders": []}, "is no document with scores"),
+    "a peer": (lambda document: _without(document, file_bytes=None), "is no document with scores"),
+    "no size": (lambda document: _without(document, file_bytes=0), "is not positive"),
+    "no scores": (lambda document: _without(document, scores=None), "is no document with scores"),
+    "failed": (lambda document: {**document, "contenders": [{"name": "x", "error": "y"}]}, "make it again"),
+    "another network": (lambda document: _without(document, model="ifqa"), "scores of ifqa, not of ediffiqa-t"),
+    "other images": (lambda document: _without(document, scores={"0": 1.0}), "0 of them among the 16 here"),
+}
+
+
+def _without(document: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {**document, "contenders": [{**document["contenders"][0], **changes}]}
+
+
+@pytest.mark.parametrize("case", DOCUMENTS)
+def test_documents_that_cannot_be_compared_are_refused_before_anything_is_measured(
+    bench: Invoke,
+    old_run: Path,
+    seeded_engine: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    case: str,
+) -> None:
+    monkeypatch.setattr(fiqa_benchmarks.cli, "bench", lambda *arguments: pytest.fail("measured"))
+    make, says = DOCUMENTS[case]
+    made = make(json.loads((old_run / "bench.json").read_text()))
+    path = tmp_path / "old.json"
+    path.write_text(made if isinstance(made, str) else json.dumps(made))
+    result = bench("--engine", seeded_engine, "--baseline", path, "--budget", budget_file(tmp_path, srcc=0.9))
+    assert result.is_one_line("old.json", says), result
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("--baseline", "no.json", "--budget", "{budget}"), ("cannot read no.json", "fiqa-bench --engine OLD --json")),
+        (("--baseline", "{old}"), ("--baseline needs --budget FILE",)),
+        (("--baseline", "{old}", "--budget", "no.toml"), ("cannot read no.toml",)),
+        (("--budget", "{budget}"), ("--budget is a part of --baseline",)),
+        (("--junit", "x.xml"), ("--junit is a part of --baseline",)),
+        (("--baseline", "{old}", "--budget", "{budget}", "--junit", "{budget}/x.xml"), ("cannot write to",)),
+    ],
+)
+def test_bad_options(
+    bench: Invoke, old_run: Path, seeded_engine: Path, tmp_path: Path, arguments: tuple[str, ...], parts: tuple[str]
+) -> None:
+    names = {"old": old_run / "bench.json", "budget": budget_file(tmp_path, srcc=0.9)}
+    result = bench("--engine", seeded_engine, *(argument.format(**names) for argument in arguments))
+    assert result.is_one_line(*parts), result
+
+
+def test_example_budget_uses_every_key() -> None:
+    assert list(read_budget(BENCHMARKS / "budget-example.toml")) == list(BUDGETS)
+
+
+def workflow_commands() -> list[list[str]]:
+    lines = (BENCHMARKS / "github-actions-example.yml").read_text().splitlines()
+    runs = [line.split("- run: ", 1)[1] for line in lines if "- run: " in line]
+    return [shlex.split(command) for command in runs if command.startswith("fiqa-")]
+
+
+def test_the_workflow_example_works(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("faces").mkdir()
+    for index in range(4):
+        cv2.imwrite(f"faces/{index}.png", seeded_image(index, 112, 112))
+    shutil.copy(BENCHMARKS / "budget-example.toml", "budget.toml")
+    mains = {"fiqa-export": fiqa_export.cli.main, "fiqa-bench": fiqa_benchmarks.cli.main}
+    commands = workflow_commands()
+    assert [command[0] for command in commands] == ["fiqa-export", "fiqa-bench"] * 2
+    for program, *arguments in commands:
+        quick = [*QUICK] if program == "fiqa-bench" else []
+        result = invoker(mains[program], capsys, monkeypatch)(*arguments, *quick)
+        assert result.code == 0, result.err
+    assert len(ElementTree.parse("gate.xml").getroot().findall("testsuite/testcase")) == len(BUDGETS)
+    assert json.loads(Path("gate.json").read_text())["gate"]["checks"]
+
+
+def test_the_workflow_example_is_yaml() -> None:
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    workflow = yaml.safe_load((BENCHMARKS / "github-actions-example.yml").read_text())
+    assert list(workflow["jobs"]) == ["baseline", "gate"]
+    runs = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    assert [shlex.split(run) for run in runs if run.startswith("fiqa-")] == workflow_commands()
