@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
-# Two test processes with one thread each; raise both on a larger machine.
+# Test processes of one thread each; a file's tests stay together because they share exported networks.
 JOBS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS)
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadfile
 
 .PHONY: demo test test-slow lint clean
 
@@ -16,7 +16,7 @@ test: $(VENV)/.dev
 
 # The largest networks: gigabytes of memory, minutes.
 test-slow: $(VENV)/.dev
-	OMP_NUM_THREADS=2 $(VENV)/bin/python -m pytest -q -m slow
+	$(PYTEST) -m slow --durations 25
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

@@ -24,7 +24,7 @@ _EDIFFIQA = ModelSpec(
     outputs=(_SCORE,),
     parameters=1_726_849,
     macs=221_687_296,
-    licence="none stated by the authors; OpenCV Zoo distributes the T model as CC BY 4.0",
+    licence="none stated by the authors (all rights reserved)",
     source="Babnik, Peer, Struc: eDifFIQA, IEEE TBIOM 2024; github.com/LSIbabnikz/eDifFIQA",
     weights={},
     notes=("trained against labels in [0, 1], not clipped; OpenCV Zoo: good LFW images score above 0.5",),
@@ -37,9 +37,11 @@ def _ediffiqa(size: str, parameters: int, macs: int, max_batch: int = 32) -> Mod
         page=f"https://huggingface.co/LSIbabnikz/eDifFIQA_{size}",
         url=f"https://huggingface.co/LSIbabnikz/eDifFIQA_{size}/resolve/main/pytorch_model.bin",
     )
+    stated = "none stated by the authors; OpenCV Zoo distributes this model as CC BY 4.0"
     return replace(
         _EDIFFIQA,
         name=f"ediffiqa-{size.lower()}",
+        licence=stated if size == "T" else _EDIFFIQA.licence,
         parameters=parameters,
         macs=macs,
         max_batch=max_batch,
