@@ -1,0 +1,51 @@
+"""Annotated copies on disk: names, and maps beside the crops of networks that give them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+from fiqa_runtime.overlay import map_picture
+from fiqa_runtime.pictures import write_pictures
+from fiqa_runtime.pipeline import Face
+from fiqa_runtime.results import ImageResult
+from fiqa_runtime.seeded import seeded_image
+
+MAP = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+PHOTO = seeded_image(0, 120, 160)
+FACE = Face(np.array([20, 30, 50, 60], np.float32), np.full((5, 2), 50, np.float32), 0.9, 0.5)
+
+
+def scorer(has_map: bool) -> Any:
+    return SimpleNamespace(has_map=has_map, map=lambda crops: np.stack([MAP] * len(crops)))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_photo_of_a_network_with_maps(tmp_path: Path) -> None:
+    result = ImageResult(Path("a.jpg"), 160, 120, faces=(FACE, FACE))
+    write_pictures(tmp_path / "sub/a.jpg", PHOTO, result, scorer(True), lambda photo, points: photo[:64, :64])
+    assert names(tmp_path) == ["a.jpg.face0.png", "a.jpg.face1.png", "a.jpg.png"]
+    pair = cv2.imread(str(tmp_path / "sub/a.jpg.face0.png"))
+    np.testing.assert_array_equal(pair[:, :64], PHOTO[:64, :64])
+    np.testing.assert_array_equal(pair[:, 64:], map_picture(MAP))
+    assert (cv2.imread(str(tmp_path / "sub/a.jpg.png")) != PHOTO).any()
+
+
+def test_photo_of_a_network_without_maps(tmp_path: Path) -> None:
+    result = ImageResult(Path("a.png"), 160, 120, faces=(FACE,))
+    write_pictures(tmp_path / "a.png", PHOTO, result, scorer(False), None)
+    assert names(tmp_path) == ["a.png"]
+
+
+def test_ready_crop(tmp_path: Path) -> None:
+    result = ImageResult(Path("a.png"), 160, 120, quality=0.5)
+    write_pictures(tmp_path / "a.png", PHOTO, result, scorer(True), None)
+    assert cv2.imread(str(tmp_path / "a.png")).shape == (120, 320, 3)
+    write_pictures(tmp_path / "b.png", PHOTO, result, scorer(False), None)
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "b.png")), PHOTO)
