@@ -1,7 +1,7 @@
 """Smallest and largest value of every activation of an fp32 network over given inputs, measured in ONNX Runtime.
 
-The extremes are taken inside the graph, by reductions added to it: only two numbers per tensor leave it, so memory
-does not grow with the number of tensors or of inputs.
+The extremes are taken inside the graph, by two reductions behind each tensor: only two numbers per tensor leave it,
+and memory stays that of the network however many tensors and inputs there are.
 """
 
 from __future__ import annotations
@@ -40,9 +40,8 @@ def activation_ranges(network: Path, batches: Iterable[Inputs], threads: int | N
     `batches` are network inputs by graph name, float32 with a batch axis; they are read one at a time. Raises
     InputError where there is none, and what :func:`fiqa_export.onnx_graph.open_graph` raises.
     """
-    model = open_graph(network)
-    names = _add_extremes(model)
-    session = _session(model, network.parent, threads)
+    names, data = _graph_of_extremes(network)
+    session = _session(data, network.parent, threads)
     lowest = np.full(len(names), np.inf)
     highest = np.full(len(names), -np.inf)
     measured = False
@@ -55,26 +54,34 @@ def activation_ranges(network: Path, batches: Iterable[Inputs], threads: int | N
     return {name: Range(float(low), float(high)) for name, low, high in zip(names, lowest, highest, strict=True)}
 
 
-def _add_extremes(model: ir.Model) -> list[str]:
-    """Make the minimum and maximum of each float activation the only outputs; the activations' names in order."""
+def _graph_of_extremes(network: Path) -> tuple[list[str], bytes]:
+    """Names of all float activations, and the graph whose outputs are the minimum and maximum of each in that order."""
+    model = open_graph(network)
     graph = model.graph
     values = [value for value in activations(graph) if value.dtype == ir.DataType.FLOAT]
     graph.outputs.clear()
+    first = next(iter(graph))
     for index, value in enumerate(values):
-        for op in ("ReduceMin", "ReduceMax"):
-            node = ir.node(op, [value], {"keepdims": 0})
+        nodes = [ir.node(op, [value], {"keepdims": 0}) for op in ("ReduceMin", "ReduceMax")]
+        for node in nodes:
             result = node.outputs[0]
-            result.name, result.dtype, result.shape = f"{op}_{index}_of_range", ir.DataType.FLOAT, ir.Shape([])
-            graph.append(node)
-            graph.outputs.append(result)
-    return [str(value.name) for value in values]
+            result.name, result.dtype, result.shape = f"{node.op_type}_{index}", ir.DataType.FLOAT, ir.Shape([])
+        graph.outputs.extend(node.outputs[0] for node in nodes)
+        producer = value.producer()
+        if producer is None:
+            graph.insert_before(first, nodes)
+        else:
+            graph.insert_after(producer, nodes)
+    return [str(value.name) for value in values], ir.to_proto(model).SerializeToString()
 
 
-def _session(model: ir.Model, folder: Path, threads: int | None) -> ort.InferenceSession:
+def _session(data: bytes, folder: Path, threads: int | None) -> ort.InferenceSession:
+    """A session that reduces each tensor as soon as it is there, so that it can be freed."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
+    options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     if threads:
         options.intra_op_num_threads = threads
-    data = ir.to_proto(model).SerializeToString()
     return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])

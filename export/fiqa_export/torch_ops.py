@@ -193,6 +193,11 @@ def _shape(node: ir.Node, x: Tensor) -> Tensor:
     return torch.tensor(x.shape[start:end], dtype=torch.int64)
 
 
+def _depth_to_space(node: ir.Node, x: Tensor) -> Tensor:
+    _require(node, node.attributes.get_string("mode", "DCR") == "CRD", "mode DCR")
+    return F.pixel_shuffle(x, node.attributes["blocksize"].as_int())
+
+
 def _div(a: Tensor, b: Tensor) -> Tensor:
     return a / b if a.is_floating_point() else torch.div(a, b, rounding_mode="trunc")
 
@@ -268,6 +273,7 @@ OPERATORS: dict[str, Operator] = {
     "Cast": _cast,
     "Concat": _concat,
     "Conv": _conv,
+    "DepthToSpace": _depth_to_space,
     "DequantizeLinear": _dequantize,
     "Expand": _expand,
     "Flatten": _flatten,
