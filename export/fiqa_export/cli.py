@@ -97,12 +97,12 @@ def _document(exported: Exported) -> dict[str, Any]:
 
 
 def _summary(done: list[Exported]) -> Table:
-    table = Table("artefact", "MB", "weights", "max |d|", "of range", "SRCC", "verdict", title="Exported")
+    table = Table("network", "MB", "weights", "max |d|", "of range", "SRCC", "verdict", title="Exported")
     for item in done:
         parity = item.parity
         worst = max(parity.max_abs, key=lambda name: parity.max_abs[name] / parity.range[name])
         table.add_row(
-            item.path.name,
+            f"{item.card.model} {item.card.precision}",
             f"{_document(item)['bytes'] / 1e6:.1f}",
             str(item.card.weights["kind"]),
             f"{parity.max_abs[worst]:.1e}",
