@@ -60,13 +60,13 @@ def seeded_candidates(height: int, width: int, count: int) -> list[Candidate]:
 
 def fits(image: Image, spec: InputSpec) -> bool:
     """Whether the network takes uint8 (H, W, 3) `image`: in its size, or nearly in its shape where it is resized."""
-    height, width = image.shape[:2]
+    height, width = (int(side) for side in image.shape[:2])
     if spec.height is None or spec.width is None:
         return True
     if spec.sampling is not None:
         return height > spec.height and width > spec.width
     if spec.resize == "none":
-        return height == spec.height and width == spec.width
+        return (height, width) == (spec.height, spec.width)
     return abs(math.log(width / height * spec.height / spec.width)) <= math.log(ASPECT)
 
 
