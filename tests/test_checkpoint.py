@@ -26,7 +26,13 @@ from torch import Tensor
 State = dict[str, Tensor]
 T = "ediffiqa-t"
 QUICK = ("ediffiqa-t", "ediffiqa-s", "yunet-s", "yunet-n")
-NETWORKS = [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in zoo.MODELS if n != "ifqa-plus"]
+SAME_FILES = ("dsl-fiqa-visible", "facexformer-512")
+"""Other graphs of a checkpoint that its first network covers."""
+NETWORKS = [
+    pytest.param(n, marks=() if n in QUICK else pytest.mark.slow)
+    for n in zoo.MODELS
+    if n not in ("ifqa-plus", *SAME_FILES)
+]
 
 
 @pytest.fixture(scope="session")
