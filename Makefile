@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
-# Test processes of one thread each; a file's tests stay together because they share exported networks.
+# Test processes of one thread each; neighbours stay together because they share exported networks.
 JOBS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist worksteal
 
 .PHONY: demo test test-slow lint clean
 
