@@ -140,6 +140,25 @@ def test_sine_keeps_its_argument_and_its_results_are_joined_before_the_cast(tmp_
     assert Counter(n.op_type for n in graph)["Cast"] == plan.casts == 2
 
 
+def test_constants_of_fp32_nodes_are_not_rounded_on_the_way(tmp_path: Path) -> None:
+    """A position code: the phase is computed from weights alone, and moved about before."""
+    nodes = [
+        node("Transpose", "grid", "t"),
+        node("MatMul", "t frequencies", "phase"),
+        node("Sin", "phase", "code"),
+        node("Add", "x code", "a"),
+        node("MatMul", "a w"),
+    ]
+    weights = {"grid": normal(2, 9), "frequencies": 300 * normal(2, 300), "w": normal(300, 300) / 300}
+    path = save_graph(tmp_path / "g.onnx", nodes, weights, [9, 300])
+    graph, plan = convert(path)
+    assert types(graph) == {"grid": "FLOAT", "frequencies": "FLOAT", "w": "FLOAT16"}
+    assert [n.op_type for n in graph if n.name in plan.kept] == ["Transpose", "MatMul", "Sin"]
+    x = normal(9, 300)
+    expected, actual = (HalfBackend(file).run({"x": x})["y"] for file in (path, tmp_path / "fp16.onnx"))
+    assert np.abs(expected - actual).max() <= 2e-3 * np.abs(expected).max()
+
+
 @pytest.mark.parametrize(
     ("weight", "reason"),
     [

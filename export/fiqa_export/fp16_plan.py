@@ -154,11 +154,14 @@ def _keep_between(graph: ir.Graph, kept: dict[str, str], constant: set[ir.Value]
         if node.name in kept or node.op_type not in LIGHT or not any(map(is_float, node.outputs)):
             continue
         sources = {value for value in node.inputs if value is not None and is_float(value) and value not in constant}
-        if not sources or not all(_is_fp32(value, kept) for value in sources):
-            continue
-        fewer_casts = len(sources) > len(node.outputs)
-        if fewer_casts or all(reader.name in kept for value in node.outputs for reader, _ in value.uses()):
-            kept[str(node.name)] = "between nodes in fp32"
+        readers_kept = [reader.name in kept for value in node.outputs for reader, _ in value.uses()]
+        if not sources:
+            stays = any(readers_kept)
+        else:
+            fewer_casts = len(sources) > len(node.outputs)
+            stays = all(_is_fp32(value, kept) for value in sources) and (fewer_casts or all(readers_kept))
+        if stays:
+            kept[str(node.name)] = "between nodes in fp32" if sources else "brings weights to nodes in fp32"
             found = True
     return found
 

@@ -13,6 +13,7 @@ import onnx
 import torch
 
 from fiqa_export.models import Reference
+from fiqa_export.rewrite import rewrite
 
 OPSET = 20
 """First opset with a Gelu operator: the expanded form crashes OpenCV DNN 4.12 and 5.0 while reading."""
@@ -50,6 +51,7 @@ def export_onnx(reference: Reference, path: Path) -> None:
             verbose=False,
         )
     assert program is not None
+    rewrite(program.model)
     _drop_metadata(program.model)
     weights = sum(value.const_value.nbytes for value in program.model.graph.initializers.values() if value.const_value)
     program.save(path, external_data=weights > LARGEST_FILE)

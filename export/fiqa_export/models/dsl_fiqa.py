@@ -20,7 +20,7 @@ from torch.nn import functional
 from fiqa_export.models.attention import Mlp, attend, multi_head
 from fiqa_export.models.reference import Reference
 from fiqa_export.models.swin import SwinBlock
-from fiqa_export.models.vit import EPS, Block, PatchEmbed
+from fiqa_export.models.vit import EPS, Block, PatchEmbed, with_class_token
 
 _GRID = 24
 _TOKENS = _GRID * _GRID
@@ -73,8 +73,7 @@ class VisionTransformer(nn.Module):
         self.head = nn.Linear(768, 1000)
 
     def forward(self, x: Tensor) -> Tensor:
-        patches = self.patch_embed(x)
-        tokens = torch.cat((self.cls_token.expand(patches.shape[0], -1, -1), patches), dim=1) + self.pos_embed
+        tokens = with_class_token(self.patch_embed(x), self.cls_token, self.pos_embed)
         taps = []
         for block in self.blocks[:10]:
             tokens = block(tokens)

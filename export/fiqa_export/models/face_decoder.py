@@ -83,7 +83,7 @@ class TwoWayTransformer(nn.Module):
         self.norm_final_attn = nn.LayerNorm(WIDTH)
 
     def forward(self, token_code: Tensor, image: Tensor, image_code: Tensor) -> tuple[Tensor, Tensor]:
-        tokens = token_code.expand(image.shape[0], -1, -1)
+        tokens = token_code.unsqueeze(0)  # the same for every image until the first look at one
         for layer in self.layers:
             tokens, image = layer(tokens, image, token_code, image_code)
         tokens = tokens + self.final_attn_token_to_image(tokens + token_code, image + image_code, image)

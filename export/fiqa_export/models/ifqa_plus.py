@@ -11,7 +11,7 @@ from fiqa_runtime.spec import ModelSpec
 from torch import Tensor, nn
 
 from fiqa_export.models.reference import Reference
-from fiqa_export.models.vit import EPS, Block, PatchEmbed
+from fiqa_export.models.vit import EPS, Block, PatchEmbed, with_class_token
 
 _PATCH, _GRID = 14, 16
 _TOKENS = _GRID * _GRID + 1
@@ -36,8 +36,7 @@ class IFQAPlus(Reference):
         self.decoder_pred = nn.Linear(_DECODER, _PATCH * _PATCH)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        patches = self.patch_embed(x)
-        tokens = torch.cat((self.cls_token.expand(patches.shape[0], -1, -1), patches), dim=1) + self.pos_embed
+        tokens = with_class_token(self.patch_embed(x), self.cls_token, self.pos_embed)
         latent = self.norm(self.blocks(tokens))
         decoded = self.decoder_blocks(self.decoder_embed(latent) + self.decoder_pos_embed)
         pixels = self.decoder_pred(self.decoder_norm(decoded))[:, 1:].sigmoid()

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from fiqa_export.models.attention import Mlp, multi_head
 
 EPS = 1e-6
 """Of every LayerNorm in both vision transformers."""
+
+
+def with_class_token(patches: Tensor, cls_token: Tensor, positions: Tensor) -> Tensor:
+    """`cls_token` (1, 1, width) before `patches` (N, tokens, width), plus `positions` (1, tokens + 1, width).
+
+    The token is added to a row of zeros with its position: repeating it for the batch would need the batch's size.
+    """
+    first = functional.pad(cls_token, (0, 0, 0, patches.shape[1]))
+    return functional.pad(patches, (0, 0, 1, 0)) + (positions + first)
 
 
 class PatchEmbed(nn.Module):

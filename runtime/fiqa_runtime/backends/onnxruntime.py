@@ -10,6 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from fiqa_runtime.backends.base import Arrays
+from fiqa_runtime.backends.prelu import for_onnxruntime
 from fiqa_runtime.card import Card
 from fiqa_runtime.errors import ArtefactError
 
@@ -25,7 +26,7 @@ class OnnxRuntimeBackend:
         if threads:
             options.intra_op_num_threads = threads
         try:
-            self._session = ort.InferenceSession(str(artefact), options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(for_onnxruntime(artefact), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises a dozen unrelated classes here
             reason = str(error).splitlines()[0]
             raise ArtefactError(f"ONNX Runtime cannot load {artefact}: {reason}; export it again") from error
