@@ -6,7 +6,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist worksteal
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow test-long lint clean
 
 demo: $(VENV)/.demo
 	$(VENV)/bin/python -m fiqa_export.demo
@@ -17,6 +17,10 @@ test: $(VENV)/.dev
 # The largest networks: gigabytes of memory, minutes.
 test-slow: $(VENV)/.dev
 	$(PYTEST) -m slow --durations 25
+
+# Every precision of the largest networks: tens of minutes, not part of CI.
+test-long: $(VENV)/.dev
+	$(PYTEST) -m long --durations 25
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,8 +17,7 @@ import fiqa_export.cli
 import onnx
 import pytest
 from commands import Invoke, invoker
-from fiqa_export import pipeline
-from fiqa_export.parity import Budget
+from fiqa_export.recipe import FP32, RECIPES, Budget
 from fiqa_runtime.card import read_card
 from fiqa_runtime.errors import FiqaError
 from fiqa_runtime.scorer import Scorer
@@ -34,14 +34,14 @@ def export(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 def test_export(export: Invoke, tmp_path: Path) -> None:
     images = tmp_path / "images"
     images.mkdir()
-    cv2.imwrite(str(images / "a.png"), seeded_image(77, 200, 150))
+    cv2.imwrite(str(images / "a.png"), seeded_image(77, 120, 112))
     out = tmp_path / "out"
     result = export("ediffiqa-t", "--weights", "seeded:3", "--out", out, "--images", images, "--json", "-")
     assert result.code == 0, result.err
     document = json.loads(result.out)["artefacts"][0]
     assert document["weights"]["seed"] == 3
     assert document["parity"]["passed"] is True
-    assert document["parity"]["images"] == 33
+    assert document["parity"]["images"] == 32 + 36
     assert document["parity"]["max_abs"]["score"] < 1e-6
     assert sorted(p.name for p in out.iterdir()) == ["ediffiqa-t.fp32.onnx", "ediffiqa-t.fp32.onnx.json"]
     model = onnx.load(out / "ediffiqa-t.fp32.onnx")
@@ -59,7 +59,8 @@ def test_artefact_names_no_path_of_this_machine(seeded_engine: Path) -> None:
 
 
 def test_failed_verdict_leaves_nothing(export: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "FP32", Budget(max_abs=1e-12, max_abs_dense=1e-12, srcc=1.0, flips=0.0))
+    strict = replace(FP32, budget=Budget(srcc=1.0, flips=0.0, max_abs={"score": 1e-12}))
+    monkeypatch.setitem(RECIPES, "fp32", strict)
     arguments = ("ediffiqa-t", "--weights", "seeded", "--out", tmp_path)
     failed = export(*arguments)
     assert failed.code == 3
@@ -89,6 +90,9 @@ def test_list(export: Invoke) -> None:
         (["ediffiqa-t", "--weights", "seeded:x"], ["seeded:x"]),
         (["ediffiqa-t", "--weights", "seeded", "--images", "nowhere"], ["nowhere"]),
         (["ediffiqa-t", "--weights", "seeded", "--out", "file/out"], ["file/out", "choose a folder"]),
+        (["ediffiqa-t", "--weights", "seeded", "--int8"], ["--calib FOLDER", "--calib seeded"]),
+        (["ediffiqa-t", "--weights", "seeded", "--calib", "seeded"], ["--int8"]),
+        (["ediffiqa-t", "--weights", "seeded", "--fp16", "--int8", "--calib", "seeded"], ["once for each"]),
         (["cr-fiqa-s"], ["32572backbone.pth", "drive.google.com", "weights/32572backbone.pth", "--weights seeded"]),
     ],
 )

@@ -18,12 +18,9 @@ from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.selftest import self_test
 from fiqa_runtime.zoo import MODELS
+from registry import by_size
 
-LARGE = 30_000_000
-"""Networks with more parameters are slow."""
-NAMES = [
-    pytest.param(name, marks=[pytest.mark.slow] if spec.parameters > LARGE else []) for name, spec in MODELS.items()
-]
+NAMES = by_size()
 RELATIVE = 1e-4
 """Largest |d| between runtimes and batch sizes, as a share of the output's range."""
 

@@ -77,9 +77,9 @@ def _blur(image: Image, amount: float, stream: np.random.Generator) -> tuple[Ima
 
 
 def _resampling(image: Image, amount: float, stream: np.random.Generator) -> tuple[Image, Parameters]:
-    """Area mean down to a shorter side of `side` of 112 pixels (84 to 11 of them), bicubic up again."""
+    """Area mean down to `width` x `height`, 84 to 11 pixels on the shorter side, bicubic up again."""
     height, width = image.shape[:2]
-    factor = min(height, width) / 112 * 4 / 3 * 8**amount
+    factor = max(1, min(height, width) / 112 * 4 / 3 * 8**amount)
     small = max(1, round(width / factor)), max(1, round(height / factor))
     reduced = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
     enlarged = cv2.resize(reduced, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -106,8 +106,15 @@ def _darkening(image: Image, amount: float, stream: np.random.Generator) -> tupl
 
 
 def _overexposure(image: Image, amount: float, stream: np.random.Generator) -> tuple[Image, Parameters]:
-    """Every value times `gain`, 1 to 8, cut off at white."""
-    gain = 8.0**amount
+    """Every value times `gain`, at most 16, cut off at white.
+
+    Metered as a camera does it: the median of the middle of the picture comes to 0.6 to 2.4 times white, or, where
+    it is bright already, grows by up to a half.
+    """
+    height, width = image.shape[:2]
+    middle = image[height // 4 : height - height // 4, width // 4 : width - width // 4]
+    metered = 255 * 0.6 * 4**amount / max(1.0, float(np.median(middle)))
+    gain = float(np.clip(metered, 1 + amount / 2, 16))
     return _pixels(image * gain), {"gain": gain}
 
 
@@ -130,7 +137,7 @@ def _occlusion(image: Image, amount: float, stream: np.random.Generator) -> tupl
 
 
 def _pixels(values: Any) -> Image:
-    rounded: NDArray[np.float64] = np.rint(np.asarray(values))
+    rounded: NDArray[np.float64] = np.rint(np.asarray(values, np.float64))
     return np.clip(rounded, 0, 255).astype(np.uint8)
 
 

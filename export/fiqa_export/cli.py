@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from fiqa_export.pipeline import Exported
+    from fiqa_export.pipeline import Exported, Options
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -26,8 +26,15 @@ def export(
         str | None,
         typer.Option(help="FILE, a weight set of --list, 'seeded' or 'seeded:N'. Default: the authors' file."),
     ] = None,
+    fp16: Annotated[bool, typer.Option("--fp16", help="Half precision where the ranking survives it.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="8-bit integers where the ranking survives it.")] = False,
+    calib: Annotated[
+        str | None, typer.Option(help="--int8: folder of face crops, a file of ranges, or 'seeded' for a dry run.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the artefacts.")] = Path("engines"),
-    images: Annotated[Path | None, typer.Option(help="Photos or crops that join the parity check.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Photos or crops whose degradation ladders join the parity check.")
+    ] = None,
     json: Annotated[str | None, typer.Option(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
     keep_failed: Annotated[
         bool, typer.Option("--keep-failed", help="Keep an artefact that fails its verdict.")
@@ -35,6 +42,8 @@ def export(
     list_models: Annotated[bool, typer.Option("--list", help="Show the known networks and end.")] = False,
 ) -> None:
     """Export a face image quality network to ONNX, with a card and a parity verdict against PyTorch.
+
+    fp16 is judged in true half arithmetic, int8 as it computes; both by what they do to the ranking.
 
     Exit code 0: done. 2: bad input or missing dependency. 3: a verdict failed, no artefact was left.
     """
@@ -44,25 +53,31 @@ def export(
     if model is None:
         raise InputError("which network? fiqa-export MODEL; fiqa-export --list shows all of them")
     names = list(MODELS) if model == "all" else [find_model(model).name]
+    if fp16 and int8:
+        raise InputError("--fp16 and --int8 make two artefacts; run the command once for each")
+    if int8 != (calib is not None):
+        raise InputError(
+            "--int8 and --calib go together: --int8 --calib FOLDER with face crops as the network gets them"
+            " (fiqa-score --overlay writes them), --calib RANGES.json, or --calib seeded to try the toolchain"
+        )
     check_output_folder(out)
     _need_export_packages()
-    _export_all(names, weights, out, images, json, keep_failed)
+    from fiqa_export.pipeline import Options
+    from fiqa_export.recipe import RECIPES
+
+    recipe = RECIPES["fp16" if fp16 else "int8" if int8 else "fp32"]
+    _export_all(names, weights, out, Options(recipe, images, calib, keep_failed), json)
 
 
-def _export_all(
-    names: list[str], weights: str | None, out: Path, images: Path | None, json: str | None, keep_failed: bool
-) -> None:
-    from fiqa_runtime.images import find_images, read_image
-
+def _export_all(names: list[str], weights: str | None, out: Path, options: Options, json: str | None) -> None:
     from fiqa_export.pipeline import export as export_model
 
-    pictures = [read_image(path) for path in find_images([images])] if images else []
     done: list[Exported] = []
     failed: dict[str, FiqaError] = {}
     with progress_bar() as report:
         for name in names:
             try:
-                done.append(export_model(name, weights, out, pictures, keep_failed, report))
+                done.append(export_model(name, weights, out, options, report))
             except FiqaError as error:
                 if len(names) == 1:
                     raise
@@ -91,13 +106,14 @@ def _document(exported: Exported) -> dict[str, Any]:
         "seconds": round(exported.seconds, 2),
         "weights": card.weights,
         "licence": card.licence,
+        "conversion": card.conversion,
         "parity": card.parity,
         "files": card.files,
     }
 
 
 def _summary(done: list[Exported]) -> Table:
-    table = Table("network", "MB", "weights", "max |d|", "of range", "SRCC", "verdict", title="Exported")
+    table = Table("network", "MB", "weights", "max |d|", "of range", "SRCC", "flips", "verdict", title="Exported")
     for item in done:
         parity = item.parity
         worst = max(parity.max_abs, key=lambda name: parity.max_abs[name] / parity.range[name])
@@ -108,6 +124,7 @@ def _summary(done: list[Exported]) -> Table:
             f"{parity.max_abs[worst]:.1e}",
             f"{parity.max_abs[worst] / parity.range[worst]:.1e}",
             f"{parity.score.srcc:.6f}" if parity.score else "-",
+            f"{parity.score.flips[0.10]:.1%}" if parity.score else "-",
             "[green]pass[/]" if parity.passed else "[red]fail[/]",
         )
     return table

@@ -40,7 +40,7 @@ class HalfBackend:
             raise UnsupportedError(f"operator {', '.join(missing)} is not covered; add it to fiqa_export/torch_ops.py")
         self._weights = {v: _tensor(v.const_value) for v in self._model.graph.initializers.values()}
         self._last_reader = {v: i for i, n in enumerate(self._nodes) for v in n.inputs if v is not None}
-        self.info = {"version": torch.__version__, "device": "cpu", "arithmetic": "as typed"}
+        self.info: Mapping[str, str] = {"version": torch.__version__, "device": "cpu", "arithmetic": "as typed"}
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         """Inputs by graph name -> outputs by graph name, in the types of the graph (float32 for ours)."""

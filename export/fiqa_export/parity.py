@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from fiqa_runtime.agreement import Agreement, agree
+from fiqa_calibration.monotone import Monotony
+from fiqa_runtime.agreement import Agreement, agree, pearson
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.scorer import Scorer
 from numpy.typing import NDArray
 
 from fiqa_export.models import Reference
+from fiqa_export.recipe import Budget
 from fiqa_export.tensors import network_input
 
 Arrays = dict[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a conversion may change."""
-
-    max_abs: float
-    """Largest |d| of the score, as a share of its range."""
-    max_abs_dense: float
-    """Largest |d| of any value of a map, of landmarks or of detector heads, as a share of that output's range."""
-    srcc: float
-    """Smallest Spearman correlation of the scores."""
-    flips: float
-    """Largest share of images whose decision changes at the threshold that rejects 10 %."""
-
-
-FP32 = Budget(max_abs=1e-5, max_abs_dense=1e-4, srcc=0.9999, flips=0.0)
-"""Same arithmetic in another runtime: only the order of summation may differ."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +33,16 @@ class Parity:
     """By output: largest |d|."""
     range: dict[str, float]
     """By output: nominal range of a bounded output, else its spread over the images."""
+    correlation: dict[str, float]
+    """By output other than the score: smallest Pearson correlation of an image's values; NaN where one is constant."""
     score: Agreement | None
     """Agreement of the scores; None for a network without a score."""
     failures: tuple[str, ...]
     """One line for each part of the budget that is missed."""
+    srcc_interval: tuple[float, float] | None = None
+    """Bootstrap 95 % interval of the scores' Spearman correlation."""
+    ladders: Monotony | None = None
+    """Whether degradation ladders keep their order; None where the set has none."""
 
     @property
     def passed(self) -> bool:
@@ -60,7 +51,13 @@ class Parity:
 
     def as_json(self) -> dict[str, Any]:
         """For cards and reports."""
-        return {**asdict(self), "passed": self.passed, "score": self.score and self.score.as_json()}
+        return {
+            **asdict(self),
+            "passed": self.passed,
+            "correlation": {name: None if math.isnan(r) else r for name, r in self.correlation.items()},
+            "score": self.score and self.score.as_json(),
+            "ladders": self.ladders and self.ladders.as_json(),
+        }
 
 
 def reference_outputs(reference: Reference, image: Image) -> Arrays:
@@ -71,16 +68,25 @@ def reference_outputs(reference: Reference, image: Image) -> Arrays:
 
 def compare(expected: Sequence[Arrays], actual: Sequence[Arrays], scorer: Scorer, budget: Budget) -> Parity:
     """Verdict on an artefact's outputs (`actual`) against the reference's (`expected`), image by image."""
-    max_abs, spans = {}, {}
+    max_abs, spans, correlation = {}, {}, {}
+    failures: list[str] = []
     for output in scorer.card.outputs:
         pairs = [(e[output.name], a[output.name]) for e, a in zip(expected, actual, strict=True)]
-        max_abs[output.name] = max(_largest_difference(e, a) for e, a in pairs)
         low, high = output.range or (min(e.min() for e, _ in pairs), max(e.max() for e, _ in pairs))
-        spans[output.name] = float(high - low)
+        d, span = max(_largest_difference(e, a) for e, a in pairs), float(high - low)
+        max_abs[output.name], spans[output.name] = d, span
+        allowed = budget.max_abs.get(output.kind)
+        if allowed is not None and not d <= allowed * span:
+            failures.append(f"{output.name}: max |d| {d:.2e} exceeds {allowed:g} of the range {span:.3g}")
+        if output.kind != "score":
+            correlation[output.name] = r = min((_correlation(e, a) for e, a in pairs), default=math.nan)
+            if budget.correlation and not r >= budget.correlation:
+                failures.append(f"{output.name}: correlation {r:.4f} is below {budget.correlation:g}")
     score = None
     if "score" in max_abs:
         score = agree(*(np.array([float(o["score"][0, 0]) for o in outputs]) for outputs in (expected, actual)))
-    return Parity(len(expected), budget, max_abs, spans, score, tuple(_failures(budget, max_abs, spans, score)))
+        failures += _ranking_failures(score, budget)
+    return Parity(len(expected), budget, max_abs, spans, correlation, score, tuple(failures))
 
 
 def _largest_difference(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
@@ -90,15 +96,18 @@ def _largest_difference(expected: NDArray[np.float32], actual: NDArray[np.float3
     return float(np.nan_to_num(difference, nan=np.inf).max())
 
 
-def _failures(budget: Budget, max_abs: dict[str, float], spans: dict[str, float], score: Agreement | None) -> list[str]:
+def _correlation(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
+    if expected.shape != actual.shape or not np.isfinite(actual).all():
+        return math.nan
+    return pearson(expected.astype(np.float64).reshape(-1), actual.astype(np.float64).reshape(-1))
+
+
+def _ranking_failures(score: Agreement, budget: Budget) -> list[str]:
+    """Few images resolve no budget: one pair of neighbours may change places and one decision may flip, if any may."""
     lines = []
-    for name, d in max_abs.items():
-        allowed = budget.max_abs if name == "score" else budget.max_abs_dense
-        if not d <= allowed * spans[name]:
-            lines.append(f"{name}: max |d| {d:.2e} exceeds {allowed:.0e} of the range {spans[name]:.3g}")
-    if score is not None:
-        if not score.srcc >= budget.srcc:
-            lines.append(f"SRCC {score.srcc:.6f} is below {budget.srcc}")
-        if not score.flips[0.10] <= budget.flips:
-            lines.append(f"{score.flips[0.10]:.1%} of the decisions flip at 10 % rejection, allowed {budget.flips:.1%}")
+    one_swap = 12 / (score.n * (score.n**2 - 1)) if score.n > 1 else 0.0
+    if not score.srcc >= min(budget.srcc, 1 - one_swap - 1e-9):
+        lines.append(f"SRCC {score.srcc:.6f} is below {budget.srcc}")
+    if not score.flips[0.10] <= (max(budget.flips, 1 / score.n) if budget.flips else 0.0):
+        lines.append(f"{score.flips[0.10]:.1%} of the decisions flip at 10 % rejection, allowed {budget.flips:.1%}")
     return lines

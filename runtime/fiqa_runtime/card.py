@@ -15,6 +15,7 @@ from typing import Any, Literal
 from fiqa_runtime.errors import ArtefactError, CardError
 from fiqa_runtime.files import sha256_file, write_text
 from fiqa_runtime.onnx_metadata import read_metadata
+from fiqa_runtime.score_map import ScoreMap
 from fiqa_runtime.spec import InputSpec, OutputSpec, input_from_json, output_from_json
 from fiqa_runtime.zoo import FOREIGN_ARTEFACTS
 
@@ -65,6 +66,10 @@ class Card:
     """Reference values for the self-test."""
     canary_tolerance: Mapping[str, float] = field(default_factory=dict)
     """By output name: largest absolute difference that still passes the self-test."""
+    conversion: Mapping[str, Any] = field(default_factory=dict)
+    """How a reduced precision was reached: nodes kept in float32 with the reason of each, and more; empty for fp32."""
+    score_map: ScoreMap | None = None
+    """From float32 scores to this artefact's, for thresholds; None for fp32 and for networks without a score."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Packages that made the artefact."""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -104,6 +109,9 @@ class Card:
             values["input"] = input_from_json(values["input"])
             values["outputs"] = tuple(output_from_json(o) for o in values["outputs"])
             values["notes"] = tuple(values.get("notes", ()))
+            if values.get("score_map"):
+                knots = values["score_map"]
+                values["score_map"] = ScoreMap(tuple(knots["fp32"]), tuple(knots["artefact"]))
             values["canaries"] = tuple(Canary(**c) for c in values.get("canaries", ()))
             return cls(**values)
         except (TypeError, KeyError, AttributeError) as error:

@@ -18,8 +18,10 @@ _POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
 COLUMNS = (
     *("path", "face", "quality", "confidence", "x", "y", "width", "height"),
     *(f"{point}_{axis}" for point in _POINTS for axis in "xy"),
+    "accepted",
 )
-"""Columns of the CSV: one line per face; for ready crops only path and quality are filled."""
+"""Columns of the CSV: one line per face; for ready crops only path, quality and accepted are filled, and accepted
+only where a threshold was given."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,12 @@ class ImageResult:
     """Score of a ready crop."""
     error: FiqaError | None = None
     """Why the image was not scored."""
+    threshold: float | None = None
+    """Smallest accepted quality; None where no decision was asked for."""
+
+    def accepts(self, quality: float) -> bool | None:
+        """Whether `quality` reaches the threshold; None without one."""
+        return None if self.threshold is None else quality >= self.threshold
 
     def as_json(self) -> dict[str, Any]:
         """One entry of the JSON document."""
@@ -42,17 +50,21 @@ class ImageResult:
             return {"path": str(self.path), "error": str(self.error)}
         entry: dict[str, Any] = {"path": str(self.path), "width": self.width, "height": self.height}
         if self.faces is None:
-            return {**entry, "quality": self.quality}
-        return {**entry, "faces": [_face(face) for face in self.faces]}
+            return {**entry, "quality": self.quality, **self._decision(self.quality)}
+        return {**entry, "faces": [{**_face(face), **self._decision(face.quality)} for face in self.faces]}
+
+    def _decision(self, quality: float | None) -> dict[str, bool]:
+        accepted = None if quality is None else self.accepts(quality)
+        return {} if accepted is None else {"accepted": accepted}
 
     def rows(self) -> Iterator[tuple[object, ...]]:
         """Lines of the CSV."""
         if self.faces is None:
-            yield (self.path, "", self.quality, *[""] * (len(COLUMNS) - 3))
+            yield (self.path, "", self.quality, *[""] * (len(COLUMNS) - 4), self._decision(self.quality).get("accepted"))
             return
         for number, face in enumerate(self.faces):
             numbers = (*face.box.tolist(), *face.landmarks.ravel().tolist())
-            yield (self.path, number, face.quality, face.confidence, *numbers)
+            yield (self.path, number, face.quality, face.confidence, *numbers, self.accepts(face.quality))
 
 
 def _face(face: Face) -> dict[str, Any]:
@@ -102,7 +114,7 @@ def csv_writer(path: Path | None) -> Iterator[Any]:
 def table_lines(result: ImageResult) -> Iterator[str]:
     """What people read when they asked for no file: one line per face."""
     if result.faces is None:
-        yield f"{result.path}  {result.quality:.4f}"
+        yield f"{result.path}  {result.quality:.4f}{_verdict(result, result.quality)}"
     elif not result.faces:
         yield f"{result.path}  no face"
     else:
@@ -110,5 +122,10 @@ def table_lines(result: ImageResult) -> Iterator[str]:
             x, y, width, height = face.box
             yield (
                 f"{result.path}  face {number}  quality {face.quality:.4f}  confidence {face.confidence:.3f}"
-                f"  box {x:.0f},{y:.0f} {width:.0f} x {height:.0f}"
+                f"  box {x:.0f},{y:.0f} {width:.0f} x {height:.0f}{_verdict(result, face.quality)}"
             )
+
+
+def _verdict(result: ImageResult, quality: float | None) -> str:
+    accepted = None if quality is None else result.accepts(quality)
+    return "" if accepted is None else "  accepted" if accepted else "  rejected"

@@ -1,0 +1,69 @@
+"""An artefact on disk: written in a folder of its own, sealed with its card, and only then given its name."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import onnx
+from fiqa_runtime.card import METADATA_KEY, Card, card_path, with_files, write_card
+from fiqa_runtime.errors import VerdictError
+from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.selftest import self_test
+
+STALE_SECONDS = 3600
+
+
+@contextmanager
+def workplace(out: Path) -> Iterator[Path]:
+    """A folder in `out`, removed at the end; those of killed exports go too."""
+    for left in out.glob(".export-*"):
+        if time.time() - left.stat().st_mtime > STALE_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=".export-", dir=out))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def files_of(artefact: Path) -> list[str]:
+    """Names of the files that make up `artefact`: itself, and its weights where they stand outside."""
+    data = artefact.with_name(artefact.name + ".data")
+    return [artefact.name, data.name] if data.exists() else [artefact.name]
+
+
+def seal(artefact: Path, card: Card) -> Card:
+    """Put the card into the ONNX file and beside it, then prove that the runtime reads both and agrees."""
+    data = [name for name in files_of(artefact) if name != artefact.name]
+    model = onnx.load(str(artefact), load_external_data=False)
+    onnx.helper.set_model_props(model, {METADATA_KEY: with_files(card, artefact.parent, data).to_json()})
+    onnx.save(model, str(artefact))
+    onnx.checker.check_model(str(artefact))
+    card = with_files(card, artefact.parent, files_of(artefact))
+    write_card(card, artefact)
+    with Scorer(artefact, "onnxruntime") as scorer:
+        result = self_test(scorer)
+    if not result.passed:
+        raise VerdictError(f"{artefact.name} does not reproduce its own canaries ({result}); report this as a bug")
+    return card
+
+
+def publish(folder: Path, out: Path, name: str) -> None:
+    """Rename into place: the old card goes first and the new one comes last, so that no moment has a wrong pair."""
+    card_path(out / name).unlink(missing_ok=True)
+    for file in sorted(files_of(folder / name), reverse=True):
+        (folder / file).replace(out / file)
+    card_path(folder / name).replace(card_path(out / name))
+
+
+def versions() -> dict[str, str]:
+    """Of everything that takes part in an export."""
+    packages = ("fiqa-edge", "torch", "onnx", "onnxscript", "onnxruntime", "numpy", "opencv-python")
+    return {"python": platform.python_version(), **{package: version(package) for package in packages}}

@@ -1,0 +1,66 @@
+"""fp32 ONNX -> ONNX of another precision, and what a card says about the way there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fiqa_calibration.ladder import KINDS, degrade
+from fiqa_calibration.parity_set import default_pictures
+from fiqa_runtime.console import Report
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.seeded import rng, seeded_image
+
+from fiqa_export.activation_ranges import activation_ranges
+from fiqa_export.models import Reference
+from fiqa_export.parity import Arrays
+from fiqa_export.recipe import Recipe
+from fiqa_export.tensors import network_input
+from fiqa_export.to_fp16 import to_fp16
+
+FIRST_SEEDED = 1000
+"""Ranges are measured on other seeded images than parity."""
+LARGE = 10**10
+"""Multiply-accumulates from which a network's ranges are measured on fewer images."""
+
+
+def convert(
+    reference: Reference, fp32: Path, recipe: Recipe, calib: str | None, report: Report
+) -> tuple[Path, dict[str, Any]]:
+    """The artefact that `recipe` makes of `fp32`, in the same folder, and plain data on the conversion."""
+    if recipe.precision == "fp32":
+        return fp32, {}
+    artefact = fp32.with_name(f"{reference.spec.name}.{recipe.precision}.onnx")
+    return artefact, _fp16(reference, fp32, artefact, report)
+
+
+def _fp16(reference: Reference, fp32: Path, artefact: Path, report: Report) -> dict[str, Any]:
+    images = list(_ranging_images(reference))
+    what = f"{reference.spec.name}: measure ranges"
+
+    def feeds() -> Iterator[Arrays]:
+        for done, image in enumerate(images):
+            report(what, done, len(images))
+            yield graph_inputs(reference, image)
+
+    ranges = activation_ranges(fp32, feeds())
+    report(what, len(images), len(images))
+    plan = to_fp16(fp32, artefact, {name: extremes.largest for name, extremes in ranges.items()})
+    return {"kept_in_fp32": dict(plan.kept), "nodes_in_fp16": plan.converted, "casts": plan.casts}
+
+
+def _ranging_images(reference: Reference) -> Iterator[Image]:
+    """Seeded images and a portrait; for networks that are not large also the portrait as degraded as it gets."""
+    height, width = reference.calibration_size
+    yield from (seeded_image(FIRST_SEEDED + index, height, width) for index in range(4))
+    for picture in default_pictures():
+        yield picture
+        if reference.spec.macs < LARGE:
+            yield from (degrade(picture, kind, 1.0, rng(f"ranging:{kind}"))[0] for kind in KINDS)
+
+
+def graph_inputs(reference: Reference, image: Image) -> Arrays:
+    """What the graph takes for one uint8 BGR image: float32 arrays with a batch axis of 1, by name."""
+    tensors = {reference.spec.input.name: network_input([image], reference.spec.input), **reference.extra_inputs(1)}
+    return {name: tensor.numpy() for name, tensor in tensors.items()}

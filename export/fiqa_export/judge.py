@@ -1,0 +1,77 @@
+"""Runs an artefact and its reference over the parity set and gives the verdict, the ladders' and the score map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from fiqa_calibration.monotone import monotony
+from fiqa_calibration.parity_set import ParitySet, default_pictures, folder_pictures
+from fiqa_runtime.agreement import bootstrap
+from fiqa_runtime.backends.base import Backend
+from fiqa_runtime.console import Report
+from fiqa_runtime.score_map import ScoreMap
+from fiqa_runtime.scorer import Scorer
+
+from fiqa_export.checkpoint import WeightsInfo
+from fiqa_export.half import HalfBackend
+from fiqa_export.models import Reference
+from fiqa_export.parity import Arrays, Parity, compare, reference_outputs
+from fiqa_export.recipe import Recipe
+
+CANARIES = 4
+LARGE = 3 * 10**10
+"""Multiply-accumulates from which the portrait's ladders are left out."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the parity set showed."""
+
+    parity: Parity
+    expected: list[Arrays]
+    """The reference's outputs, image by image; seeded images 0, 1, ... come first."""
+    score_map: ScoreMap | None
+    """From the reference's scores to the artefact's; None where the network gives no score or is in fp32."""
+
+
+def judge(
+    reference: Reference, info: WeightsInfo, artefact: Path, recipe: Recipe, images: Path | None, report: Report
+) -> Judgement:
+    """Compare `artefact`, its card beside it, with `reference`; fp16 in true half arithmetic."""
+    images_to_judge = _parity_set(reference, recipe, images)
+    expected: list[Arrays] = []
+    actual: list[Arrays] = []
+    rungs = []
+    backend: str | Backend = "onnxruntime" if recipe.precision != "fp16" else HalfBackend(artefact)
+    with Scorer(artefact, backend) as scorer:
+        what = f"{reference.spec.name}: compare with torch"
+        for done, (image, rung) in enumerate(images_to_judge):
+            report(what, done, len(images_to_judge))
+            expected.append(reference_outputs(reference, image))
+            actual.append(scorer.outputs([image]))
+            rungs.append(rung)
+        report(what, len(images_to_judge), len(images_to_judge))
+        parity = compare(expected, actual, scorer, recipe.budget_for(info.kind))
+    if parity.score is None:
+        return Judgement(parity, expected, None)
+    first, second = (np.array([float(o["score"][0, 0]) for o in outputs]) for outputs in (expected, actual))
+    on_ladders = [i for i, rung in enumerate(rungs) if rung is not None]
+    if on_ladders:
+        kept = [rung for rung in rungs if rung is not None]
+        parity = replace(parity, ladders=monotony(kept, first[on_ladders], second[on_ladders]))
+    parity = replace(parity, srcc_interval=bootstrap(first, second))
+    return Judgement(parity, expected, None if recipe.precision == "fp32" else ScoreMap.between(first, second))
+
+
+def _parity_set(reference: Reference, recipe: Recipe, images: Path | None) -> ParitySet:
+    spec = reference.spec
+    fewest, most = recipe.images
+    seeded = min(most, max(fewest, round(recipe.operations / spec.macs)))
+    if images is not None:
+        pictures = folder_pictures(images, spec.input)
+    else:
+        moves = recipe.precision != "fp32" and spec.task == "quality"
+        pictures = default_pictures() if moves and spec.macs < LARGE else []
+    return ParitySet(seeded, pictures, reference.calibration_size)

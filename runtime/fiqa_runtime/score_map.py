@@ -1,0 +1,47 @@
+"""From the scores of a float32 network to those of its reduced-precision artefact, and so from threshold to threshold.
+
+Both score the same images; what stands at the same rank belongs together, so the map is monotone, and a threshold
+that it carries over rejects the same share of those images as before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+KNOTS = 512
+"""Points of a map; of more images evenly spaced ranks are kept."""
+
+
+@dataclass(frozen=True)
+class ScoreMap:
+    """Scores of the same rank, ascending."""
+
+    fp32: tuple[float, ...]
+    """Scores of the float32 network."""
+    artefact: tuple[float, ...]
+    """Scores of the artefact."""
+
+    @classmethod
+    def between(cls, fp32: NDArray[np.floating], artefact: NDArray[np.floating]) -> ScoreMap:
+        """The map from two score lists (N,) of the same images in the same order, N >= 1."""
+        positions = np.linspace(0, len(fp32) - 1, min(len(fp32), KNOTS)).round().astype(int)
+        first, second = (np.sort(np.asarray(scores, np.float64))[positions] for scores in (fp32, artefact))
+        return cls(tuple(first.tolist()), tuple(second.tolist()))
+
+    def threshold(self, fp32: float) -> float:
+        """The artefact's threshold for a float32 one: at the same place between neighbours of the same ranks.
+
+        Beyond the images' scores both scales are taken to differ by what they differ at the end.
+        """
+        first, second = np.array(self.fp32), np.array(self.artefact)
+        if fp32 <= first[0]:
+            return float(fp32 + second[0] - first[0])
+        if fp32 >= first[-1]:
+            return float(fp32 + second[-1] - first[-1])
+        above = int(np.searchsorted(first, fp32, side="left"))
+        below = above - 1
+        share = (fp32 - first[below]) / (first[above] - first[below])
+        return float(second[below] + share * (second[above] - second[below]))
