@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import fiqa_benchmarks.cli
 import numpy as np
 import pytest
 from commands import Invoke, invoker
+from plain_discard import FRACTIONS, naive_cr_fiqa, naive_edc
 
 DISJOINT = Path(__file__).parent / "golden" / "erc" / "disjoint"
 PAIRS = DISJOINT / "pair_list.txt"
@@ -51,6 +53,38 @@ def test_cr_fiqa_is_golden(bench: Invoke, embeddings: Path, golden: Callable[[st
         np.testing.assert_allclose(curve["fnmr"], wanted["fnmr"], rtol=0, atol=1e-12)
         assert curve["lower_is_better"] is (method == "PFE")
         assert set(curve["pauc"]) == {"0.2", "0.3"}
+
+
+@pytest.mark.parametrize("protocol", ["cr-fiqa", "edc"])
+def test_a_held_out_set_equals_plain_loops(bench: Invoke, tmp_path: Path, protocol: str) -> None:
+    """Another set than the goldens: tied qualities, images in many pairs, vectors of any length, files as they are."""
+    generator = np.random.default_rng(20260)
+    identity = np.arange(48) % 12
+    centre = generator.standard_normal((12, 16))
+    quality = generator.integers(1, 9, 48) / 8
+    spread = 0.9 * (1.3 - quality + generator.normal(0, 0.1, 48))[:, None]
+    vectors = 7 * (centre[identity] + spread * generator.standard_normal((48, 16)))
+    a, b = np.triu_indices(48, 1)
+    same = identity[a] == identity[b]
+    (tmp_path / "emb").mkdir()
+    for index, vector in enumerate(vectors):
+        np.save(tmp_path / f"emb/i{index}.npy", vector)
+    rows = zip(a.tolist(), b.tolist(), same.tolist(), strict=True)
+    (tmp_path / "pair_list.txt").write_text("".join(f"i{i} i{j} {int(k)}\n" for i, j, k in rows))
+    (tmp_path / "Q.txt").write_text("".join(f"set/images/i{i}.jpg {q}\n" for i, q in enumerate(quality)))
+    arguments = ("--edc", tmp_path / "pair_list.txt", "--embeddings", tmp_path / "emb", "--scores", tmp_path / "Q.txt")
+    result = bench(*arguments, "--protocol", protocol, "--json", "-")
+    assert result.code == 0, result.err
+    cosine = [u @ v / math.sqrt((u @ u) * (v @ v)) for u, v in zip(vectors[a], vectors[b], strict=True)]
+    pairs = list(zip(a.tolist(), b.tolist(), same.tolist(), [math.acos(c) / math.pi for c in cosine], strict=True))
+    for curve in json.loads(result.out)["edc"]:
+        if protocol == "cr-fiqa":
+            expected = naive_cr_fiqa(pairs, quality.tolist(), curve["fmr"], False)
+        else:
+            points = naive_edc(pairs, quality.tolist(), curve["fmr"], False)
+            expected = [[y for x, y in points if x <= share][-1] for share in FRACTIONS]
+        np.testing.assert_allclose(curve["fnmr"], expected, rtol=0, atol=1e-12)
+        assert len(set(expected)) > 4, "a flat curve tests little"
 
 
 def test_tables_and_notes_for_people(bench: Invoke, embeddings: Path) -> None:
@@ -105,7 +139,10 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "mixed length": (["--edc", "p.txt", "--embeddings", "mixed", "--scores", "q.txt"], ["b.npy has 3 numbers", "4"]),
     "NaN embedding": (["--edc", "p.txt", "--embeddings", "nan", "--scores", "q.txt"], ["b.npy", "not finite"]),
     "NaN score": (["--edc", "p.txt", "--embeddings", "e", "--scores", "nan.txt"], ["nan.txt, line 2"]),
-    "an engine": (["--edc", "p.txt", "--engine", "x.onnx"], ["--edc takes --scores and no --engine"]),
+    "no engine": (
+        ["--edc", "p.txt", "--embeddings", "e", "--scores", "q.txt", "--engine", "x.onnx"],
+        ["no artefact at x.onnx"],
+    ),
     "two modes": (["--edc", "p.txt", "--mos", "l.json"], ["--mos and --edc do not go together"]),
     "lost option": (["--scores", "q.txt"], ["--scores is a part of --edc"]),
     "lost cache": (["--edc", "p.txt", "--cache", "c"], ["--cache is a part of --mos"]),

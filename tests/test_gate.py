@@ -26,6 +26,8 @@ from fiqa_benchmarks.gate import Check, Gate
 from fiqa_benchmarks.latency import Ratio, Timing
 from fiqa_benchmarks.memory import Footprint
 from fiqa_benchmarks.peers import Contender
+from fiqa_export.onnx_graph import open_graph
+from fiqa_export.to_fp16 import write_fp16
 from fiqa_runtime.card import card_path, read_card, with_files, write_card
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.seeded import seeded_image
@@ -41,11 +43,12 @@ def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
 
 def changed_engine(engine: Path, path: Path, change: Callable[[str, np.ndarray], np.ndarray]) -> Path:
-    """`engine` with other float weights, under a card of its own."""
+    """`engine` with other weights of the same type, under a card of its own."""
     model = onnx.load(engine)
     for tensor in model.graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT:
-            values = change(tensor.name, onnx.numpy_helper.to_array(tensor)).astype(np.float32)
+        if tensor.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16):
+            weights = onnx.numpy_helper.to_array(tensor)
+            values = change(tensor.name, weights.astype(np.float32)).astype(weights.dtype)
             tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
     path.parent.mkdir(exist_ok=True)
     onnx.save(model, path)
@@ -61,6 +64,36 @@ def scaled_into_underflow(name: str, weights: np.ndarray) -> np.ndarray:
     """What a careless fp16 conversion does: weights scaled down until most of them underflow, then up again."""
     scale = np.float32(2**-18)
     return through_half(name, weights * scale).astype(np.float32) / scale
+
+
+@pytest.fixture(scope="module")
+def half_engine(seeded_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The engine as strongly typed fp16: its graph says half, its weights take two bytes."""
+    path = tmp_path_factory.mktemp("half") / "ediffiqa-t.fp16.onnx"
+    write_fp16(open_graph(seeded_engine), path, {})
+    card = replace(read_card(seeded_engine), precision="fp16", files={})
+    write_card(with_files(card, path.parent, [path.name]), path)
+    return path
+
+
+def test_a_real_fp16_file_passes_and_one_with_a_planted_bug_is_caught(
+    bench: Invoke, old_run: Path, half_engine: Path, tmp_path: Path
+) -> None:
+    types = {tensor.data_type for tensor in onnx.load(half_engine).graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in types and onnx.TensorProto.FLOAT not in types
+    budget = budget_file(tmp_path, srcc=0.99, flips=0.1, max_abs=0.01, bytes_ratio=0.55)
+    options = ("--baseline", old_run / "bench.json", "--budget", budget, "--rounds", "1", "--backend", "onnxruntime")
+    result = bench("--engine", half_engine, *options)
+    assert result.code == 0 and result.out.count("kept:") == 4, result.err
+    broken = changed_engine(half_engine, tmp_path / "broken/new.fp16.onnx", scaled_into_underflow)
+    assert (
+        broken.stat().st_size < 0.55 * json.loads((old_run / "bench.json").read_text())["contenders"][0]["file_bytes"]
+    )
+    result = bench("--engine", broken, *options)
+    assert result.code == 3
+    lines = result.err.strip().splitlines()
+    assert {line.split()[2] for line in lines[:-1]} >= {"srcc", "max_abs"} and result.out.count("kept:") >= 1
+    assert "new.fp16.onnx breaks" in lines[-1]
 
 
 @pytest.fixture(scope="module")

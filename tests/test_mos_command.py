@@ -145,7 +145,7 @@ def test_damaged_images_are_left_out_and_told(
         (labelled / f"image/{index:02}.png").write_text(f"no picture {index}")
     document = tmp_path / "mos.json"
     arguments = ("--engine", seeded_engine, swapped, "--mos", labelled, "--cache", tmp_path / "s.sqlite")
-    result = bench(*arguments, "--json", document)
+    result = bench(*arguments, "--backend", "opencv", "--json", document)
     assert result.code == 2
     assert "2 labelled images were left out" in result.err and "03.png" in result.err
     assert len(result.err.strip().splitlines()) == 1

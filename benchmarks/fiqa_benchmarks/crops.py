@@ -22,19 +22,31 @@ def seeded_crops(spec: InputSpec, count: int) -> list[Image]:
     return [seeded_image(index, *_size(spec)) for index in range(count)]
 
 
+def crop_files(folder: Path) -> list[Path]:
+    """At most MOST_IMAGES images, evenly spread over `folder`; raises InputError where there are none."""
+    files = find_images([folder])
+    chosen = np.linspace(0, len(files) - 1, min(len(files), MOST_IMAGES)).round().astype(int)
+    return [files[index] for index in chosen]
+
+
 def folder_crops(folder: Path, spec: InputSpec) -> list[Image]:
-    """At most MOST_IMAGES images, evenly spread over `folder`, uint8 BGR in their own size.
+    """The images of :func:`crop_files`, uint8 BGR in their own size.
 
     For networks that take any size they are brought to one. Raises InputError where there are none, or where
     one is damaged.
     """
-    files = find_images([folder])
-    chosen = np.linspace(0, len(files) - 1, min(len(files), MOST_IMAGES)).round().astype(int)
-    images = [read_image(files[index]) for index in chosen]
+    images = [read_image(file) for file in crop_files(folder)]
     if spec.height is not None:
         return images
     height, width = _size(spec)
     return [np.asarray(cv2.resize(image, (width, height)), np.uint8) for image in images]
+
+
+def crop_names(folder: Path | None, count: int) -> list[str]:
+    """What reports call the crops of `folder`, by their place in it; or `count` seeded images."""
+    if folder is None:
+        return [f"seeded image {index}" for index in range(count)]
+    return [file.relative_to(folder).as_posix() if folder.is_dir() else file.name for file in crop_files(folder)]
 
 
 def fill(crops: list[Image], batch: int) -> list[Image]:

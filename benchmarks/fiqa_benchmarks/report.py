@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def write_report(document: Mapping[str, Any], path: Path) -> None:
 
     `document` is what ``--json`` writes: of a benchmark (`contenders`, `ratios`, `machine`, `versions`, `settings`,
     perhaps `gate`), of ``--mos`` (`mos`) or of ``--edc`` (`edc`, `comparisons`). It may also hold the sections of
-    :mod:`fiqa_benchmarks.report_data`: `scores`, `worst`, `maps`, `cards`, `ladders`.
+    :mod:`fiqa_benchmarks.report_data` and :mod:`fiqa_benchmarks.report_ladders`: `scores`, `worst`, `maps`, `cards`,
+    `ladders`.
     Raises InputError where there is nothing to report or `path` cannot be written, DependencyError where Matplotlib or
     Jinja is not installed.
     """
@@ -59,15 +61,20 @@ def write_report(document: Mapping[str, Any], path: Path) -> None:
     write_text(path, page(document))
 
 
+def check_installed() -> None:
+    """Raise DependencyError where a package that draws the page is not installed: before hours of measuring."""
+    for package in ("jinja2", "matplotlib"):
+        if not find_spec(package):
+            raise DependencyError(f"--html needs {package}; pip install 'fiqa-edge[bench]'")
+
+
 def page(document: Mapping[str, Any]) -> str:
     """The HTML of :func:`write_report`."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
+    check_installed()
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-        from fiqa_benchmarks.report_plots import plots
-    except ImportError as error:
-        package = str(error.name).split(".")[0]
-        raise DependencyError(f"--html needs {package}; pip install 'fiqa-edge[bench]'") from error
+    from fiqa_benchmarks.report_plots import plots
+
     environment = Environment(
         loader=PackageLoader("fiqa_benchmarks", "."),
         autoescape=True,

@@ -27,6 +27,8 @@ Document = Mapping[str, Any]
 
 WIDE_RANGE = 8
 """Largest over smallest value from which an axis is logarithmic."""
+SMALLEST_LOSS = 0.01
+"""Of rank correlation: what the axis shows where nobody loses any."""
 
 
 def plots(document: Document) -> list[Plot]:
@@ -118,9 +120,9 @@ def _pareto(document: Document) -> Plot | None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
     axes.margins(x=0.12)
-    lowest = min(srcc for _, _, srcc in points)
-    margin = 0.12 * max(1 - lowest, 1e-5)
-    axes.set_ylim(lowest - margin, 1 + margin)
+    extent = 1 - min(srcc for _, _, srcc in points) or SMALLEST_LOSS
+    axes.set_ylim(1 - 1.12 * extent, 1 + 0.12 * extent)
+    axes.set_yticks([tick for tick in axes.get_yticks() if 1 - 1.12 * extent <= tick <= 1])
     axes.set_xlabel("file size, MB")
     axes.set_ylabel("SRCC to the first")
     legend_below(page, axes)

@@ -101,8 +101,9 @@ def _scatter(
     )
 
 
-def ladder_plot(ladders: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
-    """One panel per degradation, one line per engine."""
+def ladder_plot(section: Document) -> Plot:
+    """One panel per degradation, one line per engine; `section` as :mod:`fiqa_benchmarks.report_ladders` makes it."""
+    ladders: Mapping[str, Mapping[str, Sequence[float]]] = section["engines"]
     kinds = list(dict.fromkeys(kind for by_kind in ladders.values() for kind in by_kind))
     strengths = max(len(means) for by_kind in ladders.values() for means in by_kind.values())
     lines = math.ceil(len(kinds) / 2)
@@ -119,8 +120,9 @@ def ladder_plot(ladders: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
     for panel in panels[len(kinds) :]:
         panel.set_axis_off()
     panels[0].xaxis.set_major_locator(FixedLocator(range(strengths)))
-    for panel in panels[-2:]:
+    for panel in panels[: len(kinds)][-2:]:
         panel.set_xlabel("strength, 0: untouched")
+        panel.tick_params(labelbottom=True)
     for panel in panels[::2]:
         panel.set_ylabel("mean score")
     legend_below(page, panels[0])
@@ -131,7 +133,10 @@ def ladder_plot(ladders: Mapping[str, Mapping[str, Sequence[float]]]) -> Plot:
         inline_svg(page, "ladders"),
         ("degradation", "engine", *(f"strength {strength}" for strength in range(strengths))),
         rows,
-        ("Lower is worse: each ladder should fall, and fall alike for every engine.",),
+        (
+            f"Mean scores of {section['faces']} faces, degraded in steps of about equal visibility. "
+            "Lower is worse: each ladder should fall, and fall alike for every engine.",
+        ),
     )
 
 

@@ -1,0 +1,150 @@
+"""Scores that somebody else computed: read from their file, matched with the images here.
+
+| file   | content                                                                                        |
+|--------|------------------------------------------------------------------------------------------------|
+| `.csv` | `image,score` with or without a header, or what ``fiqa-score --csv`` and ``--quality-file`` write |
+| `.txt` | `path score` per line, CR-FIQA's quality file                                                  |
+
+Of several lines of one image the last counts; where boxes are given, the one of the largest face.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from fiqa_runtime.errors import InputError
+
+IMAGE_COLUMNS = ("image", "path", "file", "filename", "name")
+SCORE_COLUMNS = ("score", "quality")
+
+Line = tuple[str, str, float]
+"""Image, score as written, area of the face (0 where the file has no boxes)."""
+
+
+@dataclass(frozen=True)
+class MatchedScores:
+    """Images here with their scores from elsewhere."""
+
+    scores: Mapping[Path, float]
+    """By image, in the order of the images."""
+    without_image: tuple[str, ...]
+    """Names in the file that no image here has."""
+    without_score: tuple[Path, ...]
+    """Images here that the file does not name."""
+    no_number: tuple[str, ...]
+    """Names in the file whose score is NaN or infinite."""
+
+
+def read_reference(path: Path) -> dict[str, float]:
+    """Scores by image as the file names it; raises InputError where it cannot be read or holds something else."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; name the file with the other scores") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text; write the scores as CSV with the columns image and score") from error
+    lines = _text_lines(path, text) if path.suffix.lower() == ".txt" else _csv_lines(path, text)
+    found: dict[str, tuple[float, float]] = {}
+    for image, score, area in lines:
+        if image not in found or area >= found[image][1]:
+            found[image] = _number(path, image, score), area
+    if not found:
+        raise InputError(f"{path} holds no scores; write a line 'image,score' for each image")
+    return {image: score for image, (score, _) in found.items()}
+
+
+def match_reference(reference: Mapping[str, float], images: Sequence[Path]) -> MatchedScores:
+    """Find the image of every name: the one that shares most of the end of its path, suffixes apart.
+
+    Raises InputError where two images fit a name equally well, or two names one image.
+    """
+    by_stem: dict[str, list[Path]] = {}
+    for image in images:
+        by_stem.setdefault(image.stem, []).append(image)
+    named: dict[Path, str] = {}
+    missing = []
+    for name in reference:
+        fitting = by_stem.get(PurePath(name).stem) or by_stem.get(PurePath(name).name, [])
+        if not fitting:
+            missing.append(name)
+            continue
+        image = _best_fit(name, fitting)
+        if image in named:
+            raise InputError(f"{named[image]} and {name} both fit {image}; write the folders into the reference")
+        named[image] = name
+    scores = {image: reference[named[image]] for image in images if image in named}
+    return MatchedScores(
+        {image: score for image, score in scores.items() if math.isfinite(score)},
+        tuple(missing),
+        tuple(image for image in images if image not in named),
+        tuple(named[image] for image, score in scores.items() if not math.isfinite(score)),
+    )
+
+
+def _best_fit(name: str, images: Sequence[Path]) -> Path:
+    ranks = [_common_end(PurePath(name), image) for image in images]
+    best = max(ranks)
+    if ranks.count(best) > 1:
+        raise InputError(f"{name} may be any of {ranks.count(best)} images; write more of its path into the reference")
+    return images[ranks.index(best)]
+
+
+def _common_end(one: PurePath, other: PurePath) -> tuple[int, bool]:
+    """Equal folders counted from the end, and whether the suffixes are equal."""
+    count = 0
+    for a, b in zip(reversed(one.parent.parts), reversed(other.parent.parts), strict=False):
+        if a != b:
+            break
+        count += 1
+    return count, one.suffix == other.suffix
+
+
+def _text_lines(path: Path, text: str) -> Iterator[Line]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        parts = line.rsplit(maxsplit=1)
+        if len(parts) < 2:
+            raise InputError(f"line {number} of {path} is not 'path score'; repair it or write a CSV")
+        yield parts[0], parts[1], 0.0
+
+
+def _csv_lines(path: Path, text: str) -> Iterator[Line]:
+    rows = [row for row in csv.reader(text.splitlines()) if row]
+    if not rows:
+        return
+    columns = [title.strip().lower() for title in rows[0]]
+    image, score = (_column(columns, names) for names in (IMAGE_COLUMNS, SCORE_COLUMNS))
+    if image is None or score is None:
+        if len(columns) != 2 or not _is_number(columns[1]):
+            raise InputError(f"{path} has the columns {', '.join(columns)}; name them image and score")
+        image, score, columns = 0, 1, []
+    sides = [columns.index(side) for side in ("width", "height") if side in columns]
+    for row in rows[1:] if columns else rows:
+        if len(row) <= max(image, score):
+            raise InputError(f"{path} has a line with {len(row)} fields ('{','.join(row)}'); give image and score")
+        lengths = [row[side] for side in sides if side < len(row) and row[side]]
+        area = math.prod(map(float, lengths)) if len(lengths) == 2 and all(map(_is_number, lengths)) else 0.0
+        yield row[image], row[score], area
+
+
+def _column(columns: Sequence[str], names: Iterable[str]) -> int | None:
+    return next((columns.index(name) for name in names if name in columns), None)
+
+
+def _number(path: Path, image: str, score: str) -> float:
+    if not _is_number(score):
+        raise InputError(f"{path} gives {image} the score '{score}', which is no number; repair or leave out the line")
+    return float(score)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
