@@ -208,9 +208,10 @@ def fake_tensorrt(gpu: FakeGpu, name: str = "tensorrt", version: str = "10.3.0")
             return True
 
         def _compute(self, shapes: dict[str, tuple[int, ...]], addresses: dict[str, int]) -> None:
-            def tensor(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-                size = int(np.prod(shape)) * 4
-                return gpu.memory_at(addresses[name], size).view(np.float32).reshape(shape)
+            def tensor(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+                dtype = np.dtype(self.engine.get_tensor_dtype(name))
+                size = int(np.prod(shape)) * dtype.itemsize
+                return gpu.memory_at(addresses[name], size).view(dtype).reshape(shape)
 
             inputs = {name: tensor(name, shape) for name, shape in shapes.items()}
             for name, result in reference(inputs, tuple(self.engine.plan["outputs"])).items():
@@ -224,7 +225,7 @@ def fake_tensorrt(gpu: FakeGpu, name: str = "tensorrt", version: str = "10.3.0")
         Runtime=Runtime,
         ICudaEngine=ICudaEngine,
         IExecutionContext=IExecutionContext,
-        DataType=SimpleNamespace(FLOAT="float32"),
+        DataType=SimpleNamespace(FLOAT="float32", UINT8="uint8"),
         TensorIOMode=SimpleNamespace(INPUT="input", OUTPUT="output"),
         EngineValidity=SimpleNamespace(INVALID=2),
         EngineInvalidityDiagnostics=SimpleNamespace(__members__={"VERSION_MISMATCH": 1, "UNSUPPORTED_CC": 2}),

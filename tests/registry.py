@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fiqa_runtime.zoo import MODELS
 
-SLOW = 30_000_000
+SLOW = 20_000_000
 """Networks with more parameters are slow."""
 
 

@@ -36,7 +36,7 @@ def test_export(export: Invoke, tmp_path: Path) -> None:
     images.mkdir()
     cv2.imwrite(str(images / "a.png"), seeded_image(77, 120, 112))
     out = tmp_path / "out"
-    result = export("ediffiqa-t", "--weights", "seeded:3", "--out", out, "--images", images, "--json", "-")
+    result = export("ediffiqa-t", "--weights", "seeded:3", "--out", out, "--images", images, "--target", "none", "--json", "-")
     assert result.code == 0, result.err
     document = json.loads(result.out)["artefacts"][0]
     assert document["weights"]["seed"] == 3
@@ -61,7 +61,7 @@ def test_artefact_names_no_path_of_this_machine(seeded_engine: Path) -> None:
 def test_failed_verdict_leaves_nothing(export: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     strict = replace(FP32, budget=Budget(srcc=1.0, flips=0.0, max_abs={"score": 1e-12}))
     monkeypatch.setitem(RECIPES, "fp32", strict)
-    arguments = ("ediffiqa-t", "--weights", "seeded", "--out", tmp_path)
+    arguments = ("ediffiqa-t", "--weights", "seeded", "--target", "none", "--out", tmp_path)
     failed = export(*arguments)
     assert failed.code == 3
     assert "max |d|" in failed.err
@@ -118,6 +118,7 @@ def test_missing_package_names_the_extra(export: Invoke, tmp_path: Path, monkeyp
 def test_killed_exports_leave_nothing_wrong(tmp_path: Path) -> None:
     """kill -9 at ten moments spread over an export: what stands there afterwards is right or refused."""
     command = [sys.executable, "-m", "fiqa_export.cli", "ediffiqa-t", "--weights", "seeded", "--out", str(tmp_path)]
+    command += ["--target", "none"]
     start = time.monotonic()
     subprocess.run(command, check=True, capture_output=True)
     duration = time.monotonic() - start

@@ -18,10 +18,10 @@ import onnxruntime as ort
 import pytest
 import torch
 from fiqa_export.activation_ranges import activation_ranges
-from fiqa_export.checkpoint import WeightsInfo, load_reference
-from fiqa_export.convert import convert, graph_inputs
+from fiqa_export.checkpoint import load_reference
+from fiqa_export.convert import Order, convert, graph_inputs
 from fiqa_export.half import HalfBackend
-from fiqa_export.judge import judge
+from fiqa_export.judge import judge, parity_set
 from fiqa_export.models import Reference, build
 from fiqa_export.onnx_graph import is_float, open_graph
 from fiqa_export.parity import Parity, reference_outputs
@@ -40,7 +40,7 @@ REFERENCE_AGREEMENT = 2e-5
 """Largest |d| between the executor and ONNX Runtime on the fp32 graph, as a share of the output's largest value."""
 ALLOWED_FP32 = {"Cast", "Resize"}
 """Resize reads its scales as float32 in any precision."""
-QUICK = replace(FP16, operations=2e11)
+QUICK = replace(FP16, operations=5e10)
 """Few images of large networks; the whole check is what ``fiqa-export --fp16`` does."""
 
 
@@ -55,7 +55,8 @@ class Converted:
 def convert_seeded(reference: Reference, folder: Path) -> Converted:
     fp32 = folder / f"{reference.spec.name}.fp32.onnx"
     export_onnx(reference, fp32)
-    fp16, conversion = convert(reference, fp32, FP16, None, silent)
+    order = Order("fp16", FP16.budget, parity_set(reference, QUICK, None), None, folder, False)
+    fp16, conversion = convert(reference, fp32, order, silent)
     return Converted(reference, fp32, fp16, conversion)
 
 
@@ -126,7 +127,7 @@ def judged(reference: Reference, artefact: Path) -> Parity:
     spec = reference.spec
     card = Card(spec.name, "fp16", "onnx", spec.input, spec.outputs, spec.licence, spec.source, spec.max_batch)
     write_card(with_files(card, artefact.parent, [artefact.name]), artefact)
-    return judge(reference, WeightsInfo("seeded", ""), artefact, QUICK, None, silent).parity
+    return judge(reference, artefact, parity_set(reference, QUICK, None), QUICK, QUICK.budget, silent).parity
 
 
 def test_scores_survive_true_half_arithmetic(converted: Converted) -> None:

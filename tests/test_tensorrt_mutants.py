@@ -44,7 +44,7 @@ MUTANTS: dict[str, tuple[object, str, object]] = {
         lambda self, address, source, stream: self._cuda.memcpy_htod_async(address, source.copy(), stream.inner),
     ),
     "the context is not pushed": (tensorrt, "active", lambda driver: nullcontext()),
-    "buffers for one image": (tensorrt, "Slot", lambda driver, shapes, frees: Slot(driver, one_image(shapes), frees)),
+    "buffers for one image": (tensorrt, "Slot", lambda driver, shapes, *rest: Slot(driver, one_image(shapes), *rest)),
     "device memory is never freed": (cuda_pycuda._DeviceBlock, "free", nothing),
     "page-locked memory is never freed": (cuda_pycuda._HostBlock, "free", nothing),
     "streams are never freed": (STREAM, "free", nothing),

@@ -340,7 +340,8 @@ def test_onnx_backends_take_no_plan(make: Make, name: str) -> None:
 @pytest.mark.parametrize("name", ["auto", "tensorrt"])
 def test_plans_go_to_tensorrt(make: Make, name: str) -> None:
     path = make().write()
-    assert open_backend(name, path, read_card(path)).name == "tensorrt"
+    with Scorer(path, name) as scorer:
+        assert scorer.backend.name == "tensorrt"
 
 
 def test_tensorrt_takes_no_onnx(make: Make) -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from fiqa_runtime.console import check_output_folder, progress_bar, run, stderr, write_json
-from fiqa_runtime.errors import DependencyError, FiqaError, InputError
+from fiqa_runtime.console import check_output_folder, run
+from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.zoo import MODELS, find_model
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 if TYPE_CHECKING:
-    from fiqa_export.pipeline import Exported, Options
+    from fiqa_export.recipe import Recipe
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -31,6 +28,24 @@ def export(
     calib: Annotated[
         str | None, typer.Option(help="--int8: folder of face crops, a file of ranges, or 'seeded' for a dry run.")
     ] = None,
+    raw_input: Annotated[
+        bool, typer.Option("--raw-input", help="The graph takes uint8 BGR crops and normalises them itself.")
+    ] = False,
+    target: Annotated[
+        str, typer.Option(help="TensorRT plan beside the ONNX file: auto, tensorrt, tensorrt-rtx or none.")
+    ] = "auto",
+    batch: Annotated[str | None, typer.Option(metavar="MIN,OPT,MAX", help="Batches of the plan.")] = None,
+    workspace: Annotated[int | None, typer.Option(metavar="MIB", help="GPU memory that a layer may take.")] = None,
+    optimisation: Annotated[int | None, typer.Option(help="0 (quick build) to 5 (quick plan).")] = None,
+    version_compatible: Annotated[
+        bool, typer.Option("--version-compatible", help="Later TensorRT versions run the plan too.")
+    ] = False,
+    hardware_compatible: Annotated[
+        bool, typer.Option("--hardware-compatible", help="Other Ampere and later GPUs run the plan too.")
+    ] = False,
+    dla: Annotated[int | None, typer.Option(help="Deep learning accelerator to build for.")] = None,
+    triton: Annotated[Path | None, typer.Option(help="Triton model repository to add the artefact to.")] = None,
+    deepstream: Annotated[Path | None, typer.Option(help="Folder for the artefact with nvinfer's settings.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the artefacts.")] = Path("engines"),
     images: Annotated[
         Path | None, typer.Option(help="Photos or crops whose degradation ladders join the parity check.")
@@ -40,19 +55,49 @@ def export(
         bool, typer.Option("--keep-failed", help="Keep an artefact that fails its verdict.")
     ] = False,
     list_models: Annotated[bool, typer.Option("--list", help="Show the known networks and end.")] = False,
+    doctor: Annotated[
+        bool, typer.Option("--doctor", help="Say what this machine can build for --target, and how to mend it.")
+    ] = False,
 ) -> None:
-    """Export a face image quality network to ONNX, with a card and a parity verdict against PyTorch.
+    """Export a face image quality network to ONNX and TensorRT, with a card and a parity verdict against PyTorch.
 
     fp16 is judged in true half arithmetic, int8 as it computes; both by what they do to the ranking.
 
     Exit code 0: done. 2: bad input or missing dependency. 3: a verdict failed, no artefact was left.
     """
     if list_models:
-        _list(json)
+        from fiqa_export.list_command import list_networks
+
+        list_networks(json)
+        return
+    if doctor:
+        from fiqa_export.doctor import run_doctor
+
+        run_doctor(target, json)
         return
     if model is None:
         raise InputError("which network? fiqa-export MODEL; fiqa-export --list shows all of them")
     names = list(MODELS) if model == "all" else [find_model(model).name]
+    for folder in (out, triton, deepstream):
+        if folder is not None:
+            check_output_folder(folder)
+    _need_export_packages()
+    from fiqa_export.build_target import PlanOptions
+    from fiqa_export.export_command import HandOver, export_all
+    from fiqa_export.pipeline import Options
+
+    recipe = _recipe(fp16, int8, calib)
+    flags = (optimisation, version_compatible, hardware_compatible, dla)
+    plan = PlanOptions(target, _batch(batch), workspace and workspace << 20, *flags)
+    if target == "none" and plan != PlanOptions("none"):
+        raise InputError("--target none builds no plan; leave out the options of the plan")
+    options = Options(recipe, images, calib, raw_input, keep_failed, None if target == "none" else plan)
+    export_all(names, weights, out, options, HandOver(triton, deepstream), json)
+
+
+def _recipe(fp16: bool, int8: bool, calib: str | None) -> Recipe:
+    from fiqa_export.recipe import RECIPES
+
     if fp16 and int8:
         raise InputError("--fp16 and --int8 make two artefacts; run the command once for each")
     if int8 != (calib is not None):
@@ -60,108 +105,17 @@ def export(
             "--int8 and --calib go together: --int8 --calib FOLDER with face crops as the network gets them"
             " (fiqa-score --overlay writes them), --calib RANGES.json, or --calib seeded to try the toolchain"
         )
-    check_output_folder(out)
-    _need_export_packages()
-    from fiqa_export.pipeline import Options
-    from fiqa_export.recipe import RECIPES
-
-    recipe = RECIPES["fp16" if fp16 else "int8" if int8 else "fp32"]
-    _export_all(names, weights, out, Options(recipe, images, calib, keep_failed), json)
+    return RECIPES["fp16" if fp16 else "int8" if int8 else "fp32"]
 
 
-def _export_all(names: list[str], weights: str | None, out: Path, options: Options, json: str | None) -> None:
-    from fiqa_export.pipeline import export as export_model
-
-    done: list[Exported] = []
-    failed: dict[str, FiqaError] = {}
-    with progress_bar() as report:
-        for name in names:
-            try:
-                done.append(export_model(name, weights, out, options, report))
-            except FiqaError as error:
-                if len(names) == 1:
-                    raise
-                failed[name] = error
-    if done:
-        stderr.print(_summary(done))
-        stderr.print(f"in {out}; weights: {done[0].card.weights['description']}", soft_wrap=True, highlight=False)
-    for name, problem in failed.items():
-        stderr.print(f"[bold red]{name}:[/] {escape(str(problem))}", soft_wrap=True, highlight=False)
-    if json:
-        write_json(
-            {"artefacts": [_document(e) for e in done], "failed": {n: str(e) for n, e in failed.items()}},
-            json,
-        )
-    if failed:
-        raise SystemExit(max(problem.exit_code for problem in failed.values()))
-
-
-def _document(exported: Exported) -> dict[str, Any]:
-    card = exported.card
-    return {
-        "model": card.model,
-        "precision": card.precision,
-        "path": exported.path,
-        "bytes": sum((exported.path.parent / name).stat().st_size for name in card.files),
-        "seconds": round(exported.seconds, 2),
-        "weights": card.weights,
-        "licence": card.licence,
-        "conversion": card.conversion,
-        "parity": card.parity,
-        "files": card.files,
-    }
-
-
-def _summary(done: list[Exported]) -> Table:
-    table = Table("network", "MB", "weights", "max |d|", "of range", "SRCC", "flips", "verdict", title="Exported")
-    for item in done:
-        parity = item.parity
-        worst = max(parity.max_abs, key=lambda name: parity.max_abs[name] / parity.range[name])
-        table.add_row(
-            f"{item.card.model} {item.card.precision}",
-            f"{_document(item)['bytes'] / 1e6:.1f}",
-            str(item.card.weights["kind"]),
-            f"{parity.max_abs[worst]:.1e}",
-            f"{parity.max_abs[worst] / parity.range[worst]:.1e}",
-            f"{parity.score.srcc:.6f}" if parity.score else "-",
-            f"{parity.score.flips[0.10]:.1%}" if parity.score else "-",
-            "[green]pass[/]" if parity.passed else "[red]fail[/]",
-        )
-    return table
-
-
-def _list(json: str | None) -> None:
-    from dataclasses import asdict
-
-    from fiqa_runtime.fetch import search_folders
-
-    rows = []
-    for spec in MODELS.values():
-        here = {
-            name: all(any((folder / c.file).is_file() for folder in search_folders()) for c in files)
-            for name, files in spec.weights.items()
-        }
-        rows.append({**asdict(spec), "weights_here": here})
-    if json:
-        write_json({"models": rows}, json)
-        return
-    stdout = Console()
-    for row in rows:
-        table = Table.grid(padding=(0, 2))
-        size = f"{row['input']['width'] or '32k'} x {row['input']['height'] or '32k'}"
-        table.add_row(
-            "task", f"{row['task']}, {row['parameters'] / 1e6:.2f} M parameters, {row['macs'] / 1e9:.2f} GMAC"
-        )
-        table.add_row("input", f"{size} {row['input']['colour']}, framing {row['input']['framing']}")
-        table.add_row("licence", row["licence"])
-        table.add_row("source", row["source"])
-        for name, files in row["weights"].items():
-            state = "here" if row["weights_here"][name] else "not here"
-            table.add_row("weights", f"{name} ({state}): {', '.join(f['file'] for f in files)} from {files[0]['page']}")
-        for note in row["notes"]:
-            table.add_row("note", note)
-        stdout.print(f"[bold]{row['name']}[/]")
-        stdout.print(table)
+def _batch(text: str | None) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    try:
+        smallest, usual, largest = map(int, text.split(","))
+    except ValueError as error:
+        raise InputError(f"--batch {text} is no range; write three whole numbers, as in --batch 1,8,32") from error
+    return smallest, usual, largest
 
 
 def _need_export_packages() -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fiqa_calibration.ladder import KINDS, degrade
-from fiqa_calibration.parity_set import default_pictures
+from fiqa_calibration.parity_set import ParitySet, default_pictures
 from fiqa_runtime.console import Report
+from fiqa_runtime.errors import InputError
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.seeded import rng, seeded_image
 
 from fiqa_export.activation_ranges import activation_ranges
+from fiqa_export.artefact import files_of
+from fiqa_export.int8_step import int8_step
 from fiqa_export.models import Reference
+from fiqa_export.onnx_graph import open_graph
 from fiqa_export.parity import Arrays
-from fiqa_export.recipe import Recipe
+from fiqa_export.pareto import draw_pareto
+from fiqa_export.recipe import Budget, Precision
 from fiqa_export.tensors import network_input
 from fiqa_export.to_fp16 import to_fp16
 
@@ -25,14 +31,49 @@ LARGE = 10**10
 """Multiply-accumulates from which a network's ranges are measured on fewer images."""
 
 
-def convert(
-    reference: Reference, fp32: Path, recipe: Recipe, calib: str | None, report: Report
-) -> tuple[Path, dict[str, Any]]:
-    """The artefact that `recipe` makes of `fp32`, in the same folder, and plain data on the conversion."""
-    if recipe.precision == "fp32":
+@dataclass(frozen=True)
+class Order:
+    """What to make of an fp32 file."""
+
+    precision: Precision
+    """Of the artefact."""
+    budget: Budget
+    """int8: what it may cost."""
+    images: ParitySet
+    """int8: images on which that is measured."""
+    calib: str | None
+    """int8: folder of crops, file of ranges, or `seeded`."""
+    out: Path
+    """int8: folder for the ranges, which outlast an interrupted export, and for the picture of the search."""
+    keep_failed: bool
+    """int8: whether the best mixture is kept where none is within the budget."""
+
+
+def convert(reference: Reference, fp32: Path, order: Order, report: Report) -> tuple[Path, dict[str, Any]]:
+    """The artefact that `order` makes of `fp32`, in the same folder, and plain data on the conversion.
+
+    Raises what :func:`fiqa_export.to_fp16.to_fp16` and :func:`fiqa_export.int8_step.int8_step` raise.
+    """
+    if order.precision == "fp32":
         return fp32, {}
-    artefact = fp32.with_name(f"{reference.spec.name}.{recipe.precision}.onnx")
-    return artefact, _fp16(reference, fp32, artefact, report)
+    artefact = fp32.with_name(f"{reference.spec.name}.{order.precision}.onnx")
+    size = sum((fp32.parent / name).stat().st_size for name in files_of(fp32))
+    facts = {"fp32_bytes": size, "nodes": len(open_graph(fp32).graph)}
+    if order.precision == "fp16":
+        return artefact, {**facts, **_fp16(reference, fp32, artefact, report)}
+    return artefact, {**facts, **_int8(reference, fp32, artefact, order, report)}
+
+
+def _int8(reference: Reference, fp32: Path, artefact: Path, order: Order, report: Report) -> dict[str, Any]:
+    if order.calib is None:
+        raise InputError("int8 needs calibration images; give --calib FOLDER, RANGES.json or seeded")
+    cache = order.out / f"{reference.spec.name}.ranges.json"
+    result = int8_step(
+        reference, fp32, artefact, order.calib, order.images, order.budget, cache, order.keep_failed, report
+    )
+    draw_pareto(result.search, order.out / f"{reference.spec.name}.int8.png", f"{reference.spec.name}, int8")
+    facts = result.as_json()
+    return {"kept_in_fp32": facts.pop("kept"), **facts}
 
 
 def _fp16(reference: Reference, fp32: Path, artefact: Path, report: Report) -> dict[str, Any]:

@@ -14,11 +14,10 @@ from fiqa_runtime.console import Report
 from fiqa_runtime.score_map import ScoreMap
 from fiqa_runtime.scorer import Scorer
 
-from fiqa_export.checkpoint import WeightsInfo
 from fiqa_export.half import HalfBackend
 from fiqa_export.models import Reference
 from fiqa_export.parity import Arrays, Parity, compare, reference_outputs
-from fiqa_export.recipe import Recipe
+from fiqa_export.recipe import Budget, Recipe
 
 CANARIES = 4
 LARGE = 3 * 10**10
@@ -37,23 +36,22 @@ class Judgement:
 
 
 def judge(
-    reference: Reference, info: WeightsInfo, artefact: Path, recipe: Recipe, images: Path | None, report: Report
+    reference: Reference, artefact: Path, images: ParitySet, recipe: Recipe, budget: Budget, report: Report
 ) -> Judgement:
     """Compare `artefact`, its card beside it, with `reference`; fp16 in true half arithmetic."""
-    images_to_judge = _parity_set(reference, recipe, images)
     expected: list[Arrays] = []
     actual: list[Arrays] = []
     rungs = []
     backend: str | Backend = "onnxruntime" if recipe.precision != "fp16" else HalfBackend(artefact)
     with Scorer(artefact, backend) as scorer:
         what = f"{reference.spec.name}: compare with torch"
-        for done, (image, rung) in enumerate(images_to_judge):
-            report(what, done, len(images_to_judge))
+        for done, (image, rung) in enumerate(images):
+            report(what, done, len(images))
             expected.append(reference_outputs(reference, image))
             actual.append(scorer.outputs([image]))
             rungs.append(rung)
-        report(what, len(images_to_judge), len(images_to_judge))
-        parity = compare(expected, actual, scorer, recipe.budget_for(info.kind))
+        report(what, len(images), len(images))
+        parity = compare(expected, actual, scorer.card.outputs, budget)
     if parity.score is None:
         return Judgement(parity, expected, None)
     first, second = (np.array([float(o["score"][0, 0]) for o in outputs]) for outputs in (expected, actual))
@@ -65,10 +63,14 @@ def judge(
     return Judgement(parity, expected, None if recipe.precision == "fp32" else ScoreMap.between(first, second))
 
 
-def _parity_set(reference: Reference, recipe: Recipe, images: Path | None) -> ParitySet:
+def parity_set(reference: Reference, recipe: Recipe, images: Path | None) -> ParitySet:
+    """What an artefact of `recipe` is judged on; raises what :func:`fiqa_calibration.parity_set.folder_pictures` does.
+
+    `images` is the user's folder of photos or crops; without one a portrait stands in where that is affordable.
+    """
     spec = reference.spec
     fewest, most = recipe.images
-    seeded = min(most, max(fewest, round(recipe.operations / spec.macs)))
+    seeded = min(most, max(fewest, round(recipe.operations / spec.macs))) if spec.task == "quality" else fewest
     if images is not None:
         pictures = folder_pictures(images, spec.input)
     else:

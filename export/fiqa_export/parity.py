@@ -11,7 +11,7 @@ import numpy as np
 from fiqa_calibration.monotone import Monotony
 from fiqa_runtime.agreement import Agreement, agree, pearson
 from fiqa_runtime.preprocess import Image
-from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.spec import OutputSpec
 from numpy.typing import NDArray
 
 from fiqa_export.models import Reference
@@ -66,11 +66,13 @@ def reference_outputs(reference: Reference, image: Image) -> Arrays:
     return {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
-def compare(expected: Sequence[Arrays], actual: Sequence[Arrays], scorer: Scorer, budget: Budget) -> Parity:
+def compare(
+    expected: Sequence[Arrays], actual: Sequence[Arrays], outputs: Sequence[OutputSpec], budget: Budget
+) -> Parity:
     """Verdict on an artefact's outputs (`actual`) against the reference's (`expected`), image by image."""
     max_abs, spans, correlation = {}, {}, {}
     failures: list[str] = []
-    for output in scorer.card.outputs:
+    for output in outputs:
         pairs = [(e[output.name], a[output.name]) for e, a in zip(expected, actual, strict=True)]
         low, high = output.range or (min(e.min() for e, _ in pairs), max(e.max() for e, _ in pairs))
         d, span = max(_largest_difference(e, a) for e, a in pairs), float(high - low)
@@ -84,7 +86,7 @@ def compare(expected: Sequence[Arrays], actual: Sequence[Arrays], scorer: Scorer
                 failures.append(f"{output.name}: correlation {r:.4f} is below {budget.correlation:g}")
     score = None
     if "score" in max_abs:
-        score = agree(*(np.array([float(o["score"][0, 0]) for o in outputs]) for outputs in (expected, actual)))
+        score = agree(*(np.array([float(o["score"][0, 0]) for o in values]) for values in (expected, actual)))
         failures += _ranking_failures(score, budget)
     return Parity(len(expected), budget, max_abs, spans, correlation, score, tuple(failures))
 

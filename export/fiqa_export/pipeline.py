@@ -14,11 +14,14 @@ from fiqa_runtime.errors import VerdictError
 from fiqa_runtime.selftest import probe
 
 from fiqa_export.artefact import files_of, publish, seal, versions, workplace
+from fiqa_export.build_target import PlanOptions
 from fiqa_export.checkpoint import WeightsInfo, load_reference
-from fiqa_export.convert import convert
-from fiqa_export.judge import CANARIES, Judgement, judge
+from fiqa_export.convert import Order, convert
+from fiqa_export.judge import CANARIES, Judgement, judge, parity_set
 from fiqa_export.models import Reference
 from fiqa_export.parity import Parity
+from fiqa_export.plan_step import Plan, add_plan
+from fiqa_export.raw_input import take_raw_input
 from fiqa_export.recipe import FP32, Recipe
 from fiqa_export.to_onnx import export_onnx
 
@@ -36,8 +39,12 @@ class Options:
     """Folder of photos or crops whose degradation ladders join the parity check; None: those of one portrait."""
     calib: str | None = None
     """int8: folder of crops, file of ranges, or `seeded`."""
+    raw_input: bool = False
+    """Whether the graph takes uint8 BGR crops (N, H, W, 3) and does colour order and normalisation itself."""
     keep_failed: bool = False
     """Whether an artefact that fails its verdict stays."""
+    plan: PlanOptions | None = None
+    """How to build a TensorRT plan of it; None: none is built."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +55,18 @@ class Exported:
     card: Card
     parity: Parity
     seconds: float
+    plan: Plan | None = None
 
 
 def export(
     name: str, weights: str | None, out: Path, options: Options = Options(), report: Report = silent
 ) -> Exported:
-    """Export the network `name` to ``out/<name>.<precision>.onnx`` with its card.
+    """Export the network `name` to ``out/<name>.<precision>.onnx`` with its card, and to a plan if asked for.
 
     Nothing appears under its final name before it has passed. Raises VerdictError where the parity verdict fails (the
-    artefact then stays only if asked for), and what :func:`fiqa_export.checkpoint.load_reference` and
-    :func:`fiqa_export.convert.convert` raise.
+    artefact then stays only if asked for), and what :func:`fiqa_export.checkpoint.load_reference`,
+    :func:`fiqa_export.convert.convert` and :func:`fiqa_export.plan_step.add_plan` raise; the ONNX file stays where
+    only the plan fails.
     """
     start = time.perf_counter()
     report(f"{name}: load weights", 0, 1)
@@ -69,10 +78,16 @@ def export(
         report(f"{name}: write ONNX", 0, 1)
         export_onnx(reference, fp32)
         report(f"{name}: write ONNX", 1, 1)
-        artefact, conversion = convert(reference, fp32, options.recipe, options.calib, report)
+        images = parity_set(reference, options.recipe, options.images)
+        budget = options.recipe.budget_for(info.kind)
+        order = Order(options.recipe.precision, budget, images, options.calib, out, options.keep_failed)
+        artefact, conversion = convert(reference, fp32, order, report)
         card = _card(reference, info, precision, conversion)
+        if options.raw_input:
+            take_raw_input(artefact, card.input)
+            card = replace(card, input=replace(card.input, raw=True))
         write_card(with_files(card, folder, files_of(artefact)), artefact)
-        judgement = judge(reference, info, artefact, options.recipe, options.images, report)
+        judgement = judge(reference, artefact, images, options.recipe, budget, report)
         parity = judgement.parity
         failure = f"{name} {precision} differs from torch: {'; '.join(parity.failures)}"
         if not parity.passed and not options.keep_failed:
@@ -81,7 +96,9 @@ def export(
         publish(folder, out, artefact.name)
     if not parity.passed:
         raise VerdictError(f"{failure}; kept as asked")
-    return Exported(out / artefact.name, card, parity, time.perf_counter() - start)
+    path = out / artefact.name
+    plan = add_plan(path, card, options.plan, report) if options.plan else None
+    return Exported(path, card, parity, time.perf_counter() - start, plan)
 
 
 def _download_progress(name: str, report: Report) -> Callable[[int, int | None], None]:

@@ -17,6 +17,24 @@ MULTIPLE = 32
 """Networks without a fixed input size take any multiple of this many pixels."""
 
 
+def network_input(crops: Sequence[Image], spec: InputSpec) -> NDArray[np.float32] | NDArray[np.uint8]:
+    """What the graph takes for uint8 BGR crops (H, W, 3): :func:`prepare`, or with ``spec.raw`` uint8 (N, H', W', 3).
+
+    Raises InputError as :func:`prepare` does, and where a raw input would have to be resized in floating point.
+    """
+    if not spec.raw:
+        return prepare(crops, spec)
+    for crop in crops:
+        check_image(crop)
+        if spec.resize == "opencv-cubic-float" and crop.shape[:2] != (spec.height, spec.width):
+            height, width = crop.shape[:2]
+            raise InputError(
+                f"this artefact takes crops of {spec.width} x {spec.height} pixels as they are, got {width} x {height};"
+                " use one exported without --raw-input, which resizes as the authors do"
+            )
+    return np.stack(_equal([to_network_size(crop, spec) for crop in crops]))
+
+
 def prepare(crops: Sequence[Image], spec: InputSpec) -> NDArray[np.float32]:
     """uint8 BGR crops (H, W, 3) of any size -> float32 (N, 3, H', W'), normalised, in the network's colour order.
 
@@ -27,10 +45,7 @@ def prepare(crops: Sequence[Image], spec: InputSpec) -> NDArray[np.float32]:
         check_image(crop)
     if spec.resize == "opencv-cubic-float":
         return _blob([_cubic_float(crop, spec) for crop in crops], spec)
-    pixels = [to_network_size(crop, spec) for crop in crops]
-    if len({p.shape for p in pixels}) > 1:
-        raise InputError("images of one batch differ in size; score them one by one or resize them first")
-    return normalise(_blob(pixels, spec), spec)
+    return _tensor(_equal([to_network_size(crop, spec) for crop in crops]), spec)
 
 
 def to_network_size(crop: Image, spec: InputSpec) -> Image:
@@ -50,14 +65,26 @@ def to_network_size(crop: Image, spec: InputSpec) -> Image:
     raise InputError(f"expected a crop of {spec.width} x {spec.height} pixels, got {width} x {height}")
 
 
-def normalise(blob: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float32]:
-    """(blob - mean) * (1 / std) per channel, in place, in float32; `blob` is NCHW in the network's colour order."""
-    mean, scale = (np.asarray(v, np.float64) for v in (spec.mean, 1 / np.asarray(spec.std)))
-    if mean.any():
-        blob -= mean.astype(np.float32)[:, None, None]
-    if (scale != 1).any():
-        blob *= scale.astype(np.float32)[:, None, None]
-    return blob
+def _tensor(images: Sequence[Image], spec: InputSpec) -> NDArray[np.float32]:
+    """(pixel - mean) * (1 / std) per channel in float32, written once into the NCHW tensor."""
+    height, width = images[0].shape[:2]
+    tensor = np.empty((len(images), 3, height, width), np.float32)
+    order = (2, 1, 0) if spec.colour == "RGB" else (0, 1, 2)
+    mean = np.asarray(spec.mean, np.float32)
+    scale = (1 / np.asarray(spec.std)).astype(np.float32)[:, None, None]
+    for image, target in zip(images, tensor, strict=True):
+        planes = cv2.split(image)
+        for channel, source in enumerate(order):
+            np.subtract(planes[source], mean[channel], out=target[channel], dtype=np.float32)
+        if (scale != 1).any():
+            target *= scale
+    return tensor
+
+
+def _equal(pixels: list[Image]) -> list[Image]:
+    if len({p.shape for p in pixels}) > 1:
+        raise InputError("images of one batch differ in size; score them one by one or resize them first")
+    return pixels
 
 
 def check_image(image: Image) -> None:

@@ -27,7 +27,7 @@ class CropSampling:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """How uint8 BGR crops become the network's float32 NCHW input."""
+    """How uint8 BGR crops become the network's input: float32 NCHW unless `raw`."""
 
     height: int | None
     """Rows of the network input; None where any multiple of 32 is taken."""
@@ -49,6 +49,8 @@ class InputSpec:
     """Name of the graph input."""
     sampling: CropSampling | None = None
     """How a picture is cut into several inputs; None where one crop is one input."""
+    raw: bool = False
+    """Whether the graph takes uint8 BGR crops (N, height, width, 3) and does colour order and normalisation itself."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,10 @@ class Checkpoint:
     """`fnmatch` patterns of the file's names that may be absent: recomputed, or without effect on any output."""
     may_have: tuple[str, ...] = ()
     """`fnmatch` patterns of additional names that are dropped."""
+    licence: str | None = None
+    """Licence of this file in one line; None where it is the network's."""
+    notes: tuple[str, ...] | None = None
+    """What a user of this file must know; None where it is what the network's notes say."""
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
-import subprocess
-import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import cv2
 import pytest
+from fiqa_export.build_target import PlanOptions, find_target
+from fiqa_export.pipeline import Options, export
+from fiqa_export.recipe import RECIPES
+from fiqa_export.to_engine import build_plan
 from fiqa_runtime.backends.device_memory import Driver, open_driver
+from fiqa_runtime.card import read_card, write_card
 from fiqa_runtime.errors import FiqaError
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.zoo import MODELS
 
 Plans = Callable[[str, str], Path]
 RAN_ON: dict[str, str] = {}
+BUILT: list[str] = []
+"""Every plan that was built, with its layers, size and time."""
 PACKAGES = ("tensorrt", "tensorrt-rtx", "pycuda", "cuda-bindings", "polygraphy", "torch", "numpy", "opencv-python")
-CALIBRATION_IMAGES = 32
 
 
 @pytest.fixture(scope="session")
@@ -44,32 +45,47 @@ def driver() -> Driver:
 @pytest.fixture(scope="session")
 def target(driver: Driver) -> str:
     """`tensorrt` where it is installed, else `tensorrt-rtx`."""
-    for package in ("tensorrt", "tensorrt_rtx"):
-        if importlib.util.find_spec(package):
-            return package.replace("_", "-")
-    pytest.skip("neither tensorrt nor tensorrt_rtx is installed")
+    try:
+        found = find_target("auto")
+    except FiqaError as error:
+        pytest.skip(str(error))
+    RAN_ON["TensorRT"] = str(found)
+    return found.flavour.replace("_", "-")
 
 
 @pytest.fixture(scope="session")
-def plan(target: str, tmp_path_factory: pytest.TempPathFactory) -> Plans:
-    """`plan(model, precision)`: the plan of a network with seeded weights, built when it is first asked for."""
+def onnx_file(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> Plans:
+    """`onnx_file(model, precision)`: a network with seeded weights as an ONNX file, made when it is first asked for."""
     out = tmp_path_factory.mktemp("engines")
 
-    def build(model: str, precision: str) -> Path:
-        path = out / f"{model}.{precision}.plan"
+    def make(model: str, precision: str) -> Path:
+        path = out / f"{model}.{precision}.onnx"
         if not path.is_file():
-            options = [] if precision == "fp32" else [f"--{precision}"]
-            if precision == "int8":
-                options += ["--calib", str(_calibration_folder(model, tmp_path_factory))]
-            command = [sys.executable, "-m", "fiqa_export.cli", model, *options, "--weights", "seeded"]
-            result = subprocess.run(
-                [*command, "--target", target, "--out", str(out)], capture_output=True, text=True, check=False
-            )
-            if result.returncode:
-                pytest.fail(f"{' '.join(command[2:])}: {result.stderr.strip()}", pytrace=False)
+            recipe = RECIPES[precision]
+            export(model, "seeded", out, Options(recipe, calib="seeded" if precision == "int8" else None))
         return path
 
-    return build
+    return make
+
+
+@pytest.fixture(scope="session")
+def plan(onnx_file: Plans, target: str) -> Plans:
+    """`plan(model, precision)`: the plan of that ONNX file, built when it is first asked for."""
+
+    def make(model: str, precision: str) -> Path:
+        onnx = onnx_file(model, precision)
+        path = onnx.with_suffix(".plan")
+        if not path.is_file():
+            start = time.perf_counter()
+            card = build_plan(onnx, read_card(onnx), path, PlanOptions(target))
+            write_card(card, path)
+            BUILT.append(
+                f"{model} {precision}: {card.plan['layers']} layers, {path.stat().st_size / 1e6:.1f} MB, "
+                f"{time.perf_counter() - start:.1f} s"
+            )
+        return path
+
+    return make
 
 
 @pytest.hookimpl(trylast=True)
@@ -78,16 +94,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("ran on")
         for name, value in RAN_ON.items():
             terminalreporter.write_line(f"{name}: {value}")
-
-
-def _calibration_folder(model: str, factory: pytest.TempPathFactory) -> Path:
-    """Seeded images in the size that the network takes."""
-    folder = factory.mktemp(f"calibration-{model}")
-    spec = MODELS[model].input
-    for index in range(CALIBRATION_IMAGES):
-        image = seeded_image(1000 + index, spec.height or 320, spec.width or 320)
-        cv2.imwrite(str(folder / f"{index:02}.png"), image)
-    return folder
+    if BUILT:
+        terminalreporter.section("built")
+        for line in BUILT:
+            terminalreporter.write_line(line)
 
 
 def _installed(package: str) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -152,21 +152,23 @@ class Slot:
     """Buffers for one batch at a plan's largest shapes, on the host and on the GPU.
 
     On a GPU with its own memory each tensor has page-locked memory and a device block with copies between them; on an
-    integrated one both sides see one mapped block and nothing is copied. All shapes are float32.
+    integrated one both sides see one mapped block and nothing is copied. Tensors are float32, those in `raw` uint8.
     """
 
-    def __init__(self, driver: Driver, shapes: Mapping[str, Shape], frees: ExitStack) -> None:
+    def __init__(self, driver: Driver, shapes: Mapping[str, Shape], frees: ExitStack, raw: Collection[str]) -> None:
         """Allocate for the largest `shapes` by tensor; what `frees` will free. Raises the driver's errors."""
         self._driver = driver
+        self._raw = raw
         self._copies = not driver.gpu.integrated
         self._host: dict[str, HostBlock] = {}
         self.addresses: dict[str, int] = {}
         for name, shape in shapes.items():
-            host = driver.host_block(nbytes(shape), mapped=driver.gpu.integrated)
+            size = self._nbytes(name, shape)
+            host = driver.host_block(size, mapped=driver.gpu.integrated)
             frees.callback(host.free)
             self._host[name] = host
             if self._copies:
-                device = driver.device_block(nbytes(shape))
+                device = driver.device_block(size)
                 frees.callback(device.free)
                 self.addresses[name] = device.address
             else:
@@ -176,19 +178,23 @@ class Slot:
         self.done = driver.event()
         frees.callback(self.done.free)
 
-    def array(self, name: str, shape: Shape) -> NDArray[np.float32]:
+    def array(self, name: str, shape: Shape) -> NDArray[Any]:
         """The host side of a tensor of `shape`; the GPU may be writing to it until `done`."""
-        return self._host[name].array[: nbytes(shape)].view(np.float32).reshape(shape)
+        values = self._host[name].array[: self._nbytes(name, shape)]
+        return values.view(np.uint8 if name in self._raw else np.float32).reshape(shape)
 
     def upload(self, name: str, shape: Shape, stream: Stream) -> None:
         """Bring an input to the GPU."""
         if self._copies:
-            self._driver.upload(self.addresses[name], self._host[name].array[: nbytes(shape)], stream)
+            self._driver.upload(self.addresses[name], self._host[name].array[: self._nbytes(name, shape)], stream)
 
     def download(self, name: str, shape: Shape, stream: Stream) -> None:
         """Bring an output back."""
         if self._copies:
-            self._driver.download(self._host[name].array[: nbytes(shape)], self.addresses[name], stream)
+            self._driver.download(self._host[name].array[: self._nbytes(name, shape)], self.addresses[name], stream)
+
+    def _nbytes(self, name: str, shape: Shape) -> int:
+        return math.prod(shape) if name in self._raw else nbytes(shape)
 
 
 def nbytes(shape: Shape) -> int:

@@ -83,9 +83,9 @@ def read_plan(artefact: Path, card: Card) -> bytes:
 
 def refuse_other_version(facts: PlanFacts, installed: str) -> None:
     """Raise UnsupportedError where the installed TensorRT cannot run the plan."""
-    if facts.flavour == "tensorrt" and not TENSORRT_VERSIONS[0] <= _numbers(installed) < TENSORRT_VERSIONS[1]:
+    if facts.flavour == "tensorrt" and not TENSORRT_VERSIONS[0] <= numbers(installed) < TENSORRT_VERSIONS[1]:
         raise UnsupportedError(f"TensorRT {installed} is installed, fiqa-edge runs plans with 10.3 to 11; change it")
-    newer_is_fine = facts.needs_lean_runtime and _numbers(installed) >= _numbers(facts.version)
+    newer_is_fine = facts.needs_lean_runtime and numbers(installed) >= numbers(facts.version)
     if installed != facts.version and not newer_is_fine:
         raise UnsupportedError(
             f"{facts.name} was built by {facts.flavour} {facts.version}, {installed} is installed; "
@@ -98,7 +98,7 @@ def refuse_other_gpu(facts: PlanFacts, here: Gpu) -> None:
     if facts.flavour == "tensorrt_rtx":
         fits = facts.compute_capability in (None, here.compute_capability)
     elif facts.hardware_compatible:
-        fits = _numbers(here.compute_capability) >= AMPERE
+        fits = numbers(here.compute_capability) >= AMPERE
     else:
         fits = (facts.gpu, facts.compute_capability) == (here.name, here.compute_capability)
     if not fits:
@@ -109,5 +109,6 @@ def refuse_other_gpu(facts: PlanFacts, here: Gpu) -> None:
         )
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def numbers(version: str) -> tuple[int, ...]:
+    """A version or a compute capability, to be compared."""
     return tuple(int(number) for number in re.findall(r"\d+", version))

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fiqa_runtime.backends.base import Arrays
+from fiqa_runtime.backends.base import Arrays, CpuPrecision, Inputs
 from fiqa_runtime.backends.device_memory import Driver, Shape, Slot, active, nbytes, open_driver, out_of_memory
 from fiqa_runtime.backends.plan_facts import plan_facts, read_plan, refuse_other_gpu, refuse_other_version
 from fiqa_runtime.backends.trt_engine import Engine, import_tensorrt
@@ -59,7 +58,7 @@ class TensorRtBackend:
             "memory": f"{self._driver.name}, {'mapped' if self._driver.gpu.integrated else 'copied'}",
         }
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+    def run(self, inputs: Inputs) -> Arrays:
         arrays = self._check(inputs)
         with self._lock:
             if not self._free.alive:
@@ -104,7 +103,7 @@ class TensorRtBackend:
             shapes = {name: taken.largest for name, taken in self._engine.inputs.items()}
             shapes |= self._engine.shape_inputs(shapes)
             wanted += 2 * sum(nbytes(shape) for shape in shapes.values())
-            self._slots = [Slot(self._driver, shapes, frees) for _ in range(2)]
+            self._slots = [Slot(self._driver, shapes, frees, self._engine.raw) for _ in range(2)]
         except (MemoryError, self._driver.memory_error) as error:
             raise out_of_memory(wanted, free, self._largest, self._facts.rebuild) from error
         self._stream = self._driver.stream()
@@ -119,7 +118,7 @@ class TensorRtBackend:
             raise CardError(f"{self._facts.name} gives other outputs than its card says; {self._facts.rebuild}")
         return list(self._engine.inputs), outputs
 
-    def _run_parts(self, arrays: Mapping[str, NDArray[np.float32]]) -> list[Arrays]:
+    def _run_parts(self, arrays: Inputs) -> list[Arrays]:
         count = len(next(iter(arrays.values())))
         parts: list[Arrays] = []
         running: list[tuple[Slot, int, dict[str, Shape]]] = []
@@ -138,7 +137,7 @@ class TensorRtBackend:
             raise
         return parts
 
-    def _enqueue(self, slot: Slot, part: Mapping[str, NDArray[np.float32]]) -> dict[str, Shape]:
+    def _enqueue(self, slot: Slot, part: Inputs) -> dict[str, Shape]:
         """Give one part to the GPU without waiting for it; returns the shapes of its outputs."""
         shapes = {name: (max(len(array), self._smallest), *array.shape[1:]) for name, array in part.items()}
         outputs = self._engine.shape_inputs(shapes)
@@ -161,7 +160,7 @@ class TensorRtBackend:
         slot.done.synchronize()
         return {self._outputs[name]: slot.array(name, shape)[:count].copy() for name, shape in shapes.items()}
 
-    def _check(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    def _check(self, inputs: Inputs) -> Inputs:
         """The inputs by the plan's names; raises InputError where it cannot take them."""
         ours = _matched(list(inputs), self._inputs)
         if ours is None:
@@ -177,11 +176,16 @@ class TensorRtBackend:
                     f"{self._facts.name} takes '{name}' of {_text(taken.smallest[1:], taken.largest[1:])}, "
                     f"not {_text(given, given)}; feed it what its card says"
                 )
+            wanted = np.uint8 if name in self._engine.raw else np.float32
+            if array.dtype != wanted:
+                raise InputError(f"{self._facts.name} takes '{name}' as {np.dtype(wanted)}, not {array.dtype}")
         return arrays
 
 
-def open_artefact(artefact: Path, card: Card, threads: int | None) -> TensorRtBackend:
-    """Load a plan; `threads` has no meaning on a GPU.
+def open_artefact(
+    artefact: Path, card: Card, threads: int | None, precision: CpuPrecision = "exact"
+) -> TensorRtBackend:
+    """Load a plan; `threads` and `precision` have no meaning on a GPU.
 
     Raises CardError where the plan is not the one of its card, UnsupportedError where it was built for another
     version or GPU or memory is short, ArtefactError where TensorRT refuses it, DependencyError without its packages.

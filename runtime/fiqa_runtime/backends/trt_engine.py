@@ -44,6 +44,8 @@ class Engine:
 
     inputs: dict[str, Range]
     """Shapes taken, by name in the plan's order."""
+    raw: list[str]
+    """Inputs of uint8, the others being float32."""
     outputs: list[str]
     """Names given, in the plan's order."""
 
@@ -66,14 +68,16 @@ class Engine:
             raise self._failed("load")
 
     def read_tensors(self) -> None:
-        """Fill `inputs` and `outputs`; raises UnsupportedError where one is not float32."""
+        """Fill `inputs`, `raw` and `outputs`; raises UnsupportedError where a tensor is no float32 and no raw input."""
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
+        inputs = [name for name in names if self._engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT]
+        types = {name: self._engine.get_tensor_dtype(name) for name in names}
+        self.raw = [name for name in inputs if types[name] == self._trt.DataType.UINT8]
         for name in names:
-            if self._engine.get_tensor_dtype(name) != self._trt.DataType.FLOAT:
+            if name not in self.raw and types[name] != self._trt.DataType.FLOAT:
                 raise UnsupportedError(
                     f"{self._facts.name} has '{name}' in another type than float32; {self._facts.rebuild}"
                 )
-        inputs = [name for name in names if self._engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT]
         self.inputs = {name: self._range(name) for name in inputs}
         self.outputs = [name for name in names if name not in inputs]
 

@@ -1,0 +1,128 @@
+"""What ``fiqa-export`` does with each network once its options are read, and what it tells about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fiqa_runtime.card import Card
+from fiqa_runtime.console import Report, progress_bar, stderr, write_json
+from fiqa_runtime.errors import FiqaError
+from rich.markup import escape
+from rich.table import Table
+
+from fiqa_export.deepstream import write_deepstream
+from fiqa_export.pipeline import Exported, Options, export
+from fiqa_export.plan_step import builder_missing
+from fiqa_export.triton import write_triton
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """Where else the artefacts go: the plan where TensorRT built one, else the ONNX file."""
+
+    triton: Path | None = None
+    """Triton model repository."""
+    deepstream: Path | None = None
+    """Folder for DeepStream's nvinfer."""
+
+    def take(self, exported: Exported) -> None:
+        """Hand over; raises UnsupportedError for what the other side cannot run."""
+        plan = exported.plan
+        artefact = plan if plan and plan.card.plan["flavour"] == "tensorrt" else exported
+        if self.triton:
+            write_triton(artefact.path, artefact.card, self.triton)
+        if self.deepstream:
+            write_deepstream(artefact.path, artefact.card, self.deepstream)
+
+
+def export_all(
+    names: list[str], weights: str | None, out: Path, options: Options, hand_over: HandOver, json: str | None
+) -> None:
+    """Export every network of `names`; a failure ends the run only where there is one network.
+
+    Where `options` asks for a plan for `auto` and none can be built here, the ONNX files are all, and it says so.
+
+    Raises what :func:`fiqa_export.pipeline.export` raises, SystemExit where some of several failed.
+    """
+    no_plan = builder_missing(options.plan.target) if options.plan else None
+    if no_plan:
+        options = replace(options, plan=None)
+    done: list[Exported] = []
+    failed: dict[str, FiqaError] = {}
+    with progress_bar() as report:
+        for name in names:
+            try:
+                done.append(_one(name, weights, out, options, hand_over, report))
+            except FiqaError as error:
+                if len(names) == 1:
+                    raise
+                failed[name] = error
+    if done:
+        stderr.print(_summary(done))
+        stderr.print(f"in {out}; weights: {done[0].card.weights['description']}", soft_wrap=True, highlight=False)
+        if no_plan:
+            stderr.print(f"no TensorRT plan was built: {escape(no_plan)}", soft_wrap=True, highlight=False)
+    for name, problem in failed.items():
+        stderr.print(f"[bold red]{name}:[/] {escape(str(problem))}", soft_wrap=True, highlight=False)
+    if json:
+        artefacts = [document for exported in done for document in _documents(exported)]
+        write_json({"artefacts": artefacts, "failed": {n: str(e) for n, e in failed.items()}}, json)
+    if failed:
+        raise SystemExit(max(problem.exit_code for problem in failed.values()))
+
+
+def _one(
+    name: str, weights: str | None, out: Path, options: Options, hand_over: HandOver, report: Report
+) -> Exported:
+    exported = export(name, weights, out, options, report)
+    hand_over.take(exported)
+    return exported
+
+
+def _documents(exported: Exported) -> list[dict[str, Any]]:
+    document = {
+        **_document(exported.path, exported.card),
+        "seconds": round(exported.seconds, 2),
+        "parity": exported.card.parity,
+    }
+    return [document, _document(exported.plan.path, exported.plan.card)] if exported.plan else [document]
+
+
+def _document(path: Path, card: Card) -> dict[str, Any]:
+    return {
+        "model": card.model,
+        "precision": card.precision,
+        "format": card.format,
+        "path": path,
+        "bytes": _size(path, card),
+        "weights": card.weights,
+        "licence": card.licence,
+        "conversion": card.conversion,
+        "plan": card.plan,
+        "files": card.files,
+    }
+
+
+def _size(path: Path, card: Card) -> int:
+    return sum((path.parent / name).stat().st_size for name in card.files)
+
+
+def _summary(done: list[Exported]) -> Table:
+    columns = ("network", "MB", "plan MB", "weights", "|d|/range", "SRCC", "flips", "verdict")
+    table = Table(*columns, title="Exported")
+    for item in done:
+        parity, score = item.parity, item.parity.score
+        worst = max(parity.max_abs, key=lambda name: parity.max_abs[name] / parity.range[name])
+        table.add_row(
+            f"{item.card.model} {item.card.precision}",
+            f"{_size(item.path, item.card) / 1e6:.1f}",
+            f"{_size(item.plan.path, item.plan.card) / 1e6:.1f}" if item.plan else "-",
+            str(item.card.weights["kind"]),
+            f"{parity.max_abs[worst] / parity.range[worst]:.1e}",
+            f"{score.srcc:.6f}" if score else "-",
+            f"{score.flips[0.10]:.1%}" if score else "-",
+            "[green]pass[/]" if parity.passed else "[red]fail[/]",
+        )
+    return table

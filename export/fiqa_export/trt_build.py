@@ -1,0 +1,205 @@
+"""One build: ONNX file -> network -> plan, and TensorRT's failures in one line. All that is asked of its builder."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import onnx
+from fiqa_runtime.backends.device_memory import Shape, active
+from fiqa_runtime.backends.trt_engine import OUT_OF_MEMORY
+from fiqa_runtime.errors import ArtefactError, FiqaError, UnsupportedError
+
+from fiqa_export.build_progress import Progress, progress_monitor
+from fiqa_export.build_target import PlanOptions, Target
+from fiqa_export.timing_cache import load_timing_cache, save_timing_cache, timing_cache_path
+
+Limits = tuple[Shape, Shape, Shape]
+"""Smallest, most frequent and largest shape of an input."""
+LONGEST_REASON = 400
+CONSEQUENCES = re.compile(r"catchCudaError|cudaError 35|Begin node|End node")
+"""In errors that only follow from others, or from there being no GPU."""
+WORKSPACE = re.compile(r"workspace", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Built:
+    """What came out of a build."""
+
+    plan: Any
+    """The serialised plan, a buffer of bytes."""
+    profile: Mapping[str, Limits]
+    """By input name."""
+    layers: int
+    """Layers of the network before TensorRT fuses them."""
+
+
+def build(
+    target: Target,
+    path: Path,
+    limits: Callable[[str, Shape], Limits],
+    options: PlanOptions,
+    progress: Progress,
+) -> Built:
+    """Build the ONNX file `path`, strongly typed and without TF32.
+
+    `limits` gives the profile of an input from its name and its shape in the file, -1 where that is free. Raises
+    ArtefactError where the file cannot be read, UnsupportedError where a node cannot be built or memory is short.
+    """
+    with _on_gpu(target):
+        log = _log(target.trt)
+        log.errors.clear()
+        builder = _builder(target, log)
+        _check_dla(target, builder, options.dla)
+        network = builder.create_network(_network_flags(target.trt))
+        parser = _parse(target, network, log, path)
+        inputs = [network.get_input(index) for index in range(network.num_inputs)]
+        profile = {each.name: limits(each.name, tuple(each.shape)) for each in inputs}
+        config = _config(target, builder, profile, options)
+        monitor = progress_monitor(target.trt, progress)
+        config.progress_monitor = monitor
+        kept = timing_cache_path(target.driver.gpu, target.trt.__version__) if target.driver else None
+        if kept:
+            load_timing_cache(config, kept)
+            log.errors.clear()
+        plan = builder.build_serialized_network(network, config)
+        del parser  # which owned the weights
+        if monitor.interrupted:
+            raise KeyboardInterrupt
+        if plan is None:
+            raise _build_failure(target, log.errors, path, profile)
+        if kept:
+            save_timing_cache(config, kept)
+        return Built(plan, profile, network.num_layers)
+
+
+def _on_gpu(target: Target) -> AbstractContextManager[None]:
+    return active(target.driver) if target.driver else nullcontext()
+
+
+def _builder(target: Target, log: Any) -> Any:
+    try:
+        return target.trt.Builder(log)
+    except TypeError as error:  # the binding's way to say that the factory gave nothing
+        reason = _reason(log.errors)
+        raise UnsupportedError(f"{target} does not start on this GPU ({reason}); update the NVIDIA driver") from error
+
+
+def _check_dla(target: Target, builder: Any, core: int | None) -> None:
+    cores = getattr(builder, "num_DLA_cores", 0)
+    if core is not None and not 0 <= core < cores:
+        raise UnsupportedError(f"{target} sees {cores} DLA cores here, there is no core {core}; leave out --dla")
+
+
+def _network_flags(trt: Any) -> int:
+    """Strong typing, which TensorRT 11 has by itself."""
+    flag = trt.NetworkDefinitionCreationFlag.__members__.get("STRONGLY_TYPED")
+    return 0 if flag is None else 1 << int(flag)
+
+
+def _parse(target: Target, network: Any, log: Any, path: Path) -> Any:
+    """Fill `network`; the parser returned owns its weights."""
+    parser = target.trt.OnnxParser(network, log)
+    if not parser.parse_from_file(str(path)):
+        errors = [parser.get_error(index) for index in range(parser.num_errors)]
+        raise _parse_failure(target, errors, path)
+    return parser
+
+
+def _config(target: Target, builder: Any, profile: Mapping[str, Limits], options: PlanOptions) -> Any:
+    trt = target.trt
+    config = builder.create_builder_config()
+    config.clear_flag(trt.BuilderFlag.TF32)
+    shapes = builder.create_optimization_profile()
+    for name, limits in profile.items():
+        shapes.set_shape(name, *limits)
+    config.add_optimization_profile(shapes)
+    if options.workspace is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace)
+    if options.optimisation is not None:
+        config.builder_optimization_level = options.optimisation
+    if options.version_compatible:
+        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+        config.set_flag(trt.BuilderFlag.EXCLUDE_LEAN_RUNTIME)  # whose code our runtime would not run
+    if options.hardware_compatible:
+        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+    if options.dla is not None:
+        config.default_device_type = trt.DeviceType.DLA
+        config.DLA_core = options.dla
+        config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+    return config
+
+
+def _parse_failure(target: Target, errors: list[Any], path: Path) -> FiqaError:
+    named = [error for error in errors if error.node() >= 0]
+    if not named:
+        reason = _reason([error.desc() for error in errors])
+        return ArtefactError(f"{target} cannot read {path.name} ({reason}); export it again")
+    error = named[0]
+    node = f"node '{error.node_name()}' ({error.node_operator()}) of {path.name}"
+    if error.code().name.startswith("UNSUPPORTED"):
+        return UnsupportedError(
+            f"{target} has no {node}: {_reason([error.desc()])}; install a newer TensorRT, or run the ONNX file with "
+            "--backend onnxruntime"
+        )
+    return UnsupportedError(
+        f"{target} refuses {node}: {_reason([error.desc()])}; export it again with this fiqa-edge, "
+        "and report this as a bug if that does not help"
+    )
+
+
+def _build_failure(target: Target, errors: deque[str], path: Path, profile: Mapping[str, Limits]) -> FiqaError:
+    reason = _reason(errors)
+    largest = max(limits[2][0] for limits in profile.values())
+    less = max(largest // 2, 1)
+    if any(OUT_OF_MEMORY.search(error) for error in errors):
+        return UnsupportedError(
+            f"not enough memory to build {path.name} for batches of {largest} ({reason}); close other programs on the "
+            f"GPU, or build for less: --batch 1,{less},{less}"
+        )
+    if WORKSPACE.search(reason):
+        return UnsupportedError(f"the workspace is too small for {path.name} ({reason}); give more with --workspace")
+    return UnsupportedError(
+        f"{target} cannot build {_culprit(' '.join(errors), path)}{path.name}: {reason}; install a newer TensorRT, "
+        "or run the ONNX file with --backend onnxruntime"
+    )
+
+
+def _culprit(text: str, path: Path) -> str:
+    """The node of the file that an error names, as text; the longest name where several fit, empty without any."""
+    nodes = {node.name: node.op_type for node in onnx.load(str(path), load_external_data=False).graph.node if node.name}
+    named = [name for name in nodes if re.search(rf"(?<![\w/.]){re.escape(name)}(?![\w/])", text)]
+    if not named:
+        return ""
+    name = max(named, key=len)
+    return f"node '{name}' ({nodes[name]}) of "
+
+
+def _reason(messages: list[str] | deque[str]) -> str:
+    """The last line of the first message that says more than that something failed."""
+    lines = [[line for line in message.splitlines() if not CONSEQUENCES.search(line)] for message in messages]
+    told = [each[-1].strip() for each in lines if each]
+    reason = told[0] if told else ""
+    return reason[:LONGEST_REASON] if reason not in ("", "false") else "it does not say why"
+
+
+@cache
+def _log(trt: Any) -> Any:
+    """One logger for the process, as TensorRT wants it: keeps the last errors and prints nothing."""
+
+    class ErrorLog(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: deque[str] = deque(maxlen=32)
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
+                self.errors.append(message.strip())
+
+    return ErrorLog()

@@ -1,0 +1,85 @@
+"""``fiqa-export`` and plans: what is written where, what is said where none can be built, bad input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import fiqa_export.cli
+import pytest
+from commands import Invoke, invoker
+from fiqa_runtime.card import read_card
+
+BASIC = ("ediffiqa-t", "--weights", "seeded")
+
+
+@pytest.fixture()
+def export(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    return invoker(fiqa_export.cli.main, capsys, monkeypatch)
+
+
+@pytest.fixture()
+def no_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("tensorrt", "tensorrt_rtx"):
+        monkeypatch.setitem(sys.modules, package, None)
+
+
+def test_plan_card_and_link(export: Invoke, tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="install fiqa-edge[rtx] to build plans")
+    result = export(*BASIC, "--target", "tensorrt-rtx", "--batch", "1,2,4", "--out", tmp_path, "--json", "-")
+    assert result.code == 0, result.err
+    onnx, plan = json.loads(result.out)["artefacts"]
+    assert (onnx["format"], plan["format"]) == ("onnx", "plan")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        *("ediffiqa-t.fp32.onnx", "ediffiqa-t.fp32.onnx.json", "ediffiqa-t.fp32.plan", "ediffiqa-t.fp32.plan.json"),
+        "ediffiqa-t.plan",
+    ]
+    assert (tmp_path / "ediffiqa-t.plan").readlink() == Path("ediffiqa-t.fp32.plan")
+    card = read_card(tmp_path / "ediffiqa-t.plan")
+    assert card.format == "plan"
+    assert card.plan["profile"]["input"]["max"] == [4, 3, 112, 112]
+    assert card.plan["onnx_sha256"] == onnx["files"]["ediffiqa-t.fp32.onnx"]
+
+
+@pytest.mark.usefixtures("no_tensorrt")
+def test_auto_without_a_builder_exports_onnx_and_says_so(export: Invoke, tmp_path: Path) -> None:
+    result = export(*BASIC, "--out", tmp_path)
+    assert result.code == 0, result.err
+    assert "no TensorRT plan was built: " in result.err
+    assert "pip install 'fiqa-edge[" in result.err
+    assert not list(tmp_path.glob("*.plan*"))
+
+
+@pytest.mark.usefixtures("no_tensorrt")
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--target", "tensorrt"], ["tensorrt cannot be imported", "pip install"]),
+        (["--target", "tensorrt-rtx"], ["tensorrt_rtx cannot be imported", "pip install 'fiqa-edge[rtx]'"]),
+        (["--target", "cuda"], ["unknown target 'cuda'", "tensorrt-rtx"]),
+        (["--target", "none", "--batch", "1,2,4"], ["--target none"]),
+        (["--batch", "1,8"], ["--batch 1,8 is no range", "--batch 1,8,32"]),
+        (["--batch", "one"], ["--batch one is no range"]),
+    ],
+)
+def test_bad_input(export: Invoke, tmp_path: Path, arguments: list[str], parts: list[str]) -> None:
+    result = export(*BASIC, "--out", tmp_path / "out", *arguments)
+    assert result.is_one_line(*parts), result
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_triton_and_deepstream_get_the_onnx_file_where_no_tensorrt_plan_is(export: Invoke, tmp_path: Path) -> None:
+    triton, deepstream = tmp_path / "triton", tmp_path / "deepstream"
+    result = export(
+        *(*BASIC, "--target", "none", "--out", tmp_path / "out"), *("--triton", triton, "--deepstream", deepstream)
+    )
+    assert result.code == 0, result.err
+    name = "ediffiqa-t.fp32.onnx"
+    assert read_card(triton / "ediffiqa-t-fp32" / "1" / name) == read_card(tmp_path / "out" / name)
+    assert (deepstream / "config_infer_ediffiqa-t.fp32.txt").is_file()
+
+
+def test_doctor(export: Invoke) -> None:
+    result = export("--doctor", "--json", "-")
+    assert json.loads(result.out)["works"] is (result.code == 0)

@@ -1,0 +1,66 @@
+"""Preprocessing inside the graph gives what it gives outside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from fiqa_export.pipeline import Options, export
+from fiqa_export.raw_input import take_raw_input
+from fiqa_export.recipe import FP16
+from fiqa_runtime.backends import PACKAGES
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.preprocess import network_input, prepare
+from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.spec import InputSpec
+from fiqa_runtime.zoo import MODELS
+from onnx import TensorProto, helper
+
+
+def identity(path: Path, spec: InputSpec) -> None:
+    """A graph that gives back what the network would see."""
+    shape = ["batch", 3, spec.height or "height", spec.width or "width"]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in (spec.name, "seen")]
+    graph = helper.make_graph([helper.make_node("Identity", [spec.name], ["seen"])], "g", values[:1], values[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_network_sees_the_same(name: str, tmp_path: Path) -> None:
+    import onnxruntime as ort
+
+    spec = MODELS[name].input
+    identity(tmp_path / "g.onnx", spec)
+    take_raw_input(tmp_path / "g.onnx", spec)
+    crops = [seeded_image(i, spec.height or 64, spec.width or 96) for i in range(2)]
+    raw = network_input(crops, replace(spec, raw=True))
+    assert raw.dtype == np.uint8
+    assert raw.shape == (2, spec.height or 64, spec.width or 96, 3)
+    seen = ort.InferenceSession(tmp_path / "g.onnx").run(None, {spec.name: raw})[0]
+    np.testing.assert_allclose(seen, prepare(crops, spec), atol=1e-6, rtol=0)
+
+
+def test_export(seeded_engine: Path, tmp_path: Path) -> None:
+    exported = export("ediffiqa-t", "seeded", tmp_path, Options(raw_input=True))
+    assert exported.parity.passed
+    crops = [seeded_image(i, 112, 112) for i in range(3)] + [seeded_image(9, 130, 130)]
+    with Scorer(seeded_engine, "onnxruntime") as outside:
+        expected = outside.score(crops)
+    for backend in PACKAGES:
+        with Scorer(exported.path, backend) as inside:
+            assert inside.card.input.raw
+            np.testing.assert_allclose(inside.score(crops), expected, atol=1e-6, rtol=0)
+
+
+def test_export_in_fp16(tmp_path: Path) -> None:
+    assert export("ediffiqa-t", "seeded", tmp_path, Options(replace(FP16, operations=1e9), raw_input=True)).parity.passed
+
+
+def test_size_that_would_be_resized_in_floats() -> None:
+    spec = next(s.input for s in MODELS.values() if s.input.resize == "opencv-cubic-float")
+    with pytest.raises(InputError, match="without --raw-input"):
+        network_input([seeded_image(0, 100, 100)], replace(spec, raw=True))
