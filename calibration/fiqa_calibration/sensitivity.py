@@ -1,0 +1,194 @@
+"""Which nodes have to go back to higher precision for a reduced network to keep the ranking.
+
+Nodes go back in the order of what they hurt for what they cost. The search asks `evaluate` about ever longer
+beginnings of that order until one is within the budget, then halves the gap to the last one that was not. Everything
+that was evaluated is in a journal: a search that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fiqa_runtime.console import Report, silent
+from fiqa_runtime.errors import InputError, VerdictError
+from fiqa_runtime.files import write_text
+
+CHEAP = 0.003
+"""What costs less than this share of the whole counts as costing it: nodes that hurt nothing then come last."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What `evaluate` says about a mixture of precisions."""
+
+    quality: float
+    """The larger the better, for networks that rank Spearman's correlation with the reference; NaN where undefined."""
+    failures: tuple[str, ...] = ()
+    """One line for each part of the budget that is missed; empty: within the budget."""
+    facts: Mapping[str, float] = field(default_factory=dict)
+    """What else is known of the mixture: its size, how much of it is reduced."""
+
+
+Evaluate = Callable[[frozenset[str]], Judged]
+"""The verdict when the named nodes stay in higher precision and all others are reduced."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluated mixture."""
+
+    kept: tuple[str, ...]
+    """Nodes in higher precision, the one that went back first at the front."""
+    cost: float
+    """Sum of what these nodes cost."""
+    judged: Judged
+    """The verdict."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is within the budget."""
+        return not self.judged.failures
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What the search found."""
+
+    trials: tuple[Trial, ...]
+    """Every mixture evaluated, the cheapest first."""
+    chosen: Trial
+    """The cheapest within the budget; where none is, the one of the best quality."""
+
+    @property
+    def pareto(self) -> tuple[Trial, ...]:
+        """The trials than which no other is both cheaper and better, the cheapest first."""
+        front: list[Trial] = []
+        for trial in self.trials:
+            if _quality(trial) > (_quality(front[-1]) if front else -math.inf):
+                front.append(trial)
+        return tuple(front)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for cards and reports."""
+        return {
+            "chosen": asdict(self.chosen),
+            "pareto": [asdict(trial) for trial in self.pareto],
+            "evaluated": len(self.trials),
+        }
+
+    def require(self) -> Trial:
+        """The chosen trial; raises VerdictError where it fails: the best found and the nodes that block it."""
+        if self.chosen.passed:
+            return self.chosen
+        blocking = ", ".join(self.chosen.kept[:5]) or "none"
+        raise VerdictError(
+            f"no mixture meets the budget; the best one misses it with {'; '.join(self.chosen.judged.failures)}, and "
+            f"{len(self.chosen.kept)} nodes in higher precision, first of them {blocking}; allow more or use --fp16"
+        )
+
+
+def ranking(hurt: Mapping[str, float], cost: Mapping[str, float]) -> list[str]:
+    """The nodes of `hurt` in the order in which they go back: squared hurt per share of the cost, largest first.
+
+    A hurt that is no number counts as infinite.
+    """
+
+    def gain(name: str) -> float:
+        harm = hurt[name]
+        return math.inf if math.isnan(harm) else harm**2 / max(cost.get(name, 0.0), CHEAP)
+
+    return sorted(hurt, key=lambda name: (-gain(name), name))
+
+
+def search(
+    hurt: Mapping[str, float],
+    cost: Mapping[str, float],
+    evaluate: Evaluate,
+    journal: Path | None = None,
+    key: str = "",
+    report: Report = silent,
+    first: int = 0,
+) -> SearchResult:
+    """The shortest beginning of :func:`ranking` whose nodes, kept in higher precision, meet the budget of `evaluate`.
+
+    `hurt` says, for every node that can be reduced, how much doing so harms, in any unit; `cost` what keeping it costs,
+    as shares of the whole. `first` is the length to begin with: the nearer to the answer, the fewer calls of
+    `evaluate`, about 2 log2 of the distance. Where `journal` names a file, each trial is written to it at once, and
+    trials written under the same `key` (hash of all that decides what `evaluate` returns) are not evaluated again.
+
+    Raises InputError where there are no nodes or the journal is no journal.
+    """
+    if not hurt:
+        raise InputError("no node of this network can be reduced; use another precision")
+    order = ranking(hurt, cost)
+    book = _Journal(journal, key)
+    tried: dict[int, Trial] = {}
+
+    def passes(count: int) -> bool:
+        report("search for nodes to keep", len(tried), 4 + 2 * len(order).bit_length())
+        tried[count] = book.find(order[:count]) or book.add(_trial(order[:count], cost, evaluate))
+        return tried[count].passed
+
+    start = low = high = min(first, len(order))
+    step = 1
+    if passes(start):
+        low = start - 1
+        while low >= 0 and passes(low):
+            step *= 2
+            high, low = low, max(start - step, -1)
+    else:
+        high = min(len(order), start + step)
+        while not passes(high) and high < len(order):
+            step *= 2
+            low, high = high, min(len(order), start + step)
+    while tried[high].passed and high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if passes(middle) else (middle, high)
+    report("search for nodes to keep", len(tried), len(tried))
+    trials = tuple(sorted(tried.values(), key=lambda trial: (trial.cost, len(trial.kept))))
+    good = [trial for trial in trials if trial.passed]
+    return SearchResult(trials, good[0] if good else max(trials, key=_quality))
+
+
+def _quality(trial: Trial) -> float:
+    return -math.inf if math.isnan(trial.judged.quality) else trial.judged.quality
+
+
+def _trial(kept: Sequence[str], cost: Mapping[str, float], evaluate: Evaluate) -> Trial:
+    return Trial(tuple(kept), sum(cost.get(name, 0.0) for name in kept), evaluate(frozenset(kept)))
+
+
+class _Journal:
+    """Trials in a JSON file, or in memory alone."""
+
+    def __init__(self, path: Path | None, key: str) -> None:
+        self._path, self._key = path, key
+        self._trials = self._read(path) if path is not None and path.exists() else []
+
+    def find(self, kept: Collection[str]) -> Trial | None:
+        return next((trial for trial in self._trials if set(trial.kept) == set(kept)), None)
+
+    def add(self, trial: Trial) -> Trial:
+        self._trials.append(trial)
+        if self._path is not None:
+            document = {"key": self._key, "trials": [asdict(trial) for trial in self._trials]}
+            write_text(self._path, json.dumps(document, indent=1) + "\n")
+        return trial
+
+    def _read(self, path: Path) -> list[Trial]:
+        """The trials of an earlier search; none where it was about something else."""
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            return [_from_json(trial) for trial in data["trials"]] if data["key"] == self._key else []
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is no journal of a search ({error!r}); delete it and start again") from error
+
+
+def _from_json(data: Mapping[str, Any]) -> Trial:
+    judged = Judged(data["judged"]["quality"], tuple(data["judged"]["failures"]), data["judged"]["facts"])
+    return Trial(tuple(data["kept"]), data["cost"], judged)

@@ -1,0 +1,174 @@
+"""What int8 has to know of a network, learnt from calibration images: ranges, what rounding harms, fitted weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+from fiqa_calibration.candidates import folder_candidates, seeded_candidates
+from fiqa_calibration.dataset import COUNT, MINIMUM, CalibrationSet, Score, choose
+from fiqa_calibration.histogram import METHODS
+from fiqa_calibration.ranges import Inputs, Ranges, measure
+from fiqa_runtime.backends.prelu import for_onnxruntime
+from fiqa_runtime.console import Report
+from fiqa_runtime.files import sha256_file
+from fiqa_runtime.images import read_image
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.sampling import crop_offsets, crop_stream, cut
+from fiqa_runtime.spec import ModelSpec
+from numpy.typing import NDArray
+
+from fiqa_export.equalise import equalise
+from fiqa_export.first_order import first_order
+from fiqa_export.fit import fit_rounding
+from fiqa_export.onnx_graph import open_graph
+from fiqa_export.qdq import Fitted, activations_read, candidates, is_layer
+from fiqa_export.to_onnx import LARGEST_FILE
+
+OPERATIONS = 6e11
+"""Multiply-accumulates spent on running the calibration images once: large networks get fewer, at least MINIMUM."""
+JUDGED = 32
+"""Images of the judging half that methods are chosen and harm is predicted with."""
+FITTED = 64
+"""Images of the ranging half that rounding is fitted to."""
+LARGEST_SIDE = 640
+"""Photos for networks that take any size are shrunk to this: bounds memory."""
+
+Feed = Callable[[Image], Inputs]
+"""uint8 BGR image -> network inputs by graph name."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """A calibration set as network inputs, read anew each time."""
+
+    whole: CalibrationSet
+    """What was chosen and what was left out."""
+    feed: Feed
+
+    def ranging(self, most: int | None = None) -> _Inputs:
+        """The half that ranges and rounding are found with, or at most so many of it, evenly spread."""
+        return _Inputs(_thinned(self.whole.halves()[0], most), self.feed)
+
+    def judging(self, most: int | None = None) -> _Inputs:
+        """The half that methods are chosen with."""
+        return _Inputs(_thinned(self.whole.halves()[1], most), self.feed)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    images: CalibrationSet
+    feed: Feed
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __iter__(self) -> Iterator[Inputs]:
+        return map(self.feed, self.images.images())
+
+
+def _thinned(half: CalibrationSet, most: int | None) -> CalibrationSet:
+    count = min(most or len(half), len(half))
+    positions = np.linspace(0, len(half) - 1, count).round().astype(int)
+    return replace(half, chosen=tuple(half.chosen[i] for i in positions))
+
+
+def calibration_images(
+    calib: str, spec: ModelSpec, size: tuple[int, int], fp32: Path, feed: Feed, report: Report
+) -> Images:
+    """The images that ``--calib`` names: a folder of crops, or `seeded` for seeded ones of `size` (height, width).
+
+    Raises InputError where the folder is missing or fewer than 32 of its images are of use.
+    """
+    count = min(COUNT, max(MINIMUM, round(OPERATIONS / spec.macs)))
+    found = seeded_candidates(*size, count) if calib == "seeded" else folder_candidates(Path(calib), _reader(spec))
+    return Images(choose(found, spec.input, _score(spec, fp32, feed), count, report), feed)
+
+
+def one_crop(image: Image, spec: ModelSpec) -> Image:
+    """What of `image` the network sees: for networks that draw crops from a picture the first one, else all of it."""
+    sampling = spec.input.sampling
+    if sampling is None or image.shape[:2] == (spec.input.height, spec.input.width):
+        return image
+    return cut(image, crop_offsets(image.shape[0], image.shape[1], 1, crop_stream(sampling.seed)))[0]
+
+
+def _reader(spec: ModelSpec) -> Callable[[Path], Image]:
+    return read_image if spec.input.height is not None else _read_shrunk
+
+
+def _read_shrunk(path: Path) -> Image:
+    photo = read_image(path)
+    shrink = LARGEST_SIDE / max(photo.shape[:2])
+    return photo if shrink >= 1 else np.asarray(cv2.resize(photo, None, fx=shrink, fy=shrink), np.uint8)
+
+
+def _score(spec: ModelSpec, fp32: Path, feed: Feed) -> Score | None:
+    if all(output.name != "score" for output in spec.outputs):
+        return None
+    session = ort.InferenceSession(for_onnxruntime(fp32), providers=["CPUExecutionProvider"])
+    return lambda images: np.concatenate([session.run(["score"], dict(feed(i)))[0].reshape(-1) for i in images])
+
+
+def calibrate(fp32: Path, base: Path, images: Images, report: Report) -> Ranges:
+    """Measure the network `fp32` on the ranging half, and on the judging half what rounding would do to it.
+
+    Writes `base`, see :func:`write_base`. Raises ArtefactError where an activation is not finite.
+    """
+    names = _tensors_read(open_graph(fp32))
+    ranging, judging = images.ranging(), images.judging(JUDGED)
+    statistics = measure(fp32, names, ranging, len(ranging), report)
+    channels = write_base(fp32, base, {name: s.channels for name, s in statistics.items()})
+    if channels:
+        statistics = measure(base, names, ranging, len(ranging), report)
+    ranges = {name: {t: method(s.histogram) for t, s in statistics.items()} for name, method in METHODS.items()}
+    effects = first_order(open_graph(base), judging, ranges, len(judging), report)
+    methods = effects.best_methods()
+    return Ranges(
+        model=sha256_file(fp32),
+        calibration=images.whole.sha256,
+        images=len(images.whole),
+        channels=channels,
+        ranges=ranges,
+        methods=methods,
+        activations=effects.hurt(methods),
+        weights=effects.hurt_by_weights(),
+    )
+
+
+def write_base(
+    fp32: Path, base: Path, channels: Mapping[str, Sequence[float]] | Mapping[str, NDArray[np.float32]]
+) -> dict[str, list[float]]:
+    """Write `fp32` to `base` with its channels equalised where `channels` (largest magnitudes by tensor) differ much.
+
+    Returns the part of `channels` that was used.
+    """
+    model = open_graph(fp32)
+    done = equalise(model, {name: np.asarray(largest, np.float32) for name, largest in channels.items()})
+    save_graph(model, base)
+    return {name: [float(largest) for largest in channels[name]] for name in done}
+
+
+def save_graph(model: ir.Model, path: Path) -> None:
+    """Write `model`, whose weights may lie in the file it came from, to `path`; very large weights go beside it."""
+    ir.external_data.load_to_model(model)
+    weights = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value is not None)
+    ir.save(model, path, external_data=f"{path.name}.data" if weights > LARGEST_FILE else None)
+
+
+def fit(base: Path, ranges: Ranges, images: Images, report: Report) -> dict[str, Fitted]:
+    """int8 weights and biases for every layer, rounded such that the layers give what they gave, by name."""
+    model = open_graph(base)
+    layers = [str(node.name) for node in candidates(model.graph) if is_layer(node)]
+    ranging = images.ranging(FITTED)
+    return fit_rounding(model, layers, ranges.chosen, lambda: ranging, len(ranging), report)
+
+
+def _tensors_read(model: ir.Model) -> list[str]:
+    read = (value for node in candidates(model.graph) for value in activations_read(node))
+    return list(dict.fromkeys(str(value.name) for value in read))

@@ -1,0 +1,171 @@
+"""What int8 does to a network's outputs, node by node, from one backward pass per image.
+
+Rounding moves a tensor by a known amount; times the gradient of the output at that tensor this is, to first order, what
+it moves the output by. So each node's harm is known without running the network once per node.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from fiqa_calibration.ranges import Inputs
+from fiqa_runtime.console import Report, silent
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.seeded import rng
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fiqa_export.qdq import LEVELS, activations_read, candidates, dequantised, is_layer, nearest, weights_of
+from fiqa_export.torch_graph import Arguments, TorchGraph
+from fiqa_export.torch_ops import OPERATORS
+
+Shifts = NDArray[np.float64]
+"""(targets, images): how far each target moves, in units of that target's spread over the images."""
+Methods = Mapping[str, Mapping[str, float]]
+"""By method, by tensor: the largest magnitude that int8 represents."""
+
+
+@dataclass(frozen=True)
+class FirstOrder:
+    """Predicted shifts of the targets: the score, and a random projection of all other outputs."""
+
+    activations: Mapping[str, Mapping[str, Mapping[str, Shifts]]]
+    """By method, by tensor, by the node that reads it in int8."""
+    weights: Mapping[str, Shifts]
+    """By layer, for weights rounded to the nearest level."""
+
+    def best_methods(self) -> dict[str, str]:
+        """For every tensor the method under which it moves the targets least."""
+
+        def power(method: str, tensor: str) -> float:
+            return _power(np.sum(list(self.activations[method][tensor].values()), axis=0))
+
+        tensors = next(iter(self.activations.values()))
+        return {tensor: min(self.activations, key=lambda method: power(method, tensor)) for tensor in tensors}
+
+    def hurt(self, methods: Mapping[str, str]) -> dict[str, float]:
+        """By node: root mean square of the shift that rounding what it reads causes, each tensor by its method."""
+        shifts: dict[str, Shifts] = {}
+        for tensor, method in methods.items():
+            for node, shift in self.activations[method][tensor].items():
+                shifts[node] = shifts[node] + shift if node in shifts else shift
+        return {node: _power(shift) ** 0.5 for node, shift in shifts.items()}
+
+    def hurt_by_weights(self) -> dict[str, float]:
+        """By layer: root mean square of the shift that rounding its weights causes."""
+        return {node: _power(shift) ** 0.5 for node, shift in self.weights.items()}
+
+
+def first_order(
+    model: ir.Model, inputs: Iterable[Inputs], methods: Methods, total: int = 0, report: Report = silent
+) -> FirstOrder:
+    """Predict what int8 does to the fp32 `model` on every one of `inputs` (one image each), tensor by tensor.
+
+    `methods` are the ranges to try. Raises InputError where there are fewer than two images: nothing spreads then.
+    """
+    tape = _Tape(model)
+    activations: dict[tuple[str, str, str], list[list[float]]] = defaultdict(list)
+    weights: dict[str, list[list[float]]] = defaultdict(list)
+    values: list[list[float]] = []
+    for done, feed in enumerate(inputs):
+        report("predict what int8 moves", done, total or done + 1)
+        targets = tape.play(feed)
+        values.append([float(target.detach()) for target in targets])
+        watched = [*(read.tensor for read in tape.reads), *(write.tensor for write in tape.writes)]
+        gradients = list(zip(*(torch.autograd.grad(t, watched, retain_graph=True) for t in targets), strict=True))
+        with torch.no_grad():
+            for read, gradient in zip(tape.reads, gradients, strict=False):
+                for method, ranges in methods.items():
+                    error = round_symmetric(read.tensor, ranges[read.name]) - read.tensor
+                    activations[method, read.name, read.node].append([float((g * error).sum()) for g in gradient])
+            for write, gradient in zip(tape.writes, gradients[len(tape.reads) :], strict=True):
+                error = write.error()
+                weights[write.node].append([float((g * error).sum()) for g in gradient])
+    if len(values) < 2:
+        raise InputError("one image cannot tell how scores spread; give more")
+    spread = np.std(values, axis=0)
+    spread = np.where(spread > 0, spread, 1)[:, None]
+    nested: dict[str, dict[str, dict[str, Shifts]]] = {method: defaultdict(dict) for method in methods}
+    for (method, tensor, node), shifts in activations.items():
+        nested[method][tensor][node] = np.array(shifts).T / spread
+    return FirstOrder(nested, {node: np.array(shifts).T / spread for node, shifts in weights.items()})
+
+
+def round_symmetric(x: Tensor, largest: float) -> Tensor:
+    """`x` through QuantizeLinear and DequantizeLinear."""
+    step = (largest or 1) / LEVELS
+    return (x / step).round().clamp(-LEVELS - 1, LEVELS) * step
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One activation as one node reads it."""
+
+    name: str
+    node: str
+    tensor: Tensor
+
+
+@dataclass(frozen=True)
+class _Write:
+    """What a layer writes, and how it changes when its weights are rounded."""
+
+    node: str
+    tensor: Tensor
+    error: Callable[[], Tensor]
+
+
+class _Tape:
+    """Runs the graph in fp32 so that gradients reach everything that a candidate reads and writes."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._graph = TorchGraph(model)
+        self._candidates = set(candidates(model.graph))
+        self._stream = rng("first order")
+        self.reads: list[_Read] = []
+        self.writes: list[_Write] = []
+
+    def play(self, feed: Inputs) -> list[Tensor]:
+        """The targets for one image; `reads` and `writes` are then those of this image."""
+        self.reads, self.writes = [], []
+        outputs = self._graph.run(feed, self._before, self._after)
+        targets = [value.sum() for name, value in outputs.items() if name == "score"]
+        others = [self._projection(value) for name, value in outputs.items() if name != "score"]
+        return [*targets, torch.stack(others).sum()] if others else targets
+
+    def _before(self, node: ir.Node, arguments: Arguments) -> None:
+        """Give a candidate its own view of the activations that it reads in int8."""
+        for value in activations_read(node) if node in self._candidates else ():
+            index = list(node.inputs).index(value)
+            tensor = arguments[index]
+            assert tensor is not None
+            own = tensor.view_as(tensor) if tensor.requires_grad else tensor.clone().requires_grad_()
+            arguments[index] = own
+            self.reads.append(_Read(str(value.name), str(node.name), own))
+
+    def _after(self, node: ir.Node, arguments: Arguments, result: Tensor) -> None:
+        if node in self._candidates and is_layer(node):
+            self.writes.append(_Write(str(node.name), result, partial(_weights_error, node, arguments[0])))
+
+    def _projection(self, value: Tensor) -> Tensor:
+        signs = torch.from_numpy(2.0 * self._stream.integers(0, 2, value.shape) - 1).float()
+        projection: Tensor = (signs * value).sum() / (value.detach().std() * value.numel() ** 0.5 + 1e-12)
+        return projection
+
+
+def _weights_error(node: ir.Node, x: Tensor | None) -> Tensor:
+    """How what the layer gives changes when its weights are rounded."""
+    error = dequantised(node, nearest(node)) - weights_of(node)
+    return cast(Tensor, OPERATORS[node.op_type](node, x, torch.from_numpy(error)))
+
+
+def _power(shifts: Shifts) -> float:
+    """Mean over images of the summed squares over targets."""
+    return float((shifts**2).sum(axis=0).mean())

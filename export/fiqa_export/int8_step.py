@@ -1,0 +1,163 @@
+"""The whole int8 step: calibration images or a file of ranges -> an int8 artefact within its budget.
+
+result = int8_step(reference, fp32, int8, "folder/of/crops", parity_set, INT8.budget, cache)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from fiqa_calibration.parity_set import ParitySet
+from fiqa_calibration.ranges import Inputs, Ranges
+from fiqa_calibration.sensitivity import Judged
+from fiqa_runtime.backends.prelu import for_onnxruntime
+from fiqa_runtime.console import Report, silent
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.files import sha256_file
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.spec import OutputSpec
+
+from fiqa_export.calibrate import Feed, Images, calibrate, calibration_images, fit, one_crop, write_base
+from fiqa_export.models import Reference
+from fiqa_export.parity import Arrays, compare
+from fiqa_export.recipe import Budget
+from fiqa_export.tensors import network_input
+from fiqa_export.to_int8 import Int8Result, by_node, to_int8
+
+
+def int8_step(
+    reference: Reference,
+    fp32: Path,
+    int8: Path,
+    calib: str,
+    parity: ParitySet,
+    budget: Budget,
+    cache: Path,
+    keep_failed: bool = False,
+    report: Report = silent,
+) -> Int8Result:
+    """Write the int8 version of the ONNX file `fp32`, which `reference` was exported to, to `int8`.
+
+    `calib` is a folder of crops, a ``.json`` file of ranges (see below), or `seeded` for seeded images. On the
+    images of `parity` every mixture of int8 and float32 is held against `budget`.
+
+    What calibration finds is written to `cache` as soon as it is there, without faces; given as `calib` it serves the
+    same fp32 file again, with what images alone can give left out: weights are then rounded to the nearest level and
+    biases stay. Beside it, in ``.search.json``, stand the mixtures judged so far: the same call after an interruption
+    goes on where it was.
+
+    Raises InputError where `calib` is missing, holds fewer than 32 usable images or belongs to another network, and
+    VerdictError where no mixture is within `budget`; `int8` then is the best one found, if `keep_failed`.
+    """
+    base, journal = fp32.with_name(f".{fp32.name}.base.onnx"), cache.with_suffix(".search.json")
+
+    def feed(image: Image) -> Inputs:
+        tensors = {reference.spec.input.name: network_input([one_crop(image, reference.spec)], reference.spec.input)}
+        return {name: tensor.numpy() for name, tensor in (tensors | reference.extra_inputs(1)).items()}
+
+    try:
+        ranges, images = _calibrated(reference, fp32, base, calib, cache, feed, report)
+        constants = fit(base, ranges, images, report) if images is not None else {}
+        judge = _Judge(fp32, parity, feed, reference.spec.outputs, budget, report)
+        key = f"{ranges.model} {ranges.calibration} {bool(constants)} {judge.digest}"
+        found = to_int8(fp32, base, int8, ranges, constants, judge, journal, key, report)
+    finally:
+        for file in (base, base.with_name(f"{base.name}.data")):
+            file.unlink(missing_ok=True)
+    replace(ranges, kept=found.chosen.kept).save(cache)
+    journal.unlink(missing_ok=True)
+    if not found.chosen.passed and not keep_failed:
+        int8.unlink()
+        found.require()
+    facts = found.chosen.judged.facts
+    return Int8Result(
+        search=found,
+        kept=by_node(found.chosen.kept),
+        mac_share=facts["mac_share"],
+        bytes_share=facts["bytes_share"],
+        methods=dict(Counter(ranges.methods.values())),
+        equalised=len(ranges.channels),
+        fitted=images is not None,
+        images=ranges.images,
+        calibration=ranges.calibration,
+        warning=images.whole.warning if images is not None else None,
+        left_out={k: len(v) for k, v in asdict(images.whole.left_out).items()} if images is not None else None,
+    )
+
+
+def _calibrated(
+    reference: Reference, fp32: Path, base: Path, calib: str, cache: Path, feed: Feed, report: Report
+) -> tuple[Ranges, Images | None]:
+    """Ranges, from a file where there is one; images where they are given. Writes `base`."""
+    model = sha256_file(fp32)
+    if calib.endswith(".json"):
+        ranges = Ranges.load(Path(calib), model)
+        write_base(fp32, base, ranges.channels)
+        return ranges, None
+    images = calibration_images(calib, reference.spec, reference.calibration_size, fp32, feed, report)
+    cached = _cached(cache, model, images.whole.sha256)
+    if cached is not None:
+        write_base(fp32, base, cached.channels)
+        return cached, images
+    ranges = calibrate(fp32, base, images, report)
+    ranges.save(cache)
+    return ranges, images
+
+
+def _cached(cache: Path, model: str, calibration: str) -> Ranges | None:
+    """What an earlier run measured on the same network and images."""
+    if not cache.exists():
+        return None
+    try:
+        return Ranges.load(cache, model, calibration)
+    except InputError:
+        return None
+
+
+class _Judge:
+    """Holds int8 files against the fp32 file, on ONNX Runtime."""
+
+    def __init__(
+        self, fp32: Path, parity: ParitySet, feed: Feed, outputs: Sequence[OutputSpec], budget: Budget, report: Report
+    ) -> None:
+        self._parity, self._feed, self._outputs, self._budget = parity, feed, outputs, budget
+        self._report = report
+        self._expected = self._run(fp32, "run the fp32 network")
+
+    def __call__(self, int8: Path) -> Judged:
+        verdict = compare(self._expected, self._run(int8, "judge a mixture"), self._outputs, self._budget)
+        score = verdict.score
+        quality = score.srcc if score is not None else min(verdict.correlation.values())
+        facts = {"max_abs": max(verdict.max_abs.values())} | ({"flips": score.flips[0.10]} if score is not None else {})
+        return Judged(quality, verdict.failures, facts)
+
+    @property
+    def digest(self) -> str:
+        """Of everything that mixtures are held against."""
+        digest = hashlib.sha256(repr(self._budget).encode())
+        for outputs in self._expected:
+            for name, values in outputs.items():
+                digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
+
+    def _run(self, network: Path, what: str) -> list[Arrays]:
+        session = ort.InferenceSession(for_onnxruntime(network), _options(), providers=["CPUExecutionProvider"])
+        names = [output.name for output in self._outputs]
+        found: list[Arrays] = []
+        for image, _ in self._parity:
+            self._report(what, len(found), len(self._parity))
+            found.append(dict(zip(names, session.run(names, dict(self._feed(image))), strict=True)))
+        self._report(what, len(found), len(found))
+        return found
+
+
+def _options() -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    return options

@@ -1,0 +1,172 @@
+"""fp32 ONNX -> int8 ONNX with explicit QuantizeLinear and DequantizeLinear, and the search for what must stay fp32.
+
+A layer computes in int8 where its activations and its weights are int8. It goes back in two steps: first its
+activations stay in float32 and only the file keeps int8 weights, which costs speed and no bytes; then its weights stay
+in float32 too. Those steps come first that save the most harm for what they cost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+from fiqa_calibration.ranges import Ranges
+from fiqa_calibration.sensitivity import Judged, SearchResult, ranking, search
+from fiqa_runtime.card import METADATA_KEY
+from fiqa_runtime.console import Report, silent
+
+from fiqa_export.calibrate import save_graph
+from fiqa_export.onnx_graph import open_graph
+from fiqa_export.qdq import Fitted, candidates, insert_qdq, is_layer, macs, nearest, weights_of
+
+WEIGHTS = " (weights)"
+"""Follows the name of a layer whose weights stay in float32, not only its activations."""
+HARMLESS = 0.07
+"""Predicted shift of the outputs, in units of their spread over images, with which the search begins."""
+
+Judge = Callable[[Path], Judged]
+"""What an int8 file does to the outputs."""
+
+
+@dataclass(frozen=True)
+class Int8Result:
+    """What was converted, what was not, and what that was judged by."""
+
+    search: SearchResult
+    """The mixtures tried, each with `bytes`, `bytes_share` of the fp32 file's and `mac_share` among its facts."""
+    kept: Mapping[str, str]
+    """What stays in float32 by node: `activations`, or `all`; the one that went back first at the front."""
+    mac_share: float
+    """Share of the multiply-accumulates of convolutions that compute in int8; of all layers where there are none."""
+    bytes_share: float
+    """Size of the file as a share of the fp32 file's."""
+    methods: Mapping[str, int]
+    """Tensors per method of finding their range."""
+    equalised: int
+    """Tensors whose channels were brought to one magnitude first."""
+    fitted: bool
+    """Whether rounding and biases were fitted to images; without images weights are rounded to the nearest level."""
+    images: int
+    """Calibration images."""
+    calibration: str
+    """Hex SHA-256 of the set of calibration images."""
+    warning: str | None = None
+    """One line for people where the calibration images cover too little."""
+    left_out: Mapping[str, int] | None = None
+    """Calibration images left out, by reason; None where ranges came from a file."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for the card."""
+        plain = {key: value for key, value in vars(self).items() if key != "search"}
+        trials = [
+            {"kept": len(t.kept), "quality": t.judged.quality, "passed": t.passed, **t.judged.facts}
+            for t in self.search.trials
+        ]
+        return {**plain, "kept": dict(self.kept), "trials": trials}
+
+
+def to_int8(
+    fp32: Path,
+    base: Path,
+    int8: Path,
+    ranges: Ranges,
+    constants: Mapping[str, Fitted],
+    judge: Judge,
+    journal: Path | None = None,
+    key: str = "",
+    report: Report = silent,
+) -> SearchResult:
+    """Write to `int8` the mixture of int8 and float32 that `judge` lets pass and that gives least back.
+
+    `base` is the file `fp32` that `ranges` speak of, equalised as they say; `constants` are int8 weights by layer,
+    rounded to the nearest level where absent. `journal` and `key` as for :func:`fiqa_calibration.sensitivity.search`.
+    Where no mixture passes, the best one is written: ask :meth:`SearchResult.require`.
+    """
+    mixtures = _Mixtures(fp32, base, int8, ranges, constants)
+
+    def evaluate(kept: frozenset[str]) -> Judged:
+        facts = mixtures.write(kept)
+        if not mixtures.reduces(kept):
+            return Judged(math.nan, ("nothing is left in int8",), facts)
+        verdict = judge(int8)
+        return Judged(verdict.quality, verdict.failures, {**facts, **verdict.facts})
+
+    first = mixtures.first_guess() if ranges.kept is None else len(ranges.kept)
+    found = search(mixtures.hurt, mixtures.cost, evaluate, journal, key, report, first)
+    mixtures.write(found.chosen.kept)
+    onnx.checker.check_model(str(int8), full_check=True)
+    return found
+
+
+def by_node(kept: Collection[str]) -> dict[str, str]:
+    """What the search kept, as :attr:`Int8Result.kept`."""
+    named = {name.removesuffix(WEIGHTS): "activations" for name in kept}
+    return named | {name.removesuffix(WEIGHTS): "all" for name in kept if name.endswith(WEIGHTS)}
+
+
+def size_of(artefact: Path) -> int:
+    """Bytes of an ONNX file and of the data file beside it, if any."""
+    data = artefact.with_name(artefact.name + ".data")
+    return artefact.stat().st_size + (data.stat().st_size if data.exists() else 0)
+
+
+class _Mixtures:
+    """Everything that does not change from one mixture to the next."""
+
+    def __init__(self, fp32: Path, base: Path, int8: Path, ranges: Ranges, constants: Mapping[str, Fitted]) -> None:
+        self._base, self._int8, self._fp32_size = base, int8, size_of(fp32)
+        self._ranges = ranges.chosen
+        nodes = candidates(open_graph(base).graph)
+        layers = [node for node in nodes if is_layer(node)]
+        self._nodes = [str(node.name) for node in nodes]
+        self._layers = {str(node.name) for node in layers}
+        self._constants = {str(n.name): constants.get(str(n.name)) or nearest(n) for n in layers}
+        counted = [node for node in layers if node.op_type == "Conv"] or layers
+        self._macs = {str(node.name): macs(node) for node in counted}
+        every = {str(node.name): macs(node) for node in layers}
+        sizes = {str(node.name): weights_of(node).nbytes for node in layers}
+        rounding = 0.5 if constants else 1.0
+        weights = {name: rounding * harm for name, harm in ranges.weights.items()}
+        self.hurt = {**ranges.activations, **{name + WEIGHTS: harm for name, harm in weights.items()}}
+        self.cost = {name: every.get(name, 0) / max(1, sum(every.values())) for name in self._nodes}
+        self.cost |= {name + WEIGHTS: self.cost[name] + sizes[name] / max(1, sum(sizes.values())) for name in weights}
+
+    def first_guess(self) -> int:
+        """How much has to go back for the predicted harm to fall to HARMLESS."""
+        left = sum(harm**2 for harm in self.hurt.values() if math.isfinite(harm))
+        for count, name in enumerate(ranking(self.hurt, self.cost)):
+            if left <= HARMLESS**2:
+                return count
+            left -= self.hurt[name] ** 2 if math.isfinite(self.hurt[name]) else 0.0
+        return len(self.hurt)
+
+    def reduces(self, kept: Collection[str]) -> bool:
+        """Whether any layer has int8 weights when `kept` stays in float32."""
+        return any(name + WEIGHTS not in kept for name in self._layers)
+
+    def write(self, kept: Collection[str]) -> dict[str, float]:
+        """Write the mixture in which `kept` stays in float32, and say how large it is and how much of it is int8."""
+        how = by_node(kept)
+        nodes = [name for name in self._nodes if name not in how]
+        model = open_graph(self._base)
+        weights_only = [name for name, what in how.items() if what == "activations" and name in self._layers]
+        insert_qdq(model, nodes, self._ranges, self._constants, weights_only)
+        model.metadata_props.pop(METADATA_KEY, None)
+        _forget_types(model)
+        save_graph(model, self._int8)
+        size = size_of(self._int8)
+        reduced = sum(self._macs.get(name, 0) for name in nodes) / max(1, sum(self._macs.values()))
+        return {"bytes": size, "bytes_share": size / self._fp32_size, "mac_share": reduced}
+
+
+def _forget_types(model: ir.Model) -> None:
+    """Types inside the graph, which every runtime infers, take more room in a small network than its weights."""
+    for node in model.graph:
+        for value in node.outputs:
+            if not value.is_graph_output():
+                value.type = value.shape = None
