@@ -58,7 +58,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def change(**fields: Any) -> None:
         spec = zoo.MODELS[T]
         (checkpoint,) = spec.weights["official"]
-        changed = replace(spec, weights={"official": (replace(checkpoint, **fields),)})
+        changed = replace(spec, weights={**spec.weights, "official": (replace(checkpoint, **fields),)})
         monkeypatch.setitem(zoo.MODELS, T, changed)
 
     return change
@@ -336,7 +336,7 @@ def test_file_that_may_not_be_read(state: State, path: Path) -> None:
 def test_unknown_weights_name_what_is_known(weights: str) -> None:
     with pytest.raises(InputError, match="is neither a file nor a weight set of ediffiqa-t") as caught:
         load_reference(T, weights)
-    assert str(caught.value).endswith("name a file or one of official, seeded, seeded:N")
+    assert str(caught.value).endswith("name a file or one of official, standin, seeded, seeded:N")
 
 
 def test_unknown_network_suggests_the_nearest() -> None:
@@ -360,7 +360,7 @@ def test_seed_that_is_no_number(weights: str) -> None:
         load_reference(T, weights)
 
 
-def test_absent_weights_are_never_replaced_by_seeded_ones(
+def test_absent_weights_are_never_replaced_by_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: Callable[..., None]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -372,7 +372,7 @@ def test_absent_weights_are_never_replaced_by_seeded_ones(
     text = str(caught.value)
     assert "get it from https://huggingface.co/LSIbabnikz/eDifFIQA_T and save it as " in text
     assert str(tmp_path / "weights" / "ediffiqaT.pth") in text
-    assert text.endswith("--weights seeded")
+    assert text.endswith("--weights standin")
 
 
 def test_network_of_several_files_needs_their_folder(tmp_path: Path) -> None:

@@ -108,15 +108,17 @@ def _darkening(image: Image, amount: float, stream: np.random.Generator) -> tupl
 def _overexposure(image: Image, amount: float, stream: np.random.Generator) -> tuple[Image, Parameters]:
     """Every value times `gain`, 1 to 32, cut off at white.
 
-    Metered, for the gain that spoils a bright photo improves a dark one: the mean of the middle of the picture comes
-    to 60 to 97 % of white. What is that bright already still gains up to a half.
+    Metered, for the gain that spoils a bright photo improves a dark one: the mean of the picture, to which the middle
+    counts as much again as the whole and black (beyond the photo's edge) nothing, comes to 60 to 95 % of white. What
+    is that bright already still gains up to a half.
     """
     height, width = image.shape[:2]
     middle = image[height // 4 : height - height // 4, width // 4 : width - width // 4]
-    counts = np.bincount(middle.ravel(), minlength=256)
+    counts = np.bincount(image.ravel(), minlength=256) + 4 * np.bincount(middle.ravel(), minlength=256)
+    counts[0] = 0
     gains = np.geomspace(1, 32, 101)
-    means = np.minimum(np.outer(gains, np.arange(256)), 255) @ counts / middle.size
-    wanted = 255 * (1 - 0.4 * 0.075**amount)
+    means = np.minimum(np.outer(gains, np.arange(256)), 255) @ counts / max(1, counts.sum())
+    wanted = 255 * (1 - 0.4 * 0.12**amount)
     gain = max(1 + amount / 2, float(np.interp(wanted, means, gains)))
     return _pixels(image * gain), {"gain": gain}
 

@@ -1,6 +1,7 @@
 """Published checkpoints or seeded weights into reference networks: safely, strictly, never one for the other.
 
 model, info = load_reference("ediffiqa-t")                        # the authors' file, fetched if need be
+model, info = load_reference("ediffiqa-t", "standin")             # comes with this project; ranks degradation
 model, info = load_reference("ediffiqa-t", "seeded")              # tests the toolchain; means nothing
 model, info = load_reference("dsl-fiqa", "folder/with/DE+IQA")    # your own
 """
@@ -12,7 +13,7 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -30,15 +31,21 @@ from fiqa_export.models import Reference, build
 from fiqa_export.seeded import load_seeded
 
 _SHOWN = 3
+_OWNERS = {
+    "official": "the authors' weights",
+    "standin": "stand-in weights of this project, no published model and not for production",
+    "file": "weights of your own",
+}
 _Source = tuple[Checkpoint, Path]
+Kind = Literal["official", "standin", "file", "seeded"]
 
 
 @dataclass(frozen=True)
 class WeightsInfo:
     """Where the weights of a reference come from."""
 
-    kind: Literal["official", "file", "seeded"]
-    """`official`: a weight set of the zoo; `file`: what the user named; `seeded`: nothing trained."""
+    kind: Kind
+    """`official`: the authors'; `standin`: this project's; `file`: what the user named; `seeded`: nothing trained."""
     description: str
     """One line for people."""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +64,7 @@ def load_reference(
     `weights` is the name of a weight set of the zoo (None: the first one), `seeded` or `seeded:N`, or a path:
     a checkpoint file, or a folder that holds the files of the network under their base names. Trained
     parameters stay mapped from their file, so even the largest network needs its weights in memory only once.
+    The network's spec has the licence and the notes of its weights.
 
     Raises InputError for an unknown network, weight set or seed; FetchError where weights are not here and
     cannot be downloaded; CheckpointError where a file is damaged, would run code or does not fit.
@@ -67,7 +75,7 @@ def load_reference(
         text = f"seeded weights, seed {seed}: they test the toolchain, scores mean nothing about faces"
         return load_seeded(build(spec.name), seed), WeightsInfo("seeded", text, seed=seed)
     if weights is None or weights in spec.weights:
-        kind: Literal["official", "file"] = "official"
+        kind: Kind = "standin" if weights == "standin" else "official"
         sources = _official(spec, weights, progress)
     else:
         kind, sources = "file", _given(spec, weights)
@@ -82,6 +90,7 @@ def load_reference(
         state.update(entries)
         notes += [f"{path.name}: {remark}" for remark in remarks]
     model.load_state_dict(state, strict=True, assign=True)
+    model.spec = _spec_with(spec, sources[0][0])
     return model, _describe(kind, sources, notes)
 
 
@@ -179,7 +188,8 @@ def _official(spec: ModelSpec, weights: str | None, progress: Progress | None) -
     try:
         return [(checkpoint, locate(checkpoint, progress=progress)) for checkpoint in files]
     except FetchError as error:
-        raise FetchError(f"{error}; to try the toolchain without it: --weights seeded") from error
+        other = "standin" if "standin" in spec.weights and weights != "standin" else "seeded"
+        raise FetchError(f"{error}; to try the toolchain without it: --weights {other}") from error
 
 
 def _given(spec: ModelSpec, weights: str) -> list[_Source]:
@@ -201,15 +211,20 @@ def _given(spec: ModelSpec, weights: str) -> list[_Source]:
     return [(files[0], path)]
 
 
-def _describe(kind: Literal["official", "file"], sources: list[_Source], notes: list[str]) -> WeightsInfo:
+def _spec_with(spec: ModelSpec, checkpoint: Checkpoint) -> ModelSpec:
+    """`spec` as it is under the weights of `checkpoint`."""
+    notes = spec.notes if checkpoint.notes is None else checkpoint.notes
+    return replace(spec, licence=checkpoint.licence or spec.licence, notes=notes)
+
+
+def _describe(kind: Kind, sources: list[_Source], notes: list[str]) -> WeightsInfo:
     files, lines = {}, []
     for checkpoint, path in sources:
-        name = checkpoint.file if kind == "official" else path.name
+        name = path.name if kind == "file" else checkpoint.file
         files[name] = sha256_of(path)
         known = kind == "official" and checkpoint.sha256 is not None
         lines.append(f"{name}, SHA-256 {files[name]}{' as published' if known else ''}")
-    owner = "the authors' weights" if kind == "official" else "weights of your own"
-    return WeightsInfo(kind, f"{owner}: {'; '.join(lines)}", files, notes=tuple(notes))
+    return WeightsInfo(kind, f"{_OWNERS[kind]}: {'; '.join(lines)}", files, notes=tuple(notes))
 
 
 @contextmanager

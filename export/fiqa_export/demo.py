@@ -69,8 +69,12 @@ def _export() -> Exported:
             return export(MODEL, None, OUT, report=report)
         except FetchError as error:
             stderr.print(f"[yellow]official weights:[/] {error}", soft_wrap=True, highlight=False)
-            stderr.print("[yellow]so the same chain runs with --weights seeded: scores mean nothing about faces[/]")
-            return export(MODEL, "seeded", OUT, report=report)
+            stderr.print(
+                "[yellow]so the same chain runs with --weights standin: no published model and not for production, "
+                "its scores fall with technical degradation[/]",
+                soft_wrap=True,
+            )
+            return export(MODEL, "standin", OUT, report=report)
 
 
 def _score_photos(photos: list[Path], quality: FaceQuality) -> list[dict[str, Any]]:

@@ -2,8 +2,8 @@
 
     path = locate(checkpoint)
 
-Searched in this order: ``$FIQA_WEIGHTS_DIR``, ``./weights``, the user cache. What is in none of them is
-downloaded into the user cache (see :mod:`fiqa_runtime.download`).
+Searched in this order: ``$FIQA_WEIGHTS_DIR``, ``./weights``, the user cache, what this project brings itself. What
+is in none of them is downloaded into the user cache (see :mod:`fiqa_runtime.download`).
 """
 
 from __future__ import annotations
@@ -31,9 +31,15 @@ def user_cache() -> Path:
     return Path.home() / ".cache" / "fiqa-edge"
 
 
+def shipped_weights() -> Path:
+    """Folder of the weights that this project brings: in the installed package, or in the checkout it runs from."""
+    installed = Path(__file__).with_name("weights")
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "weights" / "standin"
+
+
 def search_folders() -> list[Path]:
     """Where weights are looked for, in order; raises InputError where FIQA_WEIGHTS_DIR names no folder."""
-    folders = [Path("weights"), user_cache()]
+    folders = [Path("weights"), user_cache(), shipped_weights()]
     named = os.environ.get("FIQA_WEIGHTS_DIR")
     if named and not Path(named).is_dir():
         raise InputError(f"FIQA_WEIGHTS_DIR is set to {named}, which is not a folder; correct or unset it")

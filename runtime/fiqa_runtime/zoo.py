@@ -31,6 +31,20 @@ _EDIFFIQA = ModelSpec(
 )
 
 
+STANDIN = Checkpoint(
+    "ediffiqa-t.standin.pth",
+    page="weights/standin/README.md of this repository",
+    sha256="d2d23aa98ca485a4ebe1b606f15832eeba054085c0460e7a35dd90cebe30cf6d",
+    licence="Apache-2.0 (trained by this project; no published model)",
+    notes=(
+        "stand-in weights: eDifFIQA(T)'s architecture trained by this project on a handful of pictures; they rank "
+        "technical degradation, are no published model and not for production",
+        "about 1 for an untouched crop, about 0 for a ruined one; not clipped",
+    ),
+)
+"""Trained weights that come with this project, for trying the toolchain; `weights/standin/README.md` is their card."""
+
+
 def _ediffiqa(size: str, parameters: int, macs: int, max_batch: int = 32) -> ModelSpec:
     checkpoint = Checkpoint(
         file=f"ediffiqa{size}.pth",
@@ -45,7 +59,7 @@ def _ediffiqa(size: str, parameters: int, macs: int, max_batch: int = 32) -> Mod
         parameters=parameters,
         macs=macs,
         max_batch=max_batch,
-        weights={"official": (checkpoint,)},
+        weights={"official": (checkpoint,)} | ({"standin": (STANDIN,)} if size == "T" else {}),
     )
 
 
