@@ -50,6 +50,7 @@ CASES: dict[str, tuple[list[onnx.NodeProto], dict[str, np.ndarray], tuple[int, .
         (1, 2, 7, 8),
     ),
     "average-pool": ([node("AveragePool", "x", kernel_shape=[2, 3], strides=[2, 3])], {}, (1, 2, 6, 9)),
+    "gather-one": ([node("Gather", "x i", axis=1)], {"i": np.array(2, np.int64)}, (2, 4, 5)),
     "global-average-pool": ([node("GlobalAveragePool", "x")], {}, (2, 3, 4, 5)),
     "batch-norm": (
         [node("BatchNormalization", "x s b m v", epsilon=1e-3)],

@@ -49,7 +49,7 @@ class ParitySet:
         height, width = self.size
         for index in range(self.seeded):
             yield seeded_image(index, height, width), None
-        for rung, image in ladders(_resized(picture, height, width) for picture in self.pictures):
+        for rung, image in ladders(resized(picture, height, width) for picture in self.pictures):
             yield image, rung
 
 
@@ -96,7 +96,8 @@ class _Cropper:
         return cut(picture, faces[0].landmarks)
 
 
-def _resized(picture: Image, height: int, width: int) -> Image:
+def resized(picture: Image, height: int, width: int) -> Image:
+    """`picture` as uint8 BGR (height, width, 3), by the mean over areas."""
     if picture.shape[:2] == (height, width):
         return picture
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fiqa_calibration.ladder import KINDS, degrade
-from fiqa_calibration.parity_set import ParitySet, default_pictures
+from fiqa_calibration.parity_set import ParitySet, default_pictures, resized
 from fiqa_runtime.console import Report
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.preprocess import Image
@@ -95,7 +95,7 @@ def _ranging_images(reference: Reference) -> Iterator[Image]:
     """Seeded images and a portrait; for networks that are not large also the portrait as degraded as it gets."""
     height, width = reference.calibration_size
     yield from (seeded_image(FIRST_SEEDED + index, height, width) for index in range(4))
-    for picture in default_pictures():
+    for picture in (resized(picture, height, width) for picture in default_pictures()):
         yield picture
         if reference.spec.macs < LARGE:
             yield from (degrade(picture, kind, 1.0, rng(f"ranging:{kind}"))[0] for kind in KINDS)

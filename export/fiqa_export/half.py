@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import torch
-from fiqa_runtime.backends.base import Arrays
+from fiqa_runtime.backends.base import Arrays, Inputs
 from fiqa_runtime.errors import ArtefactError, InputError, UnsupportedError
-from numpy.typing import NDArray
 from torch import Tensor
 
 from fiqa_export.onnx_graph import open_graph
@@ -42,7 +41,7 @@ class HalfBackend:
         self._last_reader = {v: i for i, n in enumerate(self._nodes) for v in n.inputs if v is not None}
         self.info: Mapping[str, str] = {"version": torch.__version__, "device": "cpu", "arithmetic": "as typed"}
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+    def run(self, inputs: Inputs) -> Arrays:
         """Inputs by graph name -> outputs by graph name, in the types of the graph (float32 for ours)."""
         graph = self._model.graph
         unknown = {v.name for v in graph.inputs} ^ set(inputs)
@@ -81,4 +80,4 @@ def _tensor(weights: ir.TensorProtocol | None) -> Tensor:
     assert weights is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # read-only memory: weights are never written to
-        return torch.from_numpy(np.ascontiguousarray(weights.numpy()))
+        return torch.from_numpy(np.asarray(weights.numpy(), order="C"))  # ascontiguousarray gives scalars an axis

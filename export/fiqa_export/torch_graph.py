@@ -56,4 +56,4 @@ def tensor_of(value: ir.Value) -> Tensor:
     assert value.const_value is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # read-only memory: constants are never written to
-        return torch.from_numpy(np.ascontiguousarray(value.const_value.numpy()))
+        return torch.from_numpy(np.asarray(value.const_value.numpy(), order="C"))
