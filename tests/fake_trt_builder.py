@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from types import ModuleType, SimpleNamespace
@@ -78,7 +79,7 @@ def add_builder(package: ModuleType, gpu: FakeGpu, strongly_typed: bool = True) 
             return INetworkDefinition()
 
         def create_builder_config(self) -> IBuilderConfig:
-            seen.asked = IBuilderConfig()
+            seen.asked = IBuilderConfig(self.logger)
             return seen.asked
 
         def create_optimization_profile(self) -> IOptimizationProfile:
@@ -152,7 +153,8 @@ def add_builder(package: ModuleType, gpu: FakeGpu, strongly_typed: bool = True) 
             self.shapes[name] = (low, usual, high)
 
     class IBuilderConfig:
-        def __init__(self) -> None:
+        def __init__(self, logger: Any) -> None:
+            self.logger = logger
             self.flags = {BuilderFlag.TF32}
             self.profiles: list[IOptimizationProfile] = []
             self.pools: dict[MemoryPoolType, int] = {}
@@ -178,6 +180,7 @@ def add_builder(package: ModuleType, gpu: FakeGpu, strongly_typed: bool = True) 
         def create_timing_cache(self, content: bytes) -> ITimingCache | None:
             seen.caches.append(content)
             if content and not content.startswith(CACHE):
+                self.logger.log(package.ILogger.ERROR, "Error Code 1: Serialization (magicTag)")
                 return None
             return ITimingCache(content or CACHE + gpu.name.encode() + b":")
 
@@ -217,16 +220,18 @@ def add_builder(package: ModuleType, gpu: FakeGpu, strongly_typed: bool = True) 
 
 
 def _run(monitor: Any, at_step: Callable[[int], None]) -> bool:
-    """Phases as a real build nests them; whether the monitor let it end."""
+    """Phases as a real build nests them, two in one step too; whether the monitor let it end."""
     assert monitor.made, "IProgressMonitor.__init__ was not called"
     monitor.phase_start("Building engine", None, 4)
     for step in range(4):
-        monitor.phase_start(f"Part {step}", "Building engine", 5)
-        for inner in range(5):
-            at_step(5 * step + inner)
-            if not monitor.step_complete(f"Part {step}", inner):
-                return False
-        monitor.phase_finish(f"Part {step}")
+        for part in (f"Optimizing {step}", f"Timing {step}"):
+            monitor.phase_start(part, "Building engine", 5)
+            for inner in range(5):
+                with suppress(KeyboardInterrupt):  # as TensorRT does around the logger
+                    at_step(5 * step + inner)
+                if not monitor.step_complete(part, inner):
+                    return False
+            monitor.phase_finish(part)
         if not monitor.step_complete("Building engine", step):
             return False
     monitor.phase_finish("Building engine")

@@ -36,7 +36,8 @@ def test_export(export: Invoke, tmp_path: Path) -> None:
     images.mkdir()
     cv2.imwrite(str(images / "a.png"), seeded_image(77, 120, 112))
     out = tmp_path / "out"
-    result = export("ediffiqa-t", "--weights", "seeded:3", "--out", out, "--images", images, "--target", "none", "--json", "-")
+    places = ("--out", out, "--images", images, "--target", "none", "--json", "-")
+    result = export("ediffiqa-t", "--weights", "seeded:3", *places)
     assert result.code == 0, result.err
     document = json.loads(result.out)["artefacts"][0]
     assert document["weights"]["seed"] == 3

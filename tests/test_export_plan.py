@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import fiqa_export.cli
 import pytest
 from commands import Invoke, invoker
-from fiqa_runtime.card import read_card
+from fiqa_runtime.card import card_path, read_card
 
 BASIC = ("ediffiqa-t", "--weights", "seeded")
 
@@ -59,6 +62,7 @@ def test_auto_without_a_builder_exports_onnx_and_says_so(export: Invoke, tmp_pat
         (["--target", "tensorrt-rtx"], ["tensorrt_rtx cannot be imported", "pip install 'fiqa-edge[rtx]'"]),
         (["--target", "cuda"], ["unknown target 'cuda'", "tensorrt-rtx"]),
         (["--target", "none", "--batch", "1,2,4"], ["--target none"]),
+        (["--batch", "8,4,2"], ["--batch 8,4,2 is no range", "in this order"]),
         (["--batch", "1,8"], ["--batch 1,8 is no range", "--batch 1,8,32"]),
         (["--batch", "one"], ["--batch one is no range"]),
     ],
@@ -66,6 +70,14 @@ def test_auto_without_a_builder_exports_onnx_and_says_so(export: Invoke, tmp_pat
 def test_bad_input(export: Invoke, tmp_path: Path, arguments: list[str], parts: list[str]) -> None:
     result = export(*BASIC, "--out", tmp_path / "out", *arguments)
     assert result.is_one_line(*parts), result
+    assert not list(tmp_path.rglob("*.*"))
+
+
+@pytest.mark.parametrize("option", [["--dla", "0"], ["--version-compatible"], ["--hardware-compatible"]])
+def test_what_the_target_cannot_build_is_not_exported(export: Invoke, tmp_path: Path, option: list[str]) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="install fiqa-edge[rtx] to build plans")
+    result = export(*BASIC, "--out", tmp_path / "out", "--target", "tensorrt-rtx", *option)
+    assert result.is_one_line(f"TensorRT-RTX has no {option[0]}"), result
     assert not list(tmp_path.rglob("*.*"))
 
 
@@ -78,6 +90,38 @@ def test_triton_and_deepstream_get_the_onnx_file_where_no_tensorrt_plan_is(expor
     name = "ediffiqa-t.fp32.onnx"
     assert read_card(triton / "ediffiqa-t-fp32" / "1" / name) == read_card(tmp_path / "out" / name)
     assert (deepstream / "config_infer_ediffiqa-t.fp32.txt").is_file()
+
+
+def test_plan_of_a_finished_file_needs_no_torch(
+    export: Invoke, seeded_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="install fiqa-edge[rtx] to build plans")
+    for file in (seeded_engine, card_path(seeded_engine)):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr("importlib.util.find_spec", without("torch"))
+    result = export(tmp_path / seeded_engine.name, "--target", "tensorrt-rtx", "--batch", "1,1,1", "--json", "-")
+    assert result.code == 0, result.err
+    plan = tmp_path / "ediffiqa-t.plan"
+    assert json.loads(result.out)["artefacts"][0]["files"] == read_card(plan).files
+    refused = export(tmp_path / seeded_engine.name, "--fp16")
+    assert refused.is_one_line("is exported already")
+
+
+def test_plan_of_a_finished_file_without_a_builder(export: Invoke, seeded_engine: Path, no_tensorrt: None) -> None:
+    before = sorted(seeded_engine.parent.iterdir())
+    assert export(seeded_engine).is_one_line("TensorRT", "pip install")
+    assert sorted(seeded_engine.parent.iterdir()) == before
+
+
+def test_plans_are_built_without_loading_torch() -> None:
+    code = "import fiqa_export.plan_command, sys; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def without(package: str) -> Callable[..., object]:
+    """`importlib.util.find_spec` on a machine that lacks `package`."""
+    real = importlib.util.find_spec
+    return lambda name, *rest: None if name == package else real(name, *rest)
 
 
 def test_doctor(export: Invoke) -> None:

@@ -5,13 +5,17 @@ A new network is covered by its zoo entry alone. The large ones are slow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from fiqa_export.artefact import files_of
 from fiqa_export.models import build
 from fiqa_export.pipeline import Exported, export
+from fiqa_export.recipe import RECIPES
 from fiqa_runtime.backends import PACKAGES
 from fiqa_runtime.errors import UnsupportedError
 from fiqa_runtime.scorer import Scorer
@@ -19,8 +23,13 @@ from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.selftest import self_test
 from fiqa_runtime.zoo import MODELS
 from registry import by_size
+from rtx_builds import build_rtx, every_node_in, needs_rtx
 
 NAMES = by_size()
+VARIANTS = {"dsl-fiqa-visible", "facexformer-512"}
+"""A constant and a size apart from networks that are built in every precision."""
+BYTES_PER_LAYER, BYTES_OF_CODE = 15_000, 4_000_000
+"""What a plan of TensorRT-RTX holds beside weights, at most."""
 RELATIVE = 1e-4
 """Largest |d| between runtimes and batch sizes, as a share of the output's range."""
 
@@ -74,10 +83,31 @@ def test_backends_and_batches(exported: Exported, backend: str) -> None:
         np.testing.assert_allclose(together[name], expected, atol=RELATIVE * span, rtol=0)
 
 
+def test_tensorrt_builds_every_precision(
+    exported: Exported, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """TensorRT-RTX, without a GPU: no node is refused, and the weights are stored in the types of the graph."""
+    needs_rtx()
+    model = exported.card.model
+    for precision in ("fp32",) if model in VARIANTS else RECIPES:
+        onnx_file = every_node_in(precision, exported.path, tmp_path)
+        plan = tmp_path / f"{model}.{precision}.plan"
+        layers = build_rtx(onnx_file, replace(exported.card, precision=precision), plan).plan["layers"]
+        weights = sum((onnx_file.parent / name).stat().st_size for name in files_of(onnx_file))
+        size = plan.stat().st_size
+        record_property(f"{model} {precision}", f"{layers} layers, {size / 1e6:.1f} MB")
+        assert 0.95 * weights <= size <= 1.05 * weights + BYTES_PER_LAYER * layers + BYTES_OF_CODE
+        plan.unlink()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_zoo_entry(name: str) -> None:
     spec = MODELS[name]
     assert build(name).spec is spec
     assert spec.licence
     assert spec.source
-    assert all(c.page.startswith("https://") for files in spec.weights.values() for c in files)
+    published = [c for weights, files in spec.weights.items() if weights != "standin" for c in files]
+    assert published
+    assert all(c.page.startswith("https://") for c in published)
+    assert ("standin" in spec.weights) is (name == "ediffiqa-t")
+    assert next(iter(spec.weights)) != "standin", "never the default"

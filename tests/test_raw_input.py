@@ -57,7 +57,8 @@ def test_export(seeded_engine: Path, tmp_path: Path) -> None:
 
 
 def test_export_in_fp16(tmp_path: Path) -> None:
-    assert export("ediffiqa-t", "seeded", tmp_path, Options(replace(FP16, operations=1e9), raw_input=True)).parity.passed
+    options = Options(replace(FP16, operations=1e9), raw_input=True)
+    assert export("ediffiqa-t", "seeded", tmp_path, options).parity.passed
 
 
 def test_size_that_would_be_resized_in_floats() -> None:

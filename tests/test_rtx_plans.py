@@ -19,14 +19,17 @@ from fake_gpu import FakeGpu
 from fake_tensorrt import fake_tensorrt
 from fake_trt_builder import add_builder
 from fiqa_export.build_target import PlanOptions, find_target
+from fiqa_export.raw_input import take_raw_input
 from fiqa_export.to_engine import build_plan
 from fiqa_runtime.card import Card, card_path, read_card, write_card
 from fiqa_runtime.errors import ArtefactError, CardError, FiqaError, UnsupportedError
 from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.spec import InputSpec, OutputSpec
+from fiqa_runtime.zoo import MODELS
 from onnx import TensorProto
 from onnx_graphs import node, save_graph
 from rtx_builds import build_rtx, needs_rtx
+from test_raw_input import identity
 
 CARD = Card(
     model="ifqa",
@@ -74,6 +77,18 @@ def test_a_plan_and_its_card(rtx: Any, tmp_path: Path) -> None:
         "layers": 1,
         "onnx_sha256": card.plan["onnx_sha256"],
     }
+
+
+@pytest.mark.parametrize("model", ["ediffiqa-t", "yunet-s"])
+def test_raw_input(tmp_path: Path, model: str) -> None:
+    """uint8 crops in, preprocessing inside, also where the size is free."""
+    spec = replace(MODELS[model].input, name="x")
+    path = tmp_path / "x.onnx"
+    identity(path, spec)
+    take_raw_input(path, spec)
+    card = build_rtx(path, replace(CARD, input=replace(spec, raw=True)), tmp_path / "x.plan")
+    sides = (spec.height or 2048, spec.width or 2048)
+    assert tuple(card.plan["profile"]["x"]["max"]) == (card.max_batch // 4, *sides, 3)
 
 
 @pytest.mark.parametrize(

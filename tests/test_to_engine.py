@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -192,8 +194,9 @@ def test_a_network_of_one_size_may_not_have_a_free_one(workshop: Open) -> None:
 def test_a_file_of_one_batch(workshop: Open) -> None:
     here = workshop()
     write_onnx(here.onnx, (2, 3, 8, 8))
-    with pytest.raises(InputError, match="takes batches of 2 alone; give --batch 2,2,2"):
-        here.build()
+    for batch in (None, (1, 2, 2), (2, 2, 4)):
+        with pytest.raises(InputError, match="takes batches of 2 alone; give --batch 2,2,2"):
+            here.build(batch=batch)
     here.check_nothing_left()
     assert here.build(batch=(2, 2, 2)).plan["profile"]["input"]["min"][0] == 2
 
@@ -270,6 +273,10 @@ def test_damaged_and_foreign_timings_are_replaced(workshop: Open, kept: bytes) -
     here.build()
     assert here.seen.caches == [kept, b""]
     assert cache_of(here).read_bytes() == CACHE + b"Fake Orin:."
+    cache_of(here).write_bytes(b"garbage")
+    here.seen.faults.build = ["Error Code 10: Internal Error (no kernel)"]
+    with pytest.raises(UnsupportedError, match="Error Code 10"):
+        here.build()
 
 
 def test_timings_that_cannot_be_kept_cost_no_plan(workshop: Open, tmp_path: Path) -> None:
@@ -313,6 +320,35 @@ def test_ctrl_c_ends_a_build_and_leaves_nothing(workshop: Open) -> None:
         here.build(report=interrupt)
     assert steps[-1] < 10, "the build went on"
     here.check_nothing_left()
+
+
+def test_ctrl_c_is_heard_in_every_callback(workshop: Open) -> None:
+    """Python would raise KeyboardInterrupt where the signal finds it, for one in the logger, which swallows it."""
+    here = workshop()
+    steps: list[int] = []
+
+    def interrupt(step: int) -> None:
+        steps.append(step)
+        if step == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    here.seen.faults.steps = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        here.build()
+    assert steps == [0, 1, 2, 3]
+    assert signal.getsignal(signal.SIGINT) is before
+    here.check_nothing_left()
+    here.seen.faults.steps = lambda step: None
+    here.build()
+
+
+def test_builds_in_another_thread(workshop: Open) -> None:
+    """Signals belong to the main thread."""
+    here = workshop()
+    with ThreadPoolExecutor() as threads:
+        assert threads.submit(here.build).result().format == "plan"
+    here.machine.gpu.check_nothing_left()
 
 
 # failures
@@ -359,6 +395,7 @@ def test_an_onnx_file_cut_in_half(workshop: Open) -> None:
             r"cannot build node '/mean_11' \(ReduceMean\) of ifqa.fp16.onnx: Error Code 10: .*; install a newer",
         ),
         (["Error Code 9: something else"], r"tensorrt 10.3.0 cannot build ifqa.fp16.onnx: Error Code 9"),
+        (["no kernel for /mean_111 and /other/flat"], r"cannot build ifqa.fp16.onnx: no kernel for /mean_111"),
         (["[catchCudaError] Error Code 1"], r"cannot build ifqa.fp16.onnx: it does not say why"),
         (
             ["Error Code 1: Myelin", "Error Code 2: OutOfMemory (Requested size was 99 bytes.)"],

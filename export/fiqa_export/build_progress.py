@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +26,7 @@ class _Phase:
 
 
 def progress_monitor(trt: Any, progress: Progress) -> Any:
-    """An IProgressMonitor that calls `progress`; Ctrl-C ends the build and sets its `interrupted`."""
+    """An IProgressMonitor that calls `progress`; the build ends at the next step once its `interrupted` is true."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -60,3 +62,24 @@ def progress_monitor(trt: Any, progress: Progress) -> Any:
                 progress(share)
 
     return Monitor()
+
+
+@contextmanager
+def stopping_on_ctrl_c(monitor: Any) -> Iterator[None]:
+    """Let Ctrl-C end the build of `monitor`; raises KeyboardInterrupt when it has ended.
+
+    Left to itself Python would raise it in whichever callback comes first, and TensorRT's logger swallows exceptions.
+    """
+    on_main_thread = threading.current_thread() is threading.main_thread()
+
+    def stop(*_: object) -> None:
+        monitor.interrupted = True
+
+    before = signal.signal(signal.SIGINT, stop) if on_main_thread else None
+    try:
+        yield
+    finally:
+        if on_main_thread:
+            signal.signal(signal.SIGINT, before)
+    if monitor.interrupted:
+        raise KeyboardInterrupt

@@ -94,7 +94,7 @@ def _first_target() -> Target:
 
 def check_options(options: PlanOptions, target: Target, precision: str) -> None:
     """Raise InputError or UnsupportedError where `target` cannot build `precision` as `options` ask."""
-    _check_ranges(options)
+    check_ranges(options)
     if target.driver is None:
         asked = [name for name in RTX_HAS_NO if getattr(options, name) != getattr(PlanOptions, name)]
         if asked:
@@ -109,7 +109,8 @@ def check_options(options: PlanOptions, target: Target, precision: str) -> None:
         _check_dla(options, target, precision)
 
 
-def _check_ranges(options: PlanOptions) -> None:
+def check_ranges(options: PlanOptions) -> None:
+    """Raise InputError where a number of `options` means nothing, whatever the target."""
     smallest, usual, largest = options.batch or (1, 1, 1)
     if not 1 <= smallest <= usual <= largest <= LARGEST_BATCH:
         raise InputError(

@@ -18,7 +18,12 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def export(
-    model: Annotated[str | None, typer.Argument(help="Network to export, or 'all'; --list shows them.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="Network to export, 'all' (--list shows them), or an exported .onnx file to build a plan of."
+        ),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(help="FILE, a weight set of --list, 'seeded' or 'seeded:N'. Default: the authors' file."),
@@ -77,22 +82,34 @@ def export(
         return
     if model is None:
         raise InputError("which network? fiqa-export MODEL; fiqa-export --list shows all of them")
-    names = list(MODELS) if model == "all" else [find_model(model).name]
+    from_file = model.endswith(".onnx")
+    names = list(MODELS) if model == "all" else [] if from_file else [find_model(model).name]
     for folder in (out, triton, deepstream):
         if folder is not None:
             check_output_folder(folder)
-    _need_export_packages()
+    _need("onnx")
     from fiqa_export.build_target import PlanOptions
-    from fiqa_export.export_command import HandOver, export_all
-    from fiqa_export.pipeline import Options
+    from fiqa_export.deliver import Delivery
 
-    recipe = _recipe(fp16, int8, calib)
     flags = (optimisation, version_compatible, hardware_compatible, dla)
     plan = PlanOptions(target, _batch(batch), workspace and workspace << 20, *flags)
     if target == "none" and plan != PlanOptions("none"):
         raise InputError("--target none builds no plan; leave out the options of the plan")
+    delivery = Delivery(triton, deepstream)
+    if from_file:
+        from fiqa_export.plan_command import plan_of
+
+        if weights or fp16 or int8 or calib or raw_input or images:
+            raise InputError(f"{model} is exported already; only --target and the options of the plan apply to it")
+        plan_of(model, plan, delivery, json)
+        return
+    _need("torch", "onnxscript", "onnxruntime", "scipy", "matplotlib")
+    from fiqa_export.export_command import export_all
+    from fiqa_export.pipeline import Options
+
+    recipe = _recipe(fp16, int8, calib)
     options = Options(recipe, images, calib, raw_input, keep_failed, None if target == "none" else plan)
-    export_all(names, weights, out, options, HandOver(triton, deepstream), json)
+    export_all(names, weights, out, options, delivery, json)
 
 
 def _recipe(fp16: bool, int8: bool, calib: str | None) -> Recipe:
@@ -118,10 +135,10 @@ def _batch(text: str | None) -> tuple[int, int, int] | None:
     return smallest, usual, largest
 
 
-def _need_export_packages() -> None:
+def _need(*packages: str) -> None:
     from importlib.util import find_spec
 
-    missing = [name for name in ("torch", "onnx", "onnxscript", "onnxruntime", "scipy") if not find_spec(name)]
+    missing = [name for name in packages if not find_spec(name)]
     if missing:
         raise DependencyError(f"{', '.join(missing)} not installed; pip install 'fiqa-edge[export]'")
 

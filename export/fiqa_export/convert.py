@@ -19,8 +19,8 @@ from fiqa_export.artefact import files_of
 from fiqa_export.int8_step import int8_step
 from fiqa_export.models import Reference
 from fiqa_export.onnx_graph import open_graph
-from fiqa_export.parity import Arrays
 from fiqa_export.pareto import draw_pareto
+from fiqa_export.parity import Arrays
 from fiqa_export.recipe import Budget, Precision
 from fiqa_export.tensors import network_input
 from fiqa_export.to_fp16 import to_fp16

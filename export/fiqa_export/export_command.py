@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +12,22 @@ from fiqa_runtime.errors import FiqaError
 from rich.markup import escape
 from rich.table import Table
 
-from fiqa_export.deepstream import write_deepstream
+from fiqa_export.deliver import Delivery
 from fiqa_export.pipeline import Exported, Options, export
 from fiqa_export.plan_step import builder_missing
-from fiqa_export.triton import write_triton
-
-
-@dataclass(frozen=True)
-class HandOver:
-    """Where else the artefacts go: the plan where TensorRT built one, else the ONNX file."""
-
-    triton: Path | None = None
-    """Triton model repository."""
-    deepstream: Path | None = None
-    """Folder for DeepStream's nvinfer."""
-
-    def take(self, exported: Exported) -> None:
-        """Hand over; raises UnsupportedError for what the other side cannot run."""
-        plan = exported.plan
-        artefact = plan if plan and plan.card.plan["flavour"] == "tensorrt" else exported
-        if self.triton:
-            write_triton(artefact.path, artefact.card, self.triton)
-        if self.deepstream:
-            write_deepstream(artefact.path, artefact.card, self.deepstream)
 
 
 def export_all(
-    names: list[str], weights: str | None, out: Path, options: Options, hand_over: HandOver, json: str | None
+    names: list[str], weights: str | None, out: Path, options: Options, delivery: Delivery, json: str | None
 ) -> None:
     """Export every network of `names`; a failure ends the run only where there is one network.
 
     Where `options` asks for a plan for `auto` and none can be built here, the ONNX files are all, and it says so.
 
-    Raises what :func:`fiqa_export.pipeline.export` raises, SystemExit where some of several failed.
+    Raises what :func:`fiqa_export.plan_step.builder_missing` and :func:`fiqa_export.pipeline.export` raise, SystemExit
+    where some of several failed.
     """
-    no_plan = builder_missing(options.plan.target) if options.plan else None
+    no_plan = builder_missing(options.plan, options.recipe.precision) if options.plan else None
     if no_plan:
         options = replace(options, plan=None)
     done: list[Exported] = []
@@ -54,7 +35,7 @@ def export_all(
     with progress_bar() as report:
         for name in names:
             try:
-                done.append(_one(name, weights, out, options, hand_over, report))
+                done.append(_one(name, weights, out, options, delivery, report))
             except FiqaError as error:
                 if len(names) == 1:
                     raise
@@ -73,11 +54,9 @@ def export_all(
         raise SystemExit(max(problem.exit_code for problem in failed.values()))
 
 
-def _one(
-    name: str, weights: str | None, out: Path, options: Options, hand_over: HandOver, report: Report
-) -> Exported:
+def _one(name: str, weights: str | None, out: Path, options: Options, delivery: Delivery, report: Report) -> Exported:
     exported = export(name, weights, out, options, report)
-    hand_over.take(exported)
+    delivery.deliver(exported.path, exported.card, exported.plan)
     return exported
 
 

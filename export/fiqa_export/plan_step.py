@@ -12,7 +12,7 @@ from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.selftest import self_test
 
 from fiqa_export.artefact import publish, workplace
-from fiqa_export.build_target import PlanOptions, find_target
+from fiqa_export.build_target import PlanOptions, check_options, check_ranges, find_target
 from fiqa_export.to_engine import build_plan, link_plan
 
 
@@ -24,17 +24,20 @@ class Plan:
     card: Card
 
 
-def builder_missing(target: str) -> str | None:
-    """Why no plan can be built here for `target` `auto`, with the fix; None where one can.
+def builder_missing(options: PlanOptions, precision: str) -> str | None:
+    """Why no plan can be built here for the target `auto`, with the fix; None where one can.
 
-    Raises what :func:`fiqa_export.build_target.find_target` raises for a target that was asked for by name.
+    Raises what :func:`fiqa_export.build_target.find_target` raises for a target that was asked for by name, and what
+    :func:`fiqa_export.build_target.check_options` raises, so that nothing is exported in vain.
     """
+    check_ranges(options)
     try:
-        find_target(target)
+        target = find_target(options.target)
     except FiqaError as error:
-        if target != "auto":
+        if options.target != "auto":
             raise
         return str(error)
+    check_options(options, target, precision)
     return None
 
 

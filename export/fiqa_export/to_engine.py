@@ -82,7 +82,7 @@ def shared_workspace(driver: Driver) -> int:
 
 def _limits(card: Card, batch: tuple[int, int, int], name: str, shape: Shape) -> Limits:
     """Profile of the input `name`, whose `shape` in the file has -1 where it is free."""
-    if shape[0] >= 0 and batch[2] != shape[0]:
+    if shape[0] >= 0 and set(batch) != {shape[0]}:
         raise InputError(
             f"the ONNX file takes batches of {shape[0]} alone; give --batch {','.join(3 * [str(shape[0])])}, "
             "or export it with fiqa-export"

@@ -16,7 +16,7 @@ from fiqa_runtime.backends.device_memory import Shape, active
 from fiqa_runtime.backends.trt_engine import OUT_OF_MEMORY
 from fiqa_runtime.errors import ArtefactError, FiqaError, UnsupportedError
 
-from fiqa_export.build_progress import Progress, progress_monitor
+from fiqa_export.build_progress import Progress, progress_monitor, stopping_on_ctrl_c
 from fiqa_export.build_target import PlanOptions, Target
 from fiqa_export.timing_cache import load_timing_cache, save_timing_cache, timing_cache_path
 
@@ -68,10 +68,9 @@ def build(
         if kept:
             load_timing_cache(config, kept)
             log.errors.clear()
-        plan = builder.build_serialized_network(network, config)
+        with stopping_on_ctrl_c(monitor):
+            plan = builder.build_serialized_network(network, config)
         del parser  # which owned the weights
-        if monitor.interrupted:
-            raise KeyboardInterrupt
         if plan is None:
             raise _build_failure(target, log.errors, path, profile)
         if kept:
@@ -172,13 +171,11 @@ def _build_failure(target: Target, errors: deque[str], path: Path, profile: Mapp
 
 
 def _culprit(text: str, path: Path) -> str:
-    """The node of the file that an error names, as text; the longest name where several fit, empty without any."""
-    nodes = {node.name: node.op_type for node in onnx.load(str(path), load_external_data=False).graph.node if node.name}
-    named = [name for name in nodes if re.search(rf"(?<![\w/.]){re.escape(name)}(?![\w/])", text)]
-    if not named:
-        return ""
-    name = max(named, key=len)
-    return f"node '{name}' ({nodes[name]}) of "
+    """The first node of the file that an error names, as text; empty where it names none."""
+    for node in onnx.load(str(path), load_external_data=False).graph.node:
+        if node.name and re.search(rf"(?<![\w/.]){re.escape(node.name)}(?![\w/])", text):
+            return f"node '{node.name}' ({node.op_type}) of "
+    return ""
 
 
 def _reason(messages: list[str] | deque[str]) -> str:

@@ -80,7 +80,8 @@ class Card:
     `flavour`: `tensorrt` or `tensorrt_rtx`; `version`: that package's `__version__`; `gpu`: its name,
     `compute_capability`: like `8.7`, and `driver`: all three null for a TensorRT-RTX plan built for any GPU;
     `profile`: by input name {`min`, `opt`, `max`: full shape}; `flags`: `tf32`, `version_compatible` and
-    `hardware_compatible` true or false, `dla` core or null; `onnx_sha256`: of the ONNX file it was built from.
+    `hardware_compatible` true or false, `dla` core or null, `workspace` in bytes and `optimisation` level or null for
+    TensorRT's own; `layers`: of the network before fusion; `onnx_sha256`: of the ONNX file it was built from.
     """
 
     def __repr__(self) -> str:

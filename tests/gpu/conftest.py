@@ -21,7 +21,7 @@ Plans = Callable[[str, str], Path]
 RAN_ON: dict[str, str] = {}
 BUILT: list[str] = []
 """Every plan that was built, with its layers, size and time."""
-PACKAGES = ("tensorrt", "tensorrt-rtx", "pycuda", "cuda-bindings", "polygraphy", "torch", "numpy", "opencv-python")
+PACKAGES = ("tensorrt", "tensorrt-rtx", "pycuda", "cuda-bindings", "torch", "numpy", "opencv-python")
 
 
 @pytest.fixture(scope="session")

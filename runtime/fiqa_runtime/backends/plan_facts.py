@@ -47,7 +47,7 @@ class PlanFacts:
 
 def plan_facts(card: Card, artefact: Path) -> PlanFacts:
     """The facts of the plan `artefact`; raises CardError where its card does not say them."""
-    precision = "" if card.precision == "fp32" else f" --{card.precision}"
+    precision = {"fp32": "", "int8": " --int8 --calib FOLDER"}.get(card.precision, f" --{card.precision}")
     plan = card.plan
     try:
         flags: Mapping[str, Any] = plan["flags"]

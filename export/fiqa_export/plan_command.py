@@ -1,0 +1,35 @@
+"""``fiqa-export FILE.onnx``: a plan of a finished artefact, on a device that has neither torch nor checkpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fiqa_runtime.card import read_card
+from fiqa_runtime.console import progress_bar, stderr, write_json
+from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.scorer import find_artefact
+
+from fiqa_export.build_target import PlanOptions
+from fiqa_export.deliver import Delivery
+from fiqa_export.plan_step import add_plan, builder_missing
+
+
+def plan_of(name: str, options: PlanOptions, delivery: Delivery, json: str | None) -> None:
+    """Build the plan of the ONNX artefact `name` beside it.
+
+    Raises what :func:`fiqa_export.plan_step.add_plan` raises, DependencyError where nothing can build here.
+    """
+    path = find_artefact(name)
+    card = read_card(path)
+    problem = builder_missing(options, card.precision)
+    if problem:
+        raise DependencyError(problem)
+    if options.target == "none":
+        raise InputError(f"{name} is exported already, and --target none builds no plan; name another target")
+    with progress_bar() as report:
+        plan = add_plan(path, card, options, report)
+    delivery.deliver(path, card, plan)
+    stderr.print(f"built {plan.path} with {plan.card.plan['flavour']} {plan.card.plan['version']}", highlight=False)
+    if json:
+        document: dict[str, Any] = {"path": plan.path, "plan": plan.card.plan, "files": plan.card.files}
+        write_json({"artefacts": [document], "failed": {}}, json)
