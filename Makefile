@@ -6,7 +6,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist worksteal
 
-.PHONY: demo test test-slow test-long lint clean
+.PHONY: demo test test-slow test-long lint bench clean
 
 demo: $(VENV)/.demo
 	$(VENV)/bin/python -m fiqa_export.demo
@@ -38,6 +38,12 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 	@echo "installing into $(VENV), a few minutes the first time"
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	touch $@ $(VENV)/.demo
+
+# The CPU table: exports what engines/bench lacks (minutes), then measures for 10 to 15 minutes; keep the machine idle.
+# Photos for the rows that start from photos: make bench IMAGES=folder
+IMAGES ?= $(FIQA_IMAGES_DIR)
+bench: $(VENV)/.dev
+	$(VENV)/bin/python -m fiqa_benchmarks.cpu_table --engines engines/bench --json bench.json $(if $(IMAGES),--images $(IMAGES))
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,3 +44,14 @@ def seeded_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from fiqa_export.pipeline import export
 
     return export("ediffiqa-t", "seeded", tmp_path_factory.mktemp("engines")).path
+
+
+@pytest.fixture(autouse=True)
+def untried_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto` is the first backend, without the seconds that trying all of them takes; test_choice.py tries them."""
+    from fiqa_runtime.trial import Trial
+
+    def first(names: Sequence[str], *question: object) -> tuple[tuple[Trial, ...], str]:
+        return tuple(Trial(name, True, "not tried in tests", float(place)) for place, name in enumerate(names)), ""
+
+    monkeypatch.setattr("fiqa_runtime.choice._tried", first)

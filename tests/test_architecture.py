@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "fiqa_benchmarks": {"fiqa_runtime", "fiqa_calibration"},
 }
 # The one way from benchmarks to export: the torch peers, inside functions.
-EXPORT_INSIDE_FUNCTIONS = {"fiqa_benchmarks": {"peers.py", "plain.py", "cpu_engines.py"}}
+EXPORT_INSIDE_FUNCTIONS = {"fiqa_benchmarks": {"peers.py", "plain.py"}}
 # Where a package beside numpy and cv2 may be imported at module level in the runtime.
 RUNTIME_TOP_LEVEL = {
     "cli.py": {"typer", "rich"},

@@ -24,12 +24,13 @@ from fiqa_benchmarks.bench import END_TO_END, NETWORK
 from fiqa_benchmarks.bench import bench as run_bench
 from fiqa_benchmarks.crops import DYNAMIC_SIZE, MOST_IMAGES, fill, folder_crops, seeded_crops
 from fiqa_benchmarks.latency import Timing, measure, ratio
-from fiqa_benchmarks.machine import cpu_limit, machine, memory_limit, own_groups, usable_cores, versions
+from fiqa_benchmarks.machine import machine, versions
 from fiqa_benchmarks.memory import footprint
 from fiqa_benchmarks.peers import Contender, contenders, open_contender, prepare
 from fiqa_runtime.card import Card, card_path, read_card, with_files, write_card
 from fiqa_runtime.errors import CheckpointError, DependencyError, InputError, UnsupportedError
 from fiqa_runtime.files import sha256_file
+from fiqa_runtime.host import cpu_limit, memory_limit, own_groups, usable_cores
 from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.zoo import MODELS

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fiqa_runtime import detector as detector_module
 from fiqa_runtime.detector import Detection, Detector
-from fiqa_runtime.errors import ArtefactError, DependencyError, InputError
+from fiqa_runtime.errors import ArtefactError, DependencyError, InputError, UnsupportedError
 from fiqa_runtime.images import read_image
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.yunet import HEADS, Heads, YunetDecoder, select
@@ -69,7 +69,7 @@ def test_own_decoding_is_facedetectoryns(
     yunet: Path, photos: list[tuple[dict[str, Any], np.ndarray]], level: float
 ) -> None:
     decoder = YunetDecoder(in_opencv_dnn(yunet), level)
-    theirs = Detector(yunet, level)
+    theirs = Detector(yunet, level, backend="opencv")
     assert theirs.engine == "FaceDetectorYN"
     for _, image in photos:
         np.testing.assert_allclose(decoder.rows(image), as_rows(theirs.detect(image)), rtol=0, atol=1e-3)
@@ -81,19 +81,51 @@ def test_files_that_opencv_cannot_load_run_in_a_backend(
     pytest.importorskip("onnxruntime")
     monkeypatch.setattr(detector_module, "_opencv_loads", lambda path: False)
     detector = Detector(weights_dir / NET_ONLY_IN_OPENCV_5)
-    assert detector.engine == "own decoder"
+    assert detector.engine == "onnxruntime"
     for entry, image in photos:
         expected = np.array(entry["rows_0.6"]["yunet_n"]).reshape(-1, 15)
         np.testing.assert_allclose(as_rows(detector.detect(image)), expected, rtol=0, atol=1e-3)
 
 
-def test_the_engine_is_chosen_by_what_opencv_can_load(weights_dir: Path, yunet: Path) -> None:
+def test_the_engine_is_the_fastest_one_that_reads_the_file(
+    weights_dir: Path, yunet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dynamic = weights_dir / NET_ONLY_IN_OPENCV_5
+    assert Detector(yunet).engine == "onnxruntime"
+    monkeypatch.setattr(detector_module, "available", lambda: ["openvino", "opencv"])
     assert Detector(yunet).engine == "FaceDetectorYN"
     if cv2.__version__.startswith("5."):
-        assert Detector(weights_dir / NET_ONLY_IN_OPENCV_5).engine == "FaceDetectorYN"
+        assert Detector(dynamic, backend="opencv").engine == "FaceDetectorYN"
     else:
-        pytest.importorskip("onnxruntime")
-        assert Detector(weights_dir / NET_ONLY_IN_OPENCV_5).engine == "own decoder"
+        assert Detector(dynamic).engine == "openvino"
+        with pytest.raises(UnsupportedError, match=r"cannot read yunet_n_dynamic\.onnx; choose another backend"):
+            Detector(dynamic, backend="opencv")
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_every_backend_finds_the_same_faces_in_photos_of_any_size(
+    yunet: Path, photos: list[tuple[dict[str, Any], np.ndarray]], backend: str
+) -> None:
+    theirs, ours = Detector(yunet, backend="opencv"), Detector(yunet, backend=backend)
+    assert ours.engine == backend
+    for _, image in photos[:: len(photos) // 4]:
+        np.testing.assert_allclose(as_rows(ours.detect(image)), as_rows(theirs.detect(image)), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("longest", "allowed"), [(480, 0.1), (320, 0.2)])
+def test_a_shorter_longest_side_moves_faces_and_loses_none(
+    yunet: Path, photos: list[tuple[dict[str, Any], np.ndarray]], longest: int, allowed: float
+) -> None:
+    whole, shrunk = Detector(yunet), Detector(yunet, longest=longest)
+    sizes = set()
+    for _, image in photos:
+        expected, found = whole.detect(image), shrunk.detect(image)
+        assert len(found) == len(expected)
+        for face in expected:
+            off = min(float(np.abs(face.landmarks - other.landmarks).max()) for other in found)
+            assert off < allowed * face.box[2:].max()
+            sizes.add(off > 0)
+    assert True in sizes
 
 
 def test_without_a_backend_the_message_names_the_extra(yunet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,10 +160,10 @@ def test_narrow_pictures_give_the_same_in_every_engine(
 ) -> None:
     pytest.importorskip("onnxruntime")
     image = read_image(images_dir / "dlib/2007_007763.jpg")[190 : 190 + shape[0], 98 : 98 + shape[1]]
-    opencv = Detector(yunet, 0.02)
+    opencv = Detector(yunet, 0.02, backend="opencv")
     monkeypatch.setattr(detector_module, "_opencv_loads", lambda path: False)
     own = Detector(yunet.with_name("face_detection_yunet_2026may.onnx"), 0.02)
-    assert (opencv.engine, own.engine) == ("FaceDetectorYN", "own decoder")
+    assert (opencv.engine, own.engine) == ("FaceDetectorYN", "onnxruntime")
     faces = as_rows(opencv.detect(image))
     assert len(faces) > 0
     np.testing.assert_allclose(as_rows(own.detect(image)), faces, rtol=0, atol=1e-3)
@@ -168,7 +200,7 @@ def test_small_faces_of_a_larger_photo_are_opencvs(yunet: Path, images_dir: Path
     height, width = image.shape[:2]
     theirs = cv2.FaceDetectorYN.create(str(yunet), "", (width, height), 0.6, 0.3, 5000).detect(image)[1]
     assert len(theirs) >= 7
-    np.testing.assert_array_equal(as_rows(Detector(yunet).detect(image)), theirs)
+    np.testing.assert_array_equal(as_rows(Detector(yunet, backend="opencv").detect(image)), theirs)
 
 
 def test_images_that_are_no_photo_are_refused(yunet: Path) -> None:
@@ -199,6 +231,11 @@ def test_a_damaged_yunet_is_refused(tmp_path: Path, yunet: Path) -> None:
     with pytest.raises(ArtefactError, match=r"damaged\.onnx") as caught:
         Detector(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_longest_side_without_room_for_a_face_is_refused(yunet: Path) -> None:
+    with pytest.raises(InputError, match="longest side of 63 px is too small"):
+        Detector(yunet, longest=63)
 
 
 @pytest.mark.parametrize("bad", [{"min_confidence": -0.1}, {"min_confidence": 90}, {"nms": 1.5}])

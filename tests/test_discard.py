@@ -28,6 +28,7 @@ from fiqa_benchmarks.discard import (
 from fiqa_runtime.errors import InputError
 from hypothesis import given
 from hypothesis import strategies as st
+from plain_discard import naive_cr_fiqa, naive_edc
 
 ERC = Path(__file__).parent / "golden" / "erc"
 Golden = Callable[[str], Any]
@@ -69,43 +70,6 @@ def test_thresholds_equal_the_published_code(golden: Golden) -> None:
         fnmr, threshold = nearest_thresholds(distance[order], order < len(genuine))
         np.testing.assert_allclose(fnmr, case["fnmr"], rtol=0, atol=1e-12, err_msg=case["why"])
         np.testing.assert_array_equal(threshold, case["threshold_fmr_1e-2_1e-3_1e-4"], case["why"])
-
-
-def naive_cr_fiqa(pairs: list[Any], quality: list[float], fmr: float, reverse: bool) -> list[float]:
-    """Part 1 of the specification, step by step, for (a, b, genuine, distance)."""
-    ranked = sorted(pairs, key=lambda pair: min(quality[pair[0]], quality[pair[1]]))
-    ranked = ranked[::-1] if reverse else ranked
-    result = []
-    for fraction in FRACTIONS:
-        left = ranked[math.trunc(fraction * len(ranked)) :]
-        genuine = [distance for *_, same, distance in left if same]
-        impostor = [distance for *_, same, distance in left if not same]
-        if not genuine or not impostor:
-            result.append(math.nan)
-            continue
-        best, threshold = math.inf, math.nan
-        for candidate in sorted({*genuine, *impostor}, reverse=True):
-            miss = abs(sum(d <= candidate for d in impostor) / len(impostor) - fmr)
-            if miss < best:
-                best, threshold = miss, candidate
-        result.append(1 - sum(d < threshold for d in genuine) / len(genuine))
-    return result
-
-
-def naive_edc(pairs: list[Any], quality: list[float], fmr: float, lower: bool) -> list[tuple[float, float]]:
-    """Part 2 of the specification: (discarded fraction, error) after each group of equal quality."""
-    worth = [-value for value in quality] if lower else quality
-    impostor = [distance for *_, same, distance in pairs if not same]
-    genuine = [(min(worth[a], worth[b]), distance) for a, b, same, distance in pairs if same]
-    observed = sorted({distance for *_, distance in pairs})
-    allowed = [t for t in observed if sum(d <= t for d in impostor) / len(impostor) <= fmr]
-    threshold = max(allowed, default=-math.inf)
-    points = []
-    for limit in sorted({value for value, _ in genuine}):
-        left = [distance for value, distance in genuine if value >= limit]
-        errors = sum(distance > threshold for distance in left) / len(left)
-        points.append((1 - len(left) / len(genuine), errors))
-    return points
 
 
 @st.composite

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,9 @@ from typing import Any, get_args
 import cv2
 import numpy as np
 import pytest
+from fiqa_runtime.ahead import work_ahead, work_side_by_side
 from fiqa_runtime.align import METHODS, Method, arcface_crop, ffhq_crop
+from fiqa_runtime.batch import score_photos
 from fiqa_runtime.detector import Detection, Detector
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.images import read_image
@@ -99,6 +102,91 @@ def test_all_faces_of_a_photo_are_scored_in_one_call() -> None:
     assert len(scorer.calls) == 1
     for face, crop in zip(faces, scorer.calls[0], strict=True):
         np.testing.assert_array_equal(crop, arcface_crop(image, face.landmarks))
+
+
+class LoggingDetector(FixedDetector):
+    """Says when it works, and waits until the test lets it go on."""
+
+    def __init__(self, log: list[str]) -> None:
+        super().__init__(0)
+        self.log = log
+        self.go_on = threading.Event()
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        self.log.append(f"find {image[0, 0, 0]}")
+        if image[0, 0, 0] == 2:
+            self.go_on.set()
+        return super().detect(image)
+
+
+class WaitingScorer(RecordingScorer):
+    """Scores the first photo only once the second one is being searched."""
+
+    def __init__(self, log: list[str], second: threading.Event) -> None:
+        super().__init__("arcface-112")
+        self.log, self.second = log, second
+
+    def score(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        assert self.second.wait(10)
+        self.log.append("score")
+        return super().score(crops)
+
+
+def test_the_next_frame_is_searched_while_one_is_scored() -> None:
+    log: list[str] = []
+    detector = LoggingDetector(log)
+    scorer = WaitingScorer(log, detector.go_on)
+    frames = [np.full((150, 150, 3), value, np.uint8) for value in (1, 2, 3)]
+    results = list(FaceQuality(scorer, detector).assess_all(frames))
+    assert [len(faces) for faces in results] == [1, 1, 1]
+    assert log[:3] == ["find 1", "find 2", "score"]
+    means = [crops[0].max() for crops in scorer.calls]
+    assert means == [1, 2, 3]
+
+
+def test_an_overlapped_stream_raises_in_the_place_of_the_result(tmp_path: Path, images_dir: Path) -> None:
+    quality = FaceQuality(RecordingScorer("arcface-112"), FixedDetector(0))
+    with pytest.raises(ZeroDivisionError):
+        next(work_ahead(lambda n: 1 // n, [0]))
+    photos = [images_dir / "yakhyo/image1.jpg", tmp_path / "missing.jpg", images_dir / "yakhyo/image2.jpg"]
+    alone, together = (list(score_photos(photos, quality, overlap)) for overlap in (False, True))
+    assert [result.path for result, _ in together] == photos
+    assert [str(result.error) for result, _ in together] == [str(result.error) for result, _ in alone]
+    assert [result.as_json() for result, _ in together] == [result.as_json() for result, _ in alone]
+
+
+def test_workers_side_by_side_keep_the_order_and_never_share() -> None:
+    barrier, busy, drawn = threading.Barrier(2), set[str](), []
+
+    def work(worker: str, item: int) -> int:
+        assert worker not in busy
+        busy.add(worker)
+        if item < 2:
+            barrier.wait(10)  # passes only with two items at once
+        busy.remove(worker)
+        if item == 7:
+            raise ZeroDivisionError
+        return item
+
+    def items() -> Iterator[int]:
+        for item in range(20):
+            drawn.append(item)
+            yield item
+
+    results = work_side_by_side(work, ["a", "b"], items())
+    assert next(results) == 0
+    assert len(drawn) <= 5
+    assert [next(results) for _ in range(6)] == list(range(1, 7))
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_streams_give_what_one_gives(images_dir: Path, tmp_path: Path) -> None:
+    qualities = [FaceQuality(RecordingScorer("arcface-112"), FixedDetector(0)) for _ in range(3)]
+    photos = [*sorted((images_dir / "yakhyo").iterdir()), tmp_path / "missing.jpg"]
+    alone = list(score_photos(photos, qualities[0]))
+    together = list(score_photos(photos, qualities[0], more=qualities[1:]))
+    assert [result.as_json() for result, _ in together] == [result.as_json() for result, _ in alone]
 
 
 def test_lmeds_is_used_where_it_is_asked_for() -> None:

@@ -191,7 +191,7 @@ def test_yunet_runs_in_opencv_at_any_size_and_batch(yunet: Export) -> None:
 
 
 def test_yunet_finds_the_same_faces(yunet: Export, golden: Callable[[str], Any], images_dir: Path) -> None:
-    detector = Detector(yunet.path)
+    detector = Detector(yunet.path, backend="opencv")
     assert detector.engine == "FaceDetectorYN"
     for entry in golden("yunet")["images"]:
         faces = detector.detect(read_image(images_dir / entry["file"]))

@@ -63,7 +63,7 @@ def test_self_test_notices_wrong_preprocessing(seeded_engine: Path, tmp_path: Pa
     document = json.loads(card_path(seeded_engine).read_text())
     document["input"]["colour"] = "BGR"
     card_path(copy).write_text(json.dumps(document))
-    assert not self_test(Scorer(copy)).passed
+    assert not self_test(Scorer(copy, "onnxruntime")).passed
 
 
 def test_map_of_a_network_without_one(scorer: Scorer) -> None:

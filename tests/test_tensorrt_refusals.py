@@ -116,6 +116,13 @@ def test_plan_for_elsewhere(make: Make, facts: dict[str, Any], flags: dict[str, 
     assert not machine.gpu.names("deserialize")
 
 
+@pytest.mark.parametrize(("precision", "options"), [("fp32", ""), ("int8", " --int8 --calib FOLDER")])
+def test_the_command_that_builds_it_again(make: Make, precision: str, options: str) -> None:
+    path = make().write(facts={"version": "10.4.0"})
+    with pytest.raises(UnsupportedError, match=rf"build it again here: fiqa-export ifqa{options} --target tensorrt$"):
+        open_artefact(path, replace(read_card(path), precision=precision), None)
+
+
 def test_hardware_compatible_plan_runs_on_ampere_and_later(make: Make) -> None:
     machine = make()
     elsewhere = {"gpu": "NVIDIA L4", "compute_capability": "8.9"}

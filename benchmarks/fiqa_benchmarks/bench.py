@@ -83,6 +83,8 @@ class Result:
     batches: dict[int, BatchResult] = field(default_factory=dict)
     scores: dict[str, float] | None = None
     """By :func:`image_id`, at the first batch size; None for networks without a score."""
+    outputs: Arrays | None = None
+    """Everything it gave for the crops, by output, at the first batch size; None where it did not run."""
     error: FiqaError | None = None
     """Why it did not run."""
 
@@ -107,7 +109,8 @@ def bench(
             try:
                 scorer = stack.enter_context(_load(result, Path(folder), batches, threads))
                 outputs = {batch: _outputs(scorer, crops, batch) for batch in batches}
-                result.scores = _scores(crops, outputs[batches[0]])
+                result.outputs = outputs[batches[0]]
+                result.scores = _scores(crops, result.outputs)
                 running.append((result, scorer, outputs))
             except FiqaError as error:
                 if result is results[0]:
@@ -131,7 +134,7 @@ def bench(
 
 def _load(result: Result, folder: Path, batches: Sequence[int], threads: int | None) -> Scorer:
     """Measure the footprint in another process, then load the contender here."""
-    contender = prepare(result.contender, folder)
+    contender = prepare(result.contender, folder, threads)
     taken = footprint(contender, batches, threads)
     scorer = open_contender(contender, threads)
     files, size = {}, None

@@ -7,19 +7,31 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from fiqa_runtime.backends.base import check_precision
 from fiqa_runtime.card import read_card
 from fiqa_runtime.console import check_output_folder, progress_bar, run, stderr, write_json
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.fetch import locate
+from fiqa_runtime.images import find_images, read_image
+from fiqa_runtime.scorer import find_artefact
+from fiqa_runtime.zoo import DETECTOR
 from rich.console import Console
 from rich.markup import escape
 
 from fiqa_benchmarks.bench import Result, as_json, bench
-from fiqa_benchmarks.crops import folder_crops, seeded_crops
+from fiqa_benchmarks.crops import crop_names, folder_crops, seeded_crops
 from fiqa_benchmarks.edc_command import evaluate_edc
 from fiqa_benchmarks.gate import open_gate
 from fiqa_benchmarks.machine import machine, versions
 from fiqa_benchmarks.mos_command import evaluate_mos, unusable_error
 from fiqa_benchmarks.peers import contenders
+from fiqa_benchmarks.pipeline_bench import bench_pipeline
+from fiqa_benchmarks.report import check_installed, write_report
+from fiqa_benchmarks.report_data import opinion_sections, sections
+from fiqa_benchmarks.report_ladders import score_ladders
+from fiqa_benchmarks.roofline import as_json as roofline_json
+from fiqa_benchmarks.roofline import lines as roofline_lines
+from fiqa_benchmarks.roofline import measure_peaks, reached
 from fiqa_benchmarks.speed_tables import print_tables
 
 IMAGES = 16
@@ -42,22 +54,36 @@ def command(
     batch: Annotated[str, typer.Option(metavar="N,N...", help="Batch sizes.")] = "1",
     against: Annotated[
         str | None,
-        typer.Option(metavar="PEER,PEER...", help="Also the first engine in torch, onnxruntime, opencv, openvino."),
+        typer.Option(
+            metavar="PEER,PEER...",
+            help="Also the first engine in torch, torch-compile, torch-cuda-graph, onnxruntime, opencv, openvino; "
+            "with -plain behind a backend: the untouched torch.onnx export there.",
+        ),
     ] = None,
     backend: Annotated[str, typer.Option(help="Backend of the engines, as in fiqa-score.")] = "auto",
+    cpu_precision: Annotated[str, typer.Option(help="exact or fast, of the engines, as in fiqa-score.")] = "exact",
     images: Annotated[
         Path | None, typer.Option(help="Folder of crops; default: seeded images, with --mos the labels' folder.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of every backend.")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; default: 3 to 30, about a minute.")] = None,
     json: Annotated[str | None, typer.Option(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
+    roofline: Annotated[
+        bool, typer.Option("--roofline", help="Also: the share of this machine's peak that each network reaches.")
+    ] = False,
+    pipeline: Annotated[
+        bool, typer.Option("--pipeline", help="Instead: photos of --images to scores, against OpenCV Zoo's demo.")
+    ] = False,
+    detector: Annotated[Path | None, typer.Option(help="--pipeline: YuNet file, as in fiqa-score.")] = None,
+    streams: Annotated[int | None, typer.Option(min=1, help="--pipeline: photos at once, as in fiqa-score.")] = None,
     mos: Annotated[
         Path | None,
         typer.Option(metavar="LABELS", help="Instead: fit to opinion scores, from label.json, its folder or a CSV."),
     ] = None,
     cache: Annotated[Path | None, typer.Option(help="--mos: file that keeps scores; default: user cache.")] = None,
     edc: Annotated[
-        Path | None, typer.Option(metavar="PAIRS", help="Instead: error versus discard over a CR-FIQA pair list.")
+        Path | None,
+        typer.Option(metavar="PAIRS", help="Error versus discard over a CR-FIQA pair list."),
     ] = None,
     embeddings: Annotated[Path | None, typer.Option(help="--edc: folder with a NAME.npy for each image.")] = None,
     scores: Annotated[
@@ -82,16 +108,20 @@ def command(
     network is timed alone, on a prepared tensor, and from crops, as Scorer.score runs it;
     'overhead' is the ratio of the two.
 
-    Instead of that, --mos says how well scores fit people's opinions, and --edc how well they sort out the pairs
-    on which face recognition fails. With --baseline and --budget the first engine is also held against an earlier
-    run.
+    --roofline sets the operations of each network against matrix products of this machine.
+
+    Instead of that, --pipeline times photos in, scored faces out, and --mos says how well scores fit people's
+    opinions. --edc says how well scores sort out the pairs on which face recognition fails; alone, or beside the speed
+    of each --engine. With --baseline and --budget the first engine is also held against an earlier run. With --images
+    the page of --html also shows how scores fall as faces get worse.
 
     Exit code 0: done. 2: bad input or missing dependency; contenders that could run were measured.
     3: a budget of the gate is broken.
     """
     _check_options(
-        modes={"--mos": mos, "--edc": edc, "--baseline": baseline},
+        modes={"--mos": mos, "--edc": edc, "--baseline": baseline, "--pipeline": pipeline},
         parts={
+            "--pipeline": {"--detector": detector, "--streams": streams},
             "--mos": {"--cache": cache},
             "--edc": {"--embeddings": embeddings, "--scores": scores, "--lower-is-better": lower_is_better},
             "--baseline": {"--budget": budget, "--junit": junit},
@@ -100,21 +130,43 @@ def command(
     for file in (json if json != "-" else None, junit, html):
         if file:
             check_output_folder(Path(file).parent)
+    if html:
+        check_installed()
     console = Console(stderr=json == "-")
     if not console.is_terminal:
         console.width = TABLE_WIDTH
-    names = [*(engine or []), *(more or [])]
+    names = [*(engine or []), *(more or [] if edc is None else [])]
+    document: dict[str, Any]
+    discarded: dict[str, Any] = {}
     if edc is not None:
-        if engine:
-            raise InputError("--edc takes --scores and no --engine; score with fiqa-score --quality-file before")
+        for name in names:
+            find_artefact(name)
         files = [*(scores or []), *map(Path, more or [])]
-        found = evaluate_edc(console, edc, embeddings, files, protocol, metric, lower_is_better)
-        _write({"versions": versions(), **found}, json, html)
+        discarded = evaluate_edc(console, edc, embeddings, files, protocol, metric, lower_is_better)
+        if not engine:
+            document = {"versions": versions(), **discarded}
+            if json:
+                write_json(document, json)
+            if html:
+                write_report({"machine": machine(), **document}, html)
+            return
+    entered = contenders(names, backend, _names(against), check_precision(cpu_precision))
+    if pipeline:
+        photos = [read_image(path) for path in find_images([images] if images else [])]
+        with progress_bar() as report:
+            finder = detector or locate(DETECTOR)
+            flows = bench_pipeline(entered[0], photos, finder, threads, rounds, report, streams or 1)
+        console.print(*flows.lines(), highlight=False, soft_wrap=True)
+        if json:
+            write_json({"machine": machine(), "versions": versions(), "pipeline": flows.as_json()}, json)
         return
-    entered = contenders(names, backend, _names(against))
     if mos is not None:
         accuracy, unusable = evaluate_mos(console, entered, mos, images, cache, threads)
-        _write({"versions": versions(), "mos": accuracy}, json, html)
+        document = {"versions": versions(), "mos": accuracy}
+        if json:
+            write_json(document, json)
+        if html:
+            write_report({"machine": machine(), **document, **opinion_sections(accuracy, entered)}, html)
         if unusable:
             raise unusable_error(unusable)
         return
@@ -124,24 +176,32 @@ def command(
     gate = open_gate(baseline, budget, junit, entered[0], crops) if baseline else None
     if gate:
         entered += gate.opponents
-    document: dict[str, Any] = {"machine": machine(), "versions": versions()}
+    document = {"machine": machine(), "versions": versions()}
+    peaks = measure_peaks(threads) if roofline else None
     with progress_bar() as report:
         results = bench(entered, crops, sizes, threads, rounds, report)
     print_tables(console, results, sizes, document["machine"])
+    if peaks:
+        shares = reached(results, peaks)
+        console.print(*roofline_lines(peaks, shares), sep="\n", highlight=False, soft_wrap=True)
+        document["roofline"] = roofline_json(peaks, shares)
     document["settings"] = {
         "batches": sizes,
         "threads": threads,
         "images": {"source": str(images or "seeded"), "count": len(crops)},
     }
-    document |= as_json(results)
+    document |= {**as_json(results), **discarded}
     verdict = gate and gate.judge(results, document["machine"], threads)
     if verdict:
         document["gate"] = verdict.as_json()
-    _write(document, json)
+    if json:
+        write_json(document, json)
     if html:
-        from fiqa_benchmarks.report_data import sections
-
-        _write({**document, **sections(results, crops, threads=threads)}, None, html)
+        shown = sections(results, crops, crop_names(images, len(crops)))
+        if images:
+            with progress_bar() as report:
+                shown["ladders"] = score_ladders(results, crops, threads, report)
+        write_report({**document, **shown}, html)
     failed = [result for result in results if result.error and not (gate and result.contender in gate.opponents)]
     for result in failed:
         _complain(result)
@@ -179,15 +239,6 @@ def _batch_sizes(text: str) -> list[int]:
 def _complain(failed: Result) -> None:
     line = f"[bold red]{escape(failed.contender.name)}:[/] {escape(str(failed.error))}"
     stderr.print(line, soft_wrap=True, highlight=False)
-
-
-def _write(document: dict[str, Any], json: str | None, html: Path | None = None) -> None:
-    if json:
-        write_json(document, json)
-    if html:
-        from fiqa_benchmarks.report import write_report
-
-        write_report(document, html)
 
 
 def main() -> None:

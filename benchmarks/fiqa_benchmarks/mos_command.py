@@ -73,7 +73,7 @@ def evaluate_mos(
     scored: dict[str, dict[Path, float]] = {}
     with progress_bar() as report, tempfile.TemporaryDirectory(prefix="fiqa-bench-") as folder:
         for contender in contenders:
-            with open_contender(prepare(contender, Path(folder)), threads) as scorer:
+            with open_contender(prepare(contender, Path(folder), threads), threads) as scorer:
                 scored[contender.name] = _scores(scorer, matched.paths, unusable, cache, contender.name, report)
     kept = {path: mos for path, mos in zip(matched.paths, matched.mos.tolist(), strict=True) if path not in unusable}
     if not kept:

@@ -1,7 +1,9 @@
 """Who takes part: engines on their backend, and what they are compared with by name (``--against``).
 
-- ``torch``: the PyTorch reference, eager, float32, with the same weights as the artefact;
-- ``onnxruntime``, ``opencv``, ``openvino``: the same artefact in another backend.
+- ``torch``, ``torch-compile``, ``torch-cuda-graph``: the PyTorch reference in float32 with the same weights as the
+  artefact, eager, compiled and as CUDA graphs; on the GPU where the artefact is a plan;
+- ``onnxruntime``, ``opencv``, ``openvino``: the same artefact in another backend;
+- ``onnxruntime-plain`` and so on: the untouched `torch.onnx.export` of the reference there.
 """
 
 from __future__ import annotations
@@ -11,17 +13,20 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 from fiqa_runtime.backends import PACKAGES
-from fiqa_runtime.backends.base import Arrays
+from fiqa_runtime.backends.base import Arrays, CpuPrecision, Inputs
 from fiqa_runtime.card import Card, read_card
+from fiqa_runtime.choice import decide
 from fiqa_runtime.errors import CheckpointError, DependencyError, InputError
 from fiqa_runtime.fetch import search_folders
+from fiqa_runtime.host import thread_limit
 from fiqa_runtime.scorer import Scorer, find_artefact
 from fiqa_runtime.zoo import MODELS
-from numpy.typing import NDArray
 
-PEERS = ("torch", *PACKAGES)
+from fiqa_benchmarks.plain import SUFFIX, PlainSession, export_plain, reference_of
+from fiqa_benchmarks.torch_ways import TORCH_PEERS, speeded_up, torch_device
+
+PEERS = (*TORCH_PEERS, *PACKAGES, *(name + SUFFIX for name in PACKAGES))
 """Names that ``--against`` takes."""
 
 
@@ -32,15 +37,19 @@ class Contender:
     name: str
     """What reports call it."""
     artefact: str
-    """Path of the ONNX file or plan; for `torch` the file whose card names network and weights."""
+    """Path of the ONNX file or plan; for torch peers the file whose card names network and weights."""
     backend: str
-    """`torch`, or what :class:`Scorer` takes."""
+    """A torch peer, or what :class:`Scorer` takes; with `-plain` behind it for the plain export."""
     weights: str | None = None
-    """For `torch`: what :func:`fiqa_export.checkpoint.load_reference` takes; None until :func:`prepare`."""
+    """For torch peers: what :func:`fiqa_export.checkpoint.load_reference` takes; None until :func:`prepare`."""
+    cpu_precision: CpuPrecision = "exact"
+    """As for :class:`Scorer`."""
 
 
-def contenders(engines: Sequence[str], backend: str, against: Sequence[str]) -> list[Contender]:
-    """Every engine on `backend`, then the first engine in each peer.
+def contenders(
+    engines: Sequence[str], backend: str, against: Sequence[str], cpu_precision: CpuPrecision = "exact"
+) -> list[Contender]:
+    """Every engine on `backend` in `cpu_precision`, then the first engine in each peer, exact.
 
     Raises InputError for a missing engine or an unknown name, DependencyError where a peer is not installed.
     """
@@ -52,79 +61,95 @@ def contenders(engines: Sequence[str], backend: str, against: Sequence[str]) -> 
         _check_installed(peer)
     if len(set(names)) < len(names):
         names = paths
-    entered = [Contender(name, path, backend) for name, path in zip(names, paths, strict=True)]
+    entered = [
+        Contender(name, path, backend, cpu_precision=cpu_precision) for name, path in zip(names, paths, strict=True)
+    ]
     return entered + [Contender(peer, paths[0], peer) for peer in dict.fromkeys(against)]
 
 
-def prepare(contender: Contender, folder: Path) -> Contender:
+def prepare(contender: Contender, folder: Path, threads: int | None = None) -> Contender:
     """`contender` with everything that has to happen once, before it is opened any number of times.
 
-    Seeded weights become checkpoint files in `folder`: loading and memory are then those of trained weights.
+    `auto` becomes the backend that it is here, with `threads`. Seeded weights become checkpoint files in `folder`:
+    loading and memory are then those of trained weights. The plain export is written to `folder`.
     Raises CheckpointError where the weights of the artefact are not to be had.
     """
-    if contender.backend != "torch":
-        return contender
-    card = read_card(Path(contender.artefact))
-    if card.weights.get("kind") == "seeded":
-        return replace(contender, weights=_save_seeded(card, folder))
-    return replace(contender, weights=_trained(card))
+    path = Path(contender.artefact)
+    card = read_card(path)
+    if contender.backend == "auto":
+        choice = decide("auto", path.resolve(), card, threads or thread_limit(), contender.cpu_precision)
+        return replace(contender, backend=choice.backend)
+    if contender.backend.endswith(SUFFIX):
+        return replace(contender, artefact=str(export_plain(card, _weights(card, folder), folder)))
+    if contender.backend in TORCH_PEERS:
+        torch_device(contender.backend, card)
+        return replace(contender, weights=_weights(card, folder))
+    return contender
 
 
 def open_contender(contender: Contender, threads: int | None = None) -> Scorer:
     """Load a prepared contender; raises what :class:`Scorer` and the torch peer's loader raise."""
-    if contender.backend != "torch":
-        return Scorer(contender.artefact, contender.backend, threads)
-    card = read_card(Path(contender.artefact))
-    return Scorer(contender.artefact, TorchBackend(card, contender.weights, threads))
+    path, backend = Path(contender.artefact), contender.backend.removesuffix(SUFFIX)
+    if backend != contender.backend and backend == "onnxruntime":
+        return Scorer(path, PlainSession(path, read_card(path), threads or thread_limit()))
+    if backend not in TORCH_PEERS:
+        return Scorer(path, backend, threads, contender.cpu_precision)
+    scorer = Scorer(path, TorchBackend(read_card(path), contender.weights, threads, backend))
+    scorer.card = replace(scorer.card, input=replace(scorer.card.input, raw=False))
+    return scorer
 
 
 class TorchBackend:
-    """The PyTorch reference in eager mode, behind the runtime's protocol: same crops, same preprocessing."""
+    """The PyTorch reference as a peer runs it, behind the runtime's protocol: same crops, same preprocessing."""
 
     name = "torch"
 
-    def __init__(self, card: Card, weights: str | None, threads: int | None) -> None:
+    def __init__(self, card: Card, weights: str | None, threads: int | None, peer: str = "torch") -> None:
         """`weights` as for ``fiqa-export``; raises CheckpointError where they are not the ones on the card.
 
         torch's thread count is one number for the whole process.
         """
         import torch
-        from fiqa_export.checkpoint import load_reference
 
         if threads:
             torch.set_num_threads(threads)
-        self._reference, loaded = load_reference(card.model, weights)
-        expected = card.weights.get("files", {}) if card.weights.get("kind") != "seeded" else {}
-        if expected and set(expected.values()) != set(loaded.files.values()):
-            raise CheckpointError(
-                f"torch: {', '.join(loaded.files)} here is not what the artefact was made from "
-                "(SHA-256 differs); export the artefact again"
-            )
+        self._reference = reference_of(card, weights)
         self._input = card.input.name
+        self._device = torch_device(peer, card)
+        self._network = speeded_up(peer, self._reference.to(self._device).outputs)
         self.info: Mapping[str, str] = {
             "version": torch.__version__,
-            "device": "cpu",
+            "device": torch.cuda.get_device_name() if self._device == "cuda" else "cpu",
             "arithmetic": "float32",
         }
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+    def run(self, inputs: Inputs) -> Arrays:
         import torch
 
-        tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+        tensors = {name: torch.from_numpy(array).to(self._device) for name, array in inputs.items()}
         with torch.inference_mode():
-            outputs = self._reference.outputs(tensors.pop(self._input), **tensors)
-        return {name: tensor.numpy() for name, tensor in outputs.items()}
+            outputs = self._network(tensors.pop(self._input), **tensors)
+        return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}
 
     def close(self) -> None:
-        del self._reference
+        del self._network, self._reference
 
 
 def _check_installed(peer: str) -> None:
     if peer not in PEERS:
         raise InputError(f"unknown peer '{peer}'; --against takes {', '.join(PEERS)}")
-    package, extra = ("torch", "export") if peer == "torch" else (PACKAGES[peer], peer)
-    if not find_spec(package):
-        raise DependencyError(f"peer {peer} is not installed; pip install 'fiqa-edge[{extra}]'")
+    backend = peer.removesuffix(SUFFIX)
+    needed = {} if backend in TORCH_PEERS else {PACKAGES[backend]: backend}
+    if backend in TORCH_PEERS or peer.endswith(SUFFIX):
+        needed["torch"] = "export"
+    for package, extra in needed.items():
+        if not find_spec(package):
+            raise DependencyError(f"peer {peer} is not installed; pip install 'fiqa-edge[{extra}]'")
+
+
+def _weights(card: Card, folder: Path) -> str | None:
+    """What :func:`fiqa_export.checkpoint.load_reference` takes for the weights of the artefact."""
+    return _save_seeded(card, folder) if card.weights.get("kind") == "seeded" else _trained(card)
 
 
 def _save_seeded(card: Card, folder: Path) -> str:
@@ -144,7 +169,7 @@ def _save_seeded(card: Card, folder: Path) -> str:
 def _trained(card: Card) -> str | None:
     """The weight set, file or folder that the card's hashes belong to."""
     names = [Path(name) for name in card.weights.get("files", {})]
-    if card.weights.get("kind") == "official":
+    if card.weights.get("kind") in ("official", "standin"):
         sets = MODELS[card.model].weights.items()
         return next((key for key, files in sets if [Path(f.file) for f in files] == names), None)
     for folder in search_folders():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fiqa_runtime.ahead import work_ahead, work_side_by_side
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images import read_image
 from fiqa_runtime.pipeline import Face
@@ -19,21 +21,45 @@ from fiqa_runtime.scorer import Scorer
 
 
 class Assessor(Protocol):
-    """:class:`fiqa_runtime.pipeline.FaceQuality` or its sibling for portraits."""
+    """:class:`fiqa_runtime.pipeline.FaceQuality` or its sibling for portraits: `assess` in two halves."""
 
-    def assess(self, image: Image) -> list[Face]: ...
+    def find(self, image: Image) -> Any: ...
+
+    def rate(self, found: Any) -> list[Face]: ...
 
 
-def score_photos(paths: Sequence[Path], quality: Assessor) -> Iterator[tuple[ImageResult, Image | None]]:
-    """Detect, align and score every face of every photo; yields each result with the photo it belongs to."""
-    for path in paths:
-        try:
-            photo = read_image(path)
-            faces = tuple(quality.assess(photo))
-        except InputError as error:
-            yield ImageResult(path, error=error), None
-            continue
-        yield ImageResult(path, photo.shape[1], photo.shape[0], faces), photo
+def score_photos(
+    paths: Sequence[Path], quality: Assessor, overlap: bool = False, more: Sequence[Assessor] = ()
+) -> Iterator[tuple[ImageResult, Image | None]]:
+    """Detect, align and score every face of every photo; yields each result with the photo it belongs to, in order.
+
+    With `overlap` the next photo is read and its faces are found while those of this one are scored. `more` are
+    assessors like `quality`; each takes another photo at the same time.
+    """
+    if more:
+        yield from work_side_by_side(lambda each, path: _rate(path, _find(path, each), each), [quality, *more], paths)
+        return
+    find = partial(_find, quality=quality)
+    for path, found in zip(paths, work_ahead(find, paths) if overlap else map(find, paths), strict=True):
+        yield _rate(path, found, quality)
+
+
+def _find(path: Path, quality: Assessor) -> tuple[Image, Any] | InputError:
+    try:
+        photo = read_image(path)
+        return photo, quality.find(photo)
+    except InputError as error:
+        return error
+
+
+def _rate(path: Path, found: tuple[Image, Any] | InputError, quality: Assessor) -> tuple[ImageResult, Image | None]:
+    try:
+        if isinstance(found, InputError):
+            raise found
+        photo, faces = found
+        return ImageResult(path, photo.shape[1], photo.shape[0], tuple(quality.rate(faces))), photo
+    except InputError as error:
+        return ImageResult(path, error=error), None
 
 
 def score_crops(

@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from fiqa_runtime.align import Method, check_method
+from fiqa_runtime.backends.base import CpuPrecision, check_precision
 from fiqa_runtime.batch import score_crops, score_photos
-from fiqa_runtime.console import check_output_folder, progress_bar, run, write_json
-from fiqa_runtime.detector import Detector
+from fiqa_runtime.console import check_output_folder, progress_bar, run, stderr, write_json
+from fiqa_runtime.detector import LONGEST, Detector
+from fiqa_runtime.diagnose_command import diagnose_scores
 from fiqa_runtime.errors import FiqaError, InputError, VerdictError
+from fiqa_runtime.host import limit_opencv, threads_per_stream
 from fiqa_runtime.images import find_images
 from fiqa_runtime.pictures import write_pictures
 from fiqa_runtime.pipeline import FaceCropper, FaceQuality
@@ -43,7 +49,25 @@ def score(
     landmarks: Annotated[
         Path | None, typer.Option(help="dsl-fiqa with --aligned: folder with a NAME.npy (68, 2) per picture.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the backend.")] = None,
+    longest_side: Annotated[
+        int, typer.Option(metavar="PX", help="Photos are shrunk to it for detection; less is faster.")
+    ] = LONGEST,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of detection and backend; default: what the container grants.")
+    ] = None,
+    cpu_precision: Annotated[
+        str, typer.Option(help="exact: float32. fast: bfloat16 or float16 where the canaries allow it.")
+    ] = "exact",
+    overlap: Annotated[
+        bool, typer.Option("--overlap", help="Find the faces of the next photo while this one's are scored.")
+    ] = False,
+    streams: Annotated[
+        int, typer.Option(min=1, help="Photos at once, each with its share of the threads: more per second.")
+    ] = 1,
+    fp32_threshold: Annotated[
+        float | None,
+        typer.Option(help="Accept faces from this score on; carried over where the artefact is fp16 or int8."),
+    ] = None,
     json: Annotated[str | None, typer.Option(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write one line per face.")] = None,
     quality_file: Annotated[
@@ -51,32 +75,70 @@ def score(
         typer.Option(help="Write one score per image for others' evaluation code: .txt (CR-FIQA), .csv or .parquet."),
     ] = None,
     overlay: Annotated[Path | None, typer.Option(help="Folder for annotated copies and score maps.")] = None,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Instead: which mistake explains that the --reference scores differ.")
+    ] = False,
+    reference: Annotated[
+        Path | None, typer.Option(help="--diagnose: scores from elsewhere, CSV with image,score or CR-FIQA's .txt.")
+    ] = None,
     selftest: Annotated[bool, typer.Option("--self-test", help="Re-score the card's canaries on this device.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say which backend is used here and why, and end.")
+    ] = False,
 ) -> None:
     """Score every face in photos (detect, align, score), or ready crops with --aligned. Higher is better.
 
     Exit code 0: done. 2: bad input; what could be scored was. 3: the self-test failed.
     """
-    if selftest:
-        _self_test(engine, backend, threads, json)
+    precision = check_precision(cpu_precision)
+    if aligned and (overlap or streams > 1):
+        raise InputError("--overlap and --streams are for photos; leave them out with --aligned")
+    if streams > 1:
+        threads = threads_per_stream(streams, threads)
+    limit_opencv(threads)
+    if selftest or explain:
+        with _open(engine, backend, threads, precision) as scorer:
+            (_self_test if selftest else _explain)(scorer, json)
         return
     method = check_method(align)
+    engine_of_detection = "opencv" if backend == "opencv" else "auto"
+    open_detector = partial(
+        Detector, detector, min_confidence, backend=engine_of_detection, threads=threads, longest=longest_side
+    )
     files = find_images(paths or [])
     if not files:
         raise InputError("nothing to score; name photos, crops or folders of them")
+    if diagnose or reference:
+        if not diagnose or reference is None:
+            raise InputError("--diagnose and --reference FILE go together; give both or neither")
+        if csv or quality_file or overlay or landmarks:
+            raise InputError("--diagnose writes --json only and takes no landmarks; leave the other options out")
+        finder = None if aligned else open_detector()
+        with _open(engine, backend, threads, precision) as scorer:
+            diagnose_scores(scorer, reference, files, json, finder, method)
+        return
     quality = QualityFile(quality_file, files) if quality_file else None
     for folder in (overlay, csv and csv.parent, quality_file and quality_file.parent):
         if folder is not None:
             check_output_folder(folder)
-    with Scorer(engine, backend, threads) as scorer:
+    with ExitStack() as stack:
+        scorer = stack.enter_context(_open(engine, backend, threads, precision))
         crop: FaceCropper | None = None
         if aligned:
             settings: dict[str, Any] = {"aligned": True, **_landmark_settings(scorer, landmarks)}
             stream: Stream = score_crops(files, scorer, landmarks)
         else:
-            assessor = _assessor(scorer, Detector(detector, min_confidence), method, backend, threads)
+            assessor = _assessor(scorer, open_detector(), method, backend, threads)
             settings = {"aligned": False, **assessor.settings, "min_confidence": min_confidence}
-            stream, crop = score_photos(files, assessor), assessor.crop
+            more = [
+                _assessor(stack.enter_context(same), open_detector(), method, backend, threads)
+                for same in (Scorer(engine, scorer.backend.name, threads, precision) for _ in range(streams - 1))
+            ]
+            stream, crop = score_photos(files, assessor, overlap, more), assessor.crop
+        if fp32_threshold is not None:
+            threshold = scorer.threshold(fp32_threshold)
+            settings |= {"fp32_threshold": fp32_threshold, "threshold": threshold}
+            stream = ((replace(result, threshold=threshold), photo) for result, photo in stream)
         if overlay is not None:
             stream = _with_pictures(stream, files, overlay, scorer, crop)
         show = not (json or csv or quality)
@@ -88,6 +150,13 @@ def score(
     if errors:
         rest = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
         raise InputError("; ".join(map(str, errors[:3])) + rest)
+
+
+def _open(engine: str, backend: str, threads: int | None, precision: CpuPrecision) -> Scorer:
+    """The scorer; people are told what a first time with `auto` waits for."""
+    waiting = stderr.status("opening the engine; the first time every backend is tried")
+    with waiting if stderr.is_terminal else nullcontext():
+        return Scorer(engine, backend, threads, precision)
 
 
 def _assessor(
@@ -147,9 +216,17 @@ def _with_pictures(
         yield result, photo
 
 
-def _self_test(engine: str, backend: str, threads: int | None, json: str | None) -> None:
-    with Scorer(engine, backend, threads) as scorer:
-        result = self_test(scorer)
+def _explain(scorer: Scorer, json: str | None) -> None:
+    choice = scorer.choice
+    assert choice
+    if json:
+        write_json({"engine": str(scorer.path), **choice.as_json()}, json)
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in choice.lines())
+
+
+def _self_test(scorer: Scorer, json: str | None) -> None:
+    result = self_test(scorer)
     if json:
         write_json({"passed": result.passed, "images": result.images, "max_abs": result.largest}, json)
     if not result.passed:

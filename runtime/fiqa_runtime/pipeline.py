@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fiqa_runtime.ahead import work_ahead
 from fiqa_runtime.align import Method, arcface_crop, ffhq_crop
-from fiqa_runtime.detector import Detector
+from fiqa_runtime.detector import Detection, Detector
 from fiqa_runtime.errors import UnsupportedError
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.spec import InputSpec
@@ -49,6 +50,16 @@ class Face:
     """The network's score; higher is better, the range is the network's."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """The faces of a photo before they are scored."""
+
+    faces: list[Detection]
+    """Highest confidence first."""
+    crops: list[Image]
+    """Of each face, as the network wants it."""
+
+
 class FaceQuality:
     """Finds and scores the faces of whole photos.
 
@@ -78,13 +89,25 @@ class FaceQuality:
         An empty list where there is no face. Raises InputError where `image` is not uint8 (H, W, 3), and what
         detector and scorer raise.
         """
-        found = self.detector.detect(image)
-        if not found:
+        return self.rate(self.find(image))
+
+    def assess_all(self, images: Iterable[Image]) -> Iterator[list[Face]]:
+        """:meth:`assess` of a stream of photos or frames, in order; finds the faces of the next one while scoring."""
+        return map(self.rate, work_ahead(self.find, images))
+
+    def find(self, image: Image) -> Found:
+        """The first half of :meth:`assess`; may run in one thread while :meth:`rate` runs in another."""
+        faces = self.detector.detect(image)
+        return Found(faces, [self.crop(image, face.landmarks) for face in faces])
+
+    def rate(self, found: Found) -> list[Face]:
+        """The second half of :meth:`assess`."""
+        if not found.faces:
             return []
-        scores = self.scorer.score([self.crop(image, face.landmarks) for face in found])
+        scores = self.scorer.score(found.crops)
         return [
             Face(face.box, face.landmarks, face.confidence, float(score))
-            for face, score in zip(found, scores, strict=True)
+            for face, score in zip(found.faces, scores, strict=True)
         ]
 
     def crop(self, image: Image, landmarks: NDArray[np.floating]) -> Image:

@@ -45,7 +45,16 @@ class PortraitQuality:
 
     def assess(self, image: Image) -> list[Face]:
         """The faces of a uint8 BGR photo, highest detector confidence first; an empty list where there is none."""
-        return [self._assess(image, face) for face in self.detector.detect(image)]
+        return self.rate(self.find(image))
+
+    def find(self, image: Image) -> tuple[Image, list[Detection]]:
+        """The first part of :meth:`assess`; may run in one thread while :meth:`rate` runs in another."""
+        return image, self.detector.detect(image)
+
+    def rate(self, found: tuple[Image, list[Detection]]) -> list[Face]:
+        """The rest of :meth:`assess`."""
+        image, faces = found
+        return [self._assess(image, face) for face in faces]
 
     def portrait(self, image: Image, face: Detection) -> tuple[Image, NDArray[np.float32]]:
         """The uint8 BGR (512, 512, 3) picture of a face that is scored, and its 68 landmarks (x, y) in pixels."""

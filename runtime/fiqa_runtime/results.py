@@ -60,7 +60,13 @@ class ImageResult:
     def rows(self) -> Iterator[tuple[object, ...]]:
         """Lines of the CSV."""
         if self.faces is None:
-            yield (self.path, "", self.quality, *[""] * (len(COLUMNS) - 4), self._decision(self.quality).get("accepted"))
+            yield (
+                self.path,
+                "",
+                self.quality,
+                *[""] * (len(COLUMNS) - 4),
+                self._decision(self.quality).get("accepted"),
+            )
             return
         for number, face in enumerate(self.faces):
             numbers = (*face.box.tolist(), *face.landmarks.ravel().tolist())

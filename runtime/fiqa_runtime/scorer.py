@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiqa_runtime.backends import open_backend
-from fiqa_runtime.backends.base import Backend
+from fiqa_runtime.backends.base import Backend, CpuPrecision, Inputs
 from fiqa_runtime.card import read_card
+from fiqa_runtime.choice import Choice, decide
 from fiqa_runtime.errors import ArtefactError, InputError
-from fiqa_runtime.preprocess import Image, check_image, prepare
+from fiqa_runtime.host import thread_limit
+from fiqa_runtime.preprocess import Image, check_image, network_input
 from fiqa_runtime.sampling import (
     LANDMARKS,
     Landmarks,
@@ -47,16 +49,37 @@ class Scorer:
             scores = scorer.score(crops)        # uint8 BGR crops -> float32 (N,)
 
     Crops are uint8 BGR (H, W, 3), framed as ``card.input.framing`` says; another size is resized as the network's
-    official script does it. Higher scores are better. `backend` is a name, or a loaded
-    :class:`fiqa_runtime.backends.base.Backend` of your own. Raises InputError, ArtefactError (CardError),
-    DependencyError or UnsupportedError when it cannot be built, see :mod:`fiqa_runtime.errors`.
+    official script does it. Higher scores are better.
+
+    `backend`: `auto` is the fastest installed one that gives the canaries' values here; finding out takes seconds, for
+    the largest networks a minute, and is remembered in the user cache (:mod:`fiqa_runtime.choice`). A name is that
+    backend and no other; a loaded :class:`fiqa_runtime.backends.base.Backend` of your own is used as it is.
+    `threads`: None leaves the number to the backend, within what a container grants.
+    `cpu_precision`: `exact` is float32 arithmetic; `fast` allows bfloat16 and float16 where the canaries stay within
+    :func:`fiqa_runtime.selftest.tolerance`.
+
+    Raises InputError, ArtefactError (CardError), DependencyError, UnsupportedError or VerdictError when it cannot be
+    built, see :mod:`fiqa_runtime.errors`.
     """
 
-    def __init__(self, artefact: str | Path, backend: str | Backend = "auto", threads: int | None = None) -> None:
+    choice: Choice | None = None
+    """Why this backend; None for one of your own."""
+
+    def __init__(
+        self,
+        artefact: str | Path,
+        backend: str | Backend = "auto",
+        threads: int | None = None,
+        cpu_precision: CpuPrecision = "exact",
+    ) -> None:
         self.path = find_artefact(artefact)
         self.card = read_card(self.path)
+        self.cpu_precision: CpuPrecision = cpu_precision
         if isinstance(backend, str):
-            backend = open_backend(backend, self.path.resolve(), self.card, threads)
+            threads = threads or thread_limit()
+            path = self.path.resolve()
+            self.choice = decide(backend, path, self.card, threads, cpu_precision)
+            backend = open_backend(self.choice.backend, path, self.card, threads, cpu_precision)
         self.backend = backend
 
     def __repr__(self) -> str:
@@ -96,6 +119,15 @@ class Scorer:
             raise ArtefactError(f"{self.path.name} gave a score that is no number; run fiqa-score --self-test on it")
         return scores
 
+    def threshold(self, fp32: float) -> float:
+        """This artefact's threshold for one chosen on float32 scores: it rejects the same share of the parity set.
+
+        Raises InputError where the network gives no score.
+        """
+        if all(output.name != "score" for output in self.card.outputs):
+            raise InputError(f"{self.card.model} gives no quality scores, so there is no threshold to set")
+        return fp32 if self.card.score_map is None else self.card.score_map.threshold(fp32)
+
     def map(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         """uint8 BGR crops -> float32 (N, H, W) per-pixel quality in 0..1; InputError where the network has no map."""
         if not len(crops):
@@ -114,14 +146,14 @@ class Scorer:
             return parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def batches(
-        self, crops: Sequence[Image], visible: Sequence[Sequence[int]] | None = None
-    ) -> Iterator[Mapping[str, NDArray[np.float32]]]:
+    def batches(self, crops: Sequence[Image], visible: Sequence[Sequence[int]] | None = None) -> Iterator[Inputs]:
         """What the backend is fed for uint8 BGR crops: inputs by name, ``card.max_batch`` crops at a time."""
         sampling = self.card.input.sampling
         for start in range(0, len(crops), self.card.max_batch):
             part = slice(start, start + self.card.max_batch)
-            inputs = {self.card.input.name: prepare(crops[part], self.card.input)}
+            inputs: dict[str, NDArray[np.float32] | NDArray[np.uint8]] = {
+                self.card.input.name: network_input(crops[part], self.card.input)
+            }
             if sampling is not None and sampling.landmarks == "input":
                 sets = [range(LANDMARKS)] * len(crops[part]) if visible is None else visible[part]
                 inputs["landmarks"] = np.stack([landmark_vector(indices) for indices in sets])

@@ -6,12 +6,12 @@ import importlib
 import importlib.util
 from pathlib import Path
 
-from fiqa_runtime.backends.base import Backend
+from fiqa_runtime.backends.base import Backend, CpuPrecision
 from fiqa_runtime.card import Card
 from fiqa_runtime.errors import DependencyError, InputError, UnsupportedError
 
 PACKAGES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "opencv": "cv2"}
-"""ONNX backends in the order `auto` prefers them, with the package each needs."""
+"""ONNX backends with the package each needs; where nothing tells them apart the first installed one is taken."""
 PLAN_BACKEND = "tensorrt"
 """The backend that runs plans, and nothing else."""
 
@@ -21,14 +21,22 @@ def available() -> list[str]:
     return [name for name, package in PACKAGES.items() if importlib.util.find_spec(package)]
 
 
-def open_backend(name: str, artefact: Path, card: Card, threads: int | None = None) -> Backend:
-    """Load `artefact` in the backend called `name`; `auto` takes tensorrt for a plan, for ONNX the first installed one.
+def open_backend(
+    name: str, artefact: Path, card: Card, threads: int | None = None, precision: CpuPrecision = "exact"
+) -> Backend:
+    """Load `artefact` in the backend called `name`; for `auto` see :func:`fiqa_runtime.choice.decide`.
 
     Raises InputError for an unknown name, DependencyError where its package is missing, UnsupportedError or
     ArtefactError where it cannot run the network.
     """
-    if name == "auto":
-        name = PLAN_BACKEND if card.format == "plan" else available()[0]
+    check_backend(name, artefact, card)
+    module = importlib.import_module(f"fiqa_runtime.backends.{name}")
+    backend: Backend = module.open_artefact(artefact, card, threads, precision)
+    return backend
+
+
+def check_backend(name: str, artefact: Path, card: Card) -> None:
+    """Raise what :func:`open_backend` would, as far as that can be told without loading anything."""
     if name not in (*PACKAGES, PLAN_BACKEND):
         raise InputError(f"unknown backend '{name}'; choose auto, {', '.join(PACKAGES)}, {PLAN_BACKEND}")
     if card.format == "plan" and name != PLAN_BACKEND:
@@ -41,6 +49,3 @@ def open_backend(name: str, artefact: Path, card: Card, threads: int | None = No
         )
     if name in PACKAGES and name not in available():
         raise DependencyError(f"backend {name} is not installed; pip install 'fiqa-edge[{name}]'")
-    module = importlib.import_module(f"fiqa_runtime.backends.{name}")
-    backend: Backend = module.open_artefact(artefact, card, threads)
-    return backend

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fiqa_runtime.card import Card
+from fiqa_runtime.errors import InputError
 
 Arrays = dict[str, NDArray[np.float32]]
+Inputs = Mapping[str, NDArray[np.float32] | NDArray[np.uint8]]
+"""Network inputs by graph name, one batch axis first: float32, or uint8 where ``card.input.raw``."""
+CpuPrecision = Literal["exact", "fast"]
+"""`exact`: float32 arithmetic; `fast`: the backend may compute in bfloat16 or float16 where the processor does."""
+PRECISIONS: tuple[CpuPrecision, ...] = get_args(CpuPrecision)
 
 
 class Backend(Protocol):
@@ -20,10 +26,10 @@ class Backend(Protocol):
     name: str
     """`opencv`, `onnxruntime`, `openvino` or `tensorrt`."""
     info: Mapping[str, str]
-    """What a report should say: version, device, precision of the arithmetic."""
+    """What a report should say: version, device, `arithmetic` of what the graph leaves in floating point."""
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
-        """Network inputs by graph name (float32, one batch axis first) -> outputs by the card's names."""
+    def run(self, inputs: Inputs) -> Arrays:
+        """Network inputs -> outputs by the card's names."""
         ...
 
     def close(self) -> None:
@@ -31,5 +37,19 @@ class Backend(Protocol):
         ...
 
 
-Opener = Callable[[Path, Card, int | None], Backend]
-"""Opens an artefact: path, card, threads (None: the backend's own choice)."""
+def check_precision(name: str) -> CpuPrecision:
+    """`name` as a :data:`CpuPrecision`; raises InputError for any other."""
+    for precision in PRECISIONS:
+        if name == precision:
+            return precision
+    raise InputError(f"unknown CPU precision '{name}'; choose {' or '.join(PRECISIONS)}")
+
+
+def in_file_order(names: list[str], card: Card) -> list[str]:
+    """The card's name of each of a file's outputs `names`: the same, or the one in that place in files of others."""
+    known = [output.name for output in card.outputs]
+    return names if set(names) == set(known) else known
+
+
+Opener = Callable[[Path, Card, int | None, CpuPrecision], Backend]
+"""Opens an artefact: path, card, threads (None: the backend's own choice), precision (without meaning on a GPU)."""

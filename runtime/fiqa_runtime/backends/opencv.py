@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from fiqa_runtime.backends.base import Arrays
+from fiqa_runtime.backends.base import Arrays, CpuPrecision, Inputs
 from fiqa_runtime.card import Card
 from fiqa_runtime.errors import UnsupportedError
 
@@ -32,7 +30,7 @@ class OpenCvBackend:
         self._layers = [str(n) for n in self._net.getUnconnectedOutLayersNames()]
         self.info = {"version": cv2.__version__, "device": "cpu", "arithmetic": "float32"}
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+    def run(self, inputs: Inputs) -> Arrays:
         try:
             for name, array in inputs.items():
                 self._net.setInput(array, name if len(inputs) > 1 else "")
@@ -54,6 +52,6 @@ class OpenCvBackend:
         return UnsupportedError(f"OpenCV {cv2.__version__} cannot run {name}: {detail}; use --backend onnxruntime")
 
 
-def open_artefact(artefact: Path, card: Card, threads: int | None) -> OpenCvBackend:
-    """Load an ONNX file; raises UnsupportedError where OpenCV refuses it."""
+def open_artefact(artefact: Path, card: Card, threads: int | None, precision: CpuPrecision = "exact") -> OpenCvBackend:
+    """Load an ONNX file, float32 in either precision; raises UnsupportedError where OpenCV refuses it."""
     return OpenCvBackend(artefact, card, threads)

@@ -1,17 +1,17 @@
-"""OpenVINO on the CPU, in float32 arithmetic (it would use bfloat16 by itself where the processor has it)."""
+"""OpenVINO on the CPU. By itself it computes in bfloat16 or float16 where the processor does; `exact` forbids it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import openvino as ov
-from numpy.typing import NDArray
 
-from fiqa_runtime.backends.base import Arrays
+from fiqa_runtime.backends.base import Arrays, CpuPrecision, Inputs, in_file_order
 from fiqa_runtime.card import Card
 from fiqa_runtime.errors import UnsupportedError
+
+TYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 
 class OpenVinoBackend:
@@ -19,12 +19,18 @@ class OpenVinoBackend:
 
     name = "openvino"
 
-    def __init__(self, artefact: Path, card: Card, threads: int | None) -> None:
-        config = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    def __init__(self, artefact: Path, card: Card, threads: int | None, precision: CpuPrecision) -> None:
+        config = {"PERFORMANCE_HINT": "LATENCY"}
+        if precision == "exact":
+            config["INFERENCE_PRECISION_HINT"] = "f32"
         if threads:
             config["INFERENCE_NUM_THREADS"] = str(threads)
         try:
-            self._model = ov.Core().compile_model(str(artefact), "CPU", config)
+            core = ov.Core()
+            model = core.read_model(str(artefact))
+            if card.input.height is None and model.inputs[0].partial_shape.is_static:
+                model.reshape([1, 3, -1, -1])
+            self._model = core.compile_model(model, "CPU", config)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise UnsupportedError(
@@ -32,10 +38,11 @@ class OpenVinoBackend:
             ) from error
         self._request = self._model.create_infer_request()
         self._inputs = [port.get_any_name() for port in self._model.inputs]
-        self._outputs = [o.name for o in card.outputs]
-        self.info = {"version": ov.__version__, "device": "cpu", "arithmetic": "float32"}
+        self._outputs = in_file_order([port.get_any_name() for port in model.outputs], card)
+        computed = self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        self.info = {"version": ov.__version__, "device": "cpu", "arithmetic": TYPES.get(computed, computed)}
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+    def run(self, inputs: Inputs) -> Arrays:
         feed = inputs if set(inputs) == set(self._inputs) else dict(zip(self._inputs, inputs.values(), strict=True))
         self._request.infer(dict(feed), share_inputs=True)
         return {
@@ -46,6 +53,8 @@ class OpenVinoBackend:
         del self._request, self._model
 
 
-def open_artefact(artefact: Path, card: Card, threads: int | None) -> OpenVinoBackend:
+def open_artefact(
+    artefact: Path, card: Card, threads: int | None, precision: CpuPrecision = "exact"
+) -> OpenVinoBackend:
     """Load an ONNX file; raises UnsupportedError where OpenVINO refuses it."""
-    return OpenVinoBackend(artefact, card, threads)
+    return OpenVinoBackend(artefact, card, threads, precision)

@@ -12,8 +12,9 @@ Field numbers (onnx.proto): ModelProto.graph 7; GraphProto.node 1; NodeProto.inp
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
 from pathlib import Path
+
+from fiqa_runtime.backends.protobuf import fields, header
 
 _GRAPH, _NODE = 7, 1
 _INPUT, _OUTPUT, _NAME, _OPERATOR = 1, 2, 3, 4
@@ -49,10 +50,10 @@ def for_onnxruntime(path: Path) -> str | bytes:
 def split_prelu(model: bytes | memoryview) -> bytes:
     """A serialised ONNX model -> the same with every PRelu written as above; ValueError where it is damaged."""
     pieces: list[bytes | memoryview] = []
-    for field, payload, whole in _fields(memoryview(model)):
+    for field, payload, whole in fields(memoryview(model)):
         if field == _GRAPH:
-            graph = [piece for part in _fields(payload) for piece in _in_graph(*part)]
-            pieces += [_header(_GRAPH, sum(map(len, graph))), *graph]
+            graph = [piece for part in fields(payload) for piece in _in_graph(*part)]
+            pieces += [header(_GRAPH, sum(map(len, graph))), *graph]
         else:
             pieces.append(whole)
     return b"".join(pieces)
@@ -63,7 +64,7 @@ def _in_graph(field: int, payload: memoryview, whole: memoryview) -> list[bytes 
     if field != _NODE:
         return [whole]
     texts: dict[int, list[bytes]] = {}
-    for part, text, _ in _fields(payload):
+    for part, text, _ in fields(payload):
         texts.setdefault(part, []).append(bytes(text))
     if texts.get(_OPERATOR) != [b"PRelu"]:
         return [whole]
@@ -75,42 +76,5 @@ def _in_graph(field: int, payload: memoryview, whole: memoryview) -> list[bytes 
 
 def _node(operator: str, inputs: list[bytes], output: bytes) -> bytes:
     texts = [*((_INPUT, i) for i in inputs), (_OUTPUT, output), (_NAME, output), (_OPERATOR, operator.encode())]
-    node = b"".join(_header(field, len(text)) + text for field, text in texts)
-    return _header(_NODE, len(node)) + node
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
-    """Number, payload and whole encoding of each field of a protobuf message."""
-    start = 0
-    while start < len(message):
-        tag, at = _varint(message, start)
-        end = at
-        if tag & 7 == 2:
-            length, at = _varint(message, at)
-            end = at + length
-        elif tag & 7 == 0:
-            end = _varint(message, at)[1]
-        elif tag & 7 in (1, 5):
-            end = at + (8 if tag & 7 == 1 else 4)
-        if not at <= end <= len(message) or end == start:
-            raise ValueError("the ONNX file is damaged or cut short")
-        yield tag >> 3, message[at:end], message[start:end]
-        start = end
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """The number at `at` and where it ends."""
-    value = 0
-    for shift, byte in enumerate(message[at : at + 10]):
-        value |= (byte & 0x7F) << 7 * shift
-        if byte < 0x80:
-            return value, at + shift + 1
-    raise ValueError("the ONNX file is damaged or cut short")
-
-
-def _header(field: int, length: int) -> bytes:
-    header, rest = bytearray([field << 3 | 2]), length
-    while rest > 0x7F:
-        header.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    return bytes([*header, rest])
+    node = b"".join(header(field, len(text)) + text for field, text in texts)
+    return header(_NODE, len(node)) + node

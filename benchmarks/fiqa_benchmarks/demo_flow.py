@@ -1,0 +1,45 @@
+"""Photo -> scored faces as OpenCV Zoo's eDifFIQA demo goes about it: OpenCV alone, one face after the other.
+
+Our own code, from what that demo does: FaceDetectorYN on the whole photo, five-point alignment by least median of
+squares, one crop at a time through `cv2.dnn` on the bare ONNX export.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from fiqa_runtime.align import arcface_crop
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.spec import InputSpec
+from numpy.typing import NDArray
+
+Rows = NDArray[np.float32]
+
+
+class DemoFlow:
+    """`detector` is a YuNet file, `network` an ONNX file that takes `spec`."""
+
+    def __init__(self, detector: Path, network: Path, spec: InputSpec, min_confidence: float = 0.6) -> None:
+        self._detector = cv2.FaceDetectorYN.create(str(detector), "", (320, 320), min_confidence, 0.3, 5000)
+        self._network = cv2.dnn.readNetFromONNX(str(network))
+        self._spec = spec
+
+    def assess(self, photo: Image) -> tuple[Rows, NDArray[np.float32]]:
+        """Detections (N, 15) of a uint8 BGR photo, highest confidence first, and their scores (N,)."""
+        height, width = photo.shape[:2]
+        self._detector.setInputSize((width, height))
+        _, rows = self._detector.detect(photo)
+        if rows is None:
+            return np.empty((0, 15), np.float32), np.empty(0, np.float32)
+        faces = np.asarray(rows, np.float32)
+        crops = (arcface_crop(photo, face[4:14].reshape(5, 2), "lmeds") for face in faces)
+        return faces, np.array([self._score(crop) for crop in crops], np.float32)
+
+    def _score(self, crop: Image) -> float:
+        spec = self._spec
+        mean, scale = spec.mean[0], 1 / spec.std[0]
+        blob = cv2.dnn.blobFromImage(crop, scale, mean=(mean,) * 3, swapRB=spec.colour == "RGB")
+        self._network.setInput(blob)
+        return float(np.ravel(self._network.forward())[0])

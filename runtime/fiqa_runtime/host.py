@@ -1,0 +1,134 @@
+"""The machine as this process may use it: processor, the cores and memory that containers grant, package versions."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import cv2
+
+FEATURES = (
+    "avx2",
+    "avx512f",
+    "avx512_vnni",
+    "avx_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_tile",
+    "amx_int8",
+)
+ARM_FEATURES = ("asimd", "fphp", "asimddp", "i8mm", "bf16", "sve")
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def cpu_model() -> str:
+    """The processor's name, on boards that have one with the board's."""
+    names = []
+    board = Path("/proc/device-tree/model")
+    if board.is_file():
+        names.append(board.read_text(errors="replace").strip("\0\n "))
+    if model := re.search(r"^model name\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE):
+        names.append(model[1].strip())
+    if sys.platform == "darwin":
+        brand = subprocess.run(
+            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
+        )
+        names.append(brand.stdout.strip())
+    return ", ".join(filter(None, names)) or platform.processor() or platform.machine()
+
+
+def cpu_features() -> list[str]:
+    """Instruction sets that decide how fast a network runs, as far as Linux names them."""
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
+    present = flags[1].split() if flags else []
+    return [name for name in (*FEATURES, *ARM_FEATURES) if name in present]
+
+
+def usable_cores(groups: list[Path]) -> float:
+    """Cores that this process may use at once: its affinity, and the time that its containers grant."""
+    allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(float(allowed), *(cpu_limit(group) for group in groups)) if groups else float(allowed)
+
+
+def own_groups(memberships: str | None = None, root: Path = _CGROUPS) -> list[Path]:
+    """Folders of the control groups (version 1 and 2) around this process.
+
+    `memberships` is what /proc/self/cgroup holds; None reads it.
+    """
+    if memberships is None:
+        file = Path("/proc/self/cgroup")
+        memberships = file.read_text() if file.is_file() else ""
+    groups = []
+    for line in memberships.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and not {"cpu", "memory"} & set(controllers.split(",")):
+            continue
+        top = root / controllers if controllers else root
+        inside = Path(path.lstrip("/"))
+        groups += [top / folder for folder in (inside, *inside.parents)]
+    return [group for group in dict.fromkeys(groups) if group.is_dir()]
+
+
+def cpu_limit(group: Path) -> float:
+    """Cores that a control group grants; infinite where it sets no limit."""
+    if text := _read(group / "cpu.max"):
+        quota, period = text.split()
+    else:
+        quota, period = _read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us")
+    if not quota or quota in ("max", "-1"):
+        return math.inf
+    return int(quota) / int(period)
+
+
+def memory_limit(groups: list[Path]) -> float:
+    """Bytes that the tightest of `groups` grants; infinite where none sets a limit."""
+    texts = (_read(group / name) for group in groups for name in ("memory.max", "memory.limit_in_bytes"))
+    return min((float(text) for text in texts if text and text != "max"), default=math.inf)
+
+
+def thread_limit() -> int | None:
+    """Threads that a container or an affinity mask leaves this process; None where it may use the whole machine.
+
+    Backends know the machine's cores, but not all of them see a limit: they would start a thread per core and be
+    held back by the kernel in the middle of their work.
+    """
+    cores = usable_cores(own_groups())
+    return max(int(cores), 1) if cores < (os.cpu_count() or 1) else None
+
+
+def limit_opencv(threads: int | None) -> None:
+    """Give OpenCV `threads` threads, or what a container leaves; it has one number for the whole process."""
+    limit = threads or thread_limit()
+    if limit:
+        cv2.setNumThreads(limit)
+
+
+def threads_per_stream(streams: int, threads: int | None = None) -> int:
+    """Threads for each of `streams` that share `threads`, or what this process may use."""
+    return max(int(threads or usable_cores(own_groups())) // streams, 1)
+
+
+def installed_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Versions by name of those of `packages` that are installed."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpuinfo() -> str:
+    return _read(Path("/proc/cpuinfo"))
+
+
+def _read(path: Path) -> str:
+    return path.read_text().strip() if path.is_file() else ""

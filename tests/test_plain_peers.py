@@ -1,0 +1,136 @@
+"""Peers that show what our export is worth: the bare torch.onnx export, and the flow of OpenCV Zoo's demo."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import fiqa_benchmarks.cli
+import numpy as np
+import onnx
+import pytest
+from commands import Invoke, invoker
+from fiqa_benchmarks.demo_flow import DemoFlow
+from fiqa_benchmarks.peers import PEERS, Contender, contenders, open_contender, prepare
+from fiqa_benchmarks.pipeline_bench import bench_pipeline
+from fiqa_benchmarks.plain import PlainSession
+from fiqa_runtime.choice import Choice
+from fiqa_runtime.detector import Detector
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.images import read_image
+from fiqa_runtime.pipeline import FaceQuality
+from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.seeded import seeded_image
+
+PHOTOS = ("dlib/2008_002506.jpg", "skimage/astronaut.png")
+
+
+@pytest.fixture(scope="module")
+def plain(seeded_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The plain export of the seeded network, as a peer prepares it."""
+    folder = tmp_path_factory.mktemp("plain")
+    return Path(prepare(Contender("p", str(seeded_engine), "onnxruntime-plain"), folder).artefact)
+
+
+@pytest.fixture(scope="module")
+def yunet(weights_dir: Path) -> Path:
+    return weights_dir / "face_detection_yunet_2023mar.onnx"
+
+
+def test_it_is_the_exporters_graph_and_not_ours(plain: Path, seeded_engine: Path) -> None:
+    exported, ours = (onnx.load(path).graph.node for path in (plain, seeded_engine))
+    assert all(node.metadata_props for node in exported)  # the exporter's notes, which our export takes out
+    assert not any(node.metadata_props for node in ours)
+    written = plain.stat().st_mtime_ns
+    prepare(Contender("p", str(seeded_engine), "opencv-plain"), plain.parent)
+    assert plain.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "opencv", "openvino"])
+def test_it_gives_the_same_scores(plain: Path, seeded_engine: Path, backend: str) -> None:
+    crops = [seeded_image(index, 112, 112) for index in range(3)]
+    with open_contender(Contender("p", str(plain), f"{backend}-plain"), 1) as peer:
+        assert isinstance(peer.backend, PlainSession) == (backend == "onnxruntime")
+        np.testing.assert_allclose(peer.score(crops), Scorer(seeded_engine, "opencv").score(crops), atol=1e-6, rtol=0)
+
+
+def test_plain_peers_are_known_and_need_torch(seeded_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {"onnxruntime-plain", "opencv-plain", "openvino-plain"} < set(PEERS)
+    (first, peer) = contenders([str(seeded_engine)], "opencv", ["onnxruntime-plain"], "fast")
+    assert (first.cpu_precision, peer.cpu_precision) == ("fast", "exact")
+    monkeypatch.setattr("fiqa_benchmarks.peers.find_spec", lambda name: None if name == "torch" else object())
+    with pytest.raises(Exception, match=r"peer opencv-plain is not installed; pip install 'fiqa-edge\[export\]'"):
+        contenders([str(seeded_engine)], "opencv", ["opencv-plain"])
+
+
+def test_auto_becomes_the_backend_that_it_is_here(seeded_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def decided(*question: object) -> Choice:
+        asked.append(question[3:])
+        return Choice("opencv", "test")
+
+    monkeypatch.setattr("fiqa_benchmarks.peers.decide", decided)
+    ready = prepare(Contender("x", str(seeded_engine), "auto", cpu_precision="fast"), Path(), 3)
+    assert ready.backend == "opencv"
+    assert asked == [(3, "fast")]
+
+
+def test_the_demos_flow_finds_and_scores_the_same_faces(
+    plain: Path, seeded_engine: Path, yunet: Path, images_dir: Path
+) -> None:
+    with Scorer(seeded_engine, "onnxruntime") as scorer:
+        ours = FaceQuality(scorer, Detector(yunet), "lmeds")
+        demo = DemoFlow(yunet, plain, scorer.card.input)
+        for name in PHOTOS:
+            photo = read_image(images_dir / name)
+            faces = ours.assess(photo)
+            rows, scores = demo.assess(photo)
+            assert len(faces) == len(rows) > 0
+            np.testing.assert_allclose([face.quality for face in faces], scores, rtol=0, atol=1e-3)
+            np.testing.assert_allclose([face.box for face in faces], rows[:, :4], rtol=0, atol=1e-3)
+        assert len(demo.assess(np.zeros((64, 64, 3), np.uint8))[0]) == 0
+
+
+@pytest.fixture()
+def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    return invoker(fiqa_benchmarks.cli.main, capsys, monkeypatch)
+
+
+def test_pipeline_command(
+    bench: Invoke,
+    seeded_engine: Path,
+    plain: Path,
+    yunet: Path,
+    images_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fiqa_benchmarks.peers.export_plain", lambda card, weights, folder: plain)
+    (tmp_path / "photos").mkdir()
+    for name in PHOTOS:
+        cv2.imwrite(str(tmp_path / "photos" / Path(name).with_suffix(".png").name), read_image(images_dir / name))
+    options = ("--images", tmp_path / "photos", "--detector", yunet, "--rounds", "1", "--threads", "1")
+    result = bench("--engine", seeded_engine, "--pipeline", *options, "--json", "-")
+    assert result.code == 0, result.err
+    found = json.loads(result.out)["pipeline"]
+    assert (found["photos"], found["faces"], found["demo_faces"]) == (2, 4, 4)
+    assert found["box_difference"] < 1e-3
+    assert found["score_difference"] < 1e-3
+    assert found["ratio"]["median"] > 0
+    assert set(found["timings"]) == {"fiqa-edge", "opencv-demo"}
+    assert "2 photos, 4 faces" in result.err
+
+
+def test_pipeline_refusals(bench: Invoke, seeded_engine: Path, yunet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bench("--engine", seeded_engine, "--pipeline").is_one_line("no photos to time", "--images")
+    assert bench("--engine", seeded_engine, "--detector", yunet).is_one_line("--detector is a part of --pipeline")
+    scorer = Scorer(seeded_engine, "opencv")
+    framing: Callable[..., Scorer] = lambda contender, threads: scorer  # noqa: E731
+    object.__setattr__(scorer.card.input, "framing", "ffhq")
+    monkeypatch.setattr("fiqa_benchmarks.pipeline_bench.open_contender", framing)
+    monkeypatch.setattr("fiqa_benchmarks.pipeline_bench.prepare", lambda contender, folder, threads: contender)
+    with pytest.raises(InputError, match="not ediffiqa-t"):
+        bench_pipeline(Contender("x", str(seeded_engine), "opencv"), [np.zeros((64, 64, 3), np.uint8)], yunet)

@@ -1,0 +1,117 @@
+"""torch peers: which run where, and CUDA graphs on fakes of torch.cuda that run what was captured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fiqa_benchmarks.peers import Contender, open_contender, prepare
+from fiqa_benchmarks.torch_ways import TORCH_PEERS, WARM_UPS, CudaGraphs, torch_device
+from fiqa_runtime.card import read_card
+from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.seeded import seeded_image
+
+
+def test_the_compiled_peer_gives_the_scores_of_the_eager_one(
+    seeded_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[object] = []
+
+    def compile_nothing(network: Callable[..., Any]) -> Callable[..., Any]:
+        compiled.append(network)
+        return network
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    crops = [seeded_image(index, 112, 112) for index in range(2)]
+    scores = []
+    for peer in ("torch", "torch-compile"):
+        with open_contender(prepare(Contender(peer, str(seeded_engine), peer), tmp_path), 1) as scorer:
+            scores.append(scorer.score(crops))
+            assert scorer.backend.info["device"] == "cpu"
+    np.testing.assert_array_equal(*scores)
+    assert len(compiled) == 1
+
+
+def test_cuda_graphs_compare_with_plans(seeded_engine: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"torch-cuda-graph compares with plans on a GPU; give --engine a .plan"):
+        prepare(Contender("torch-cuda-graph", str(seeded_engine), "torch-cuda-graph"), tmp_path)
+
+
+@pytest.mark.parametrize("peer", TORCH_PEERS)
+def test_plans_are_compared_on_their_gpu(seeded_engine: Path, monkeypatch: pytest.MonkeyPatch, peer: str) -> None:
+    card = replace(read_card(seeded_engine), format="plan")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    assert torch_device(peer, card) == "cuda"
+    assert torch.backends.cudnn.allow_tf32 is False
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DependencyError, match=rf"has no CUDA here, {peer} cannot .* install a CUDA build of torch"):
+        torch_device(peer, card)
+
+
+class FakeGraph:
+    """Runs on replay what was run under :func:`capture`, into the same outputs."""
+
+    def __init__(self) -> None:
+        self.replay: Callable[[], None] = lambda: None
+
+
+@pytest.fixture(name="calls")
+def calls_fixture(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What torch.cuda was asked for."""
+    calls: list[str] = []
+
+    class Stream:
+        def __init__(self, name: str = "side") -> None:
+            self.name = name
+
+        def wait_stream(self, other: Stream) -> None:
+            calls.append(f"{self.name} waits for {other.name}")
+
+    @contextmanager
+    def on(stream: Stream) -> Iterator[None]:
+        calls.append(f"on {stream.name}")
+        yield
+
+    @contextmanager
+    def capture(graph: FakeGraph) -> Iterator[None]:
+        calls.append("capture")
+        network.recording = graph
+        yield
+        network.recording = None
+
+    main = Stream("main")
+    fakes = {"Stream": Stream, "stream": on, "current_stream": lambda: main, "graph": capture, "CUDAGraph": FakeGraph}
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    network = SimpleNamespace(recording=None, runs=0)
+    monkeypatch.setattr(torch.cuda, "network", network, raising=False)
+    return calls
+
+
+def doubled(image: torch.Tensor, bias: torch.Tensor) -> dict[str, torch.Tensor]:
+    outputs = {"score": 2 * image + bias}
+    torch.cuda.network.runs += 1
+    recording = torch.cuda.network.recording
+    if recording is not None:
+        recording.replay = lambda: outputs["score"].copy_(2 * image + bias)
+    return outputs
+
+
+def test_each_shape_is_captured_once_and_replayed_on_what_is_given(calls: list[str]) -> None:
+    graphs = CudaGraphs(doubled)
+    for count in (2, 3, 2, 2, 3):
+        image, bias = torch.rand(count, 1), torch.rand(count, 1)
+        kept = image.clone()
+        torch.testing.assert_close(graphs(image, bias=bias)["score"], 2 * image + bias)
+        assert torch.equal(image, kept)
+    once = ["side waits for main", "on side", "main waits for side", "capture"]
+    assert calls == 2 * once
+    assert torch.cuda.network.runs == 2 * (WARM_UPS + 1), "cold, or run again instead of replayed"
