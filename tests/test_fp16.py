@@ -55,7 +55,7 @@ class Converted:
 def convert_seeded(reference: Reference, folder: Path) -> Converted:
     fp32 = folder / f"{reference.spec.name}.fp32.onnx"
     export_onnx(reference, fp32)
-    order = Order("fp16", FP16.budget, parity_set(reference, QUICK, None), None, folder, False)
+    order = Order("fp16", FP16.budget, parity_set(reference, QUICK, "seeded", None), None, folder, False)
     fp16, conversion = convert(reference, fp32, order, silent)
     return Converted(reference, fp32, fp16, conversion)
 
@@ -127,7 +127,7 @@ def judged(reference: Reference, artefact: Path) -> Parity:
     spec = reference.spec
     card = Card(spec.name, "fp16", "onnx", spec.input, spec.outputs, spec.licence, spec.source, spec.max_batch)
     write_card(with_files(card, artefact.parent, [artefact.name]), artefact)
-    return judge(reference, artefact, parity_set(reference, QUICK, None), QUICK, QUICK.budget, silent).parity
+    return judge(reference, artefact, parity_set(reference, QUICK, "seeded", None), QUICK, QUICK.budget, silent).parity
 
 
 def test_scores_survive_true_half_arithmetic(converted: Converted) -> None:

@@ -7,7 +7,7 @@ it moves the output by. So each node's harm is known without running the network
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -70,32 +70,24 @@ def first_order(
 
     `methods` are the ranges to try. Raises InputError where there are fewer than two images: nothing spreads then.
     """
-    tape = _Tape(model)
-    activations: dict[tuple[str, str, str], list[list[float]]] = defaultdict(list)
-    weights: dict[str, list[list[float]]] = defaultdict(list)
+    tape = _Tape(model, methods)
     values: list[list[float]] = []
     for done, feed in enumerate(inputs):
         report("predict what int8 moves", done, total or done + 1)
         targets = tape.play(feed)
         values.append([float(target.detach()) for target in targets])
-        watched = [*(read.tensor for read in tape.reads), *(write.tensor for write in tape.writes)]
-        gradients = list(zip(*(torch.autograd.grad(t, watched, retain_graph=True) for t in targets), strict=True))
-        with torch.no_grad():
-            for read, gradient in zip(tape.reads, gradients, strict=False):
-                for method, ranges in methods.items():
-                    error = round_symmetric(read.tensor, ranges[read.name]) - read.tensor
-                    activations[method, read.name, read.node].append([float((g * error).sum()) for g in gradient])
-            for write, gradient in zip(tape.writes, gradients[len(tape.reads) :], strict=True):
-                error = write.error()
-                weights[write.node].append([float((g * error).sum()) for g in gradient])
+        for position, target in enumerate(targets, start=1):
+            target.backward(retain_graph=position < len(targets))  # type: ignore[no-untyped-call]
     if len(values) < 2:
         raise InputError("one image cannot tell how scores spread; give more")
     spread = np.std(values, axis=0)
     spread = np.where(spread > 0, spread, 1)[:, None]
     nested: dict[str, dict[str, dict[str, Shifts]]] = {method: defaultdict(dict) for method in methods}
-    for (method, tensor, node), shifts in activations.items():
-        nested[method][tensor][node] = np.array(shifts).T / spread
-    return FirstOrder(nested, {node: np.array(shifts).T / spread for node, shifts in weights.items()})
+    for (method, tensor, node), shifts in tape.activations.items():
+        nested[method][tensor][node] = np.reshape(shifts, (len(values), -1)).T / spread
+    return FirstOrder(
+        nested, {n: np.reshape(shifts, (len(values), -1)).T / spread for n, shifts in tape.weights.items()}
+    )
 
 
 def round_symmetric(x: Tensor, largest: float) -> Tensor:
@@ -104,41 +96,30 @@ def round_symmetric(x: Tensor, largest: float) -> Tensor:
     return (x / step).round().clamp(-LEVELS - 1, LEVELS) * step
 
 
-@dataclass(frozen=True)
-class _Read:
-    """One activation as one node reads it."""
-
-    name: str
-    node: str
-    tensor: Tensor
-
-
-@dataclass(frozen=True)
-class _Write:
-    """What a layer writes, and how it changes when its weights are rounded."""
-
-    node: str
-    tensor: Tensor
-    error: Callable[[], Tensor]
-
-
 class _Tape:
-    """Runs the graph in fp32 so that gradients reach everything that a candidate reads and writes."""
+    """Runs the graph in fp32 so that gradients reach everything that a candidate reads and writes.
 
-    def __init__(self, model: ir.Model) -> None:
+    Each gradient is used as soon as it is there and then forgotten: `activations` and `weights` gather numbers.
+    """
+
+    def __init__(self, model: ir.Model, methods: Methods) -> None:
         self._graph = TorchGraph(model)
+        self._methods = methods
         self._candidates = set(candidates(model.graph))
         self._stream = rng("first order")
-        self.reads: list[_Read] = []
-        self.writes: list[_Write] = []
+        self.activations: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+        """By method, tensor and node that reads it: the shift of every target, image after image."""
+        self.weights: dict[str, list[float]] = defaultdict(list)
+        """By layer, likewise."""
 
     def play(self, feed: Inputs) -> list[Tensor]:
-        """The targets for one image; `reads` and `writes` are then those of this image."""
-        self.reads, self.writes = [], []
+        """The targets for one image; their backward passes tell `activations` and `weights`."""
         outputs = self._graph.run(feed, self._before, self._after)
         targets = [value.sum() for name, value in outputs.items() if name == "score"]
         others = [self._projection(value) for name, value in outputs.items() if name != "score"]
-        return [*targets, torch.stack(others).sum()] if others else targets
+        targets += [torch.stack(others).sum()] if others else []
+        everything = torch.stack(targets).sum()
+        return [target + 0 * everything for target in targets]  # every tensor gets a gradient from every target
 
     def _before(self, node: ir.Node, arguments: Arguments) -> None:
         """Give a candidate its own view of the activations that it reads in int8."""
@@ -147,12 +128,22 @@ class _Tape:
             tensor = arguments[index]
             assert tensor is not None
             own = tensor.view_as(tensor) if tensor.requires_grad else tensor.clone().requires_grad_()
+            told = partial(self._read, str(value.name), str(node.name), own.detach())
+            own.register_hook(told)  # type: ignore[no-untyped-call]
             arguments[index] = own
-            self.reads.append(_Read(str(value.name), str(node.name), own))
 
     def _after(self, node: ir.Node, arguments: Arguments, result: Tensor) -> None:
         if node in self._candidates and is_layer(node):
-            self.writes.append(_Write(str(node.name), result, partial(_weights_error, node, arguments[0])))
+            told = partial(self._written, node, None if arguments[0] is None else arguments[0].detach())
+            result.register_hook(told)  # type: ignore[no-untyped-call]
+
+    def _read(self, name: str, node: str, x: Tensor, gradient: Tensor) -> None:
+        for method, ranges in self._methods.items():
+            error = round_symmetric(x, ranges[name]) - x
+            self.activations[method, name, node].append(float((gradient * error).sum()))
+
+    def _written(self, node: ir.Node, x: Tensor | None, gradient: Tensor) -> None:
+        self.weights[str(node.name)].append(float((gradient * _weights_error(node, x)).sum()))
 
     def _projection(self, value: Tensor) -> Tensor:
         signs = torch.from_numpy(2.0 * self._stream.integers(0, 2, value.shape) - 1).float()

@@ -63,17 +63,19 @@ def judge(
     return Judgement(parity, expected, None if recipe.precision == "fp32" else ScoreMap.between(first, second))
 
 
-def parity_set(reference: Reference, recipe: Recipe, images: Path | None) -> ParitySet:
+def parity_set(reference: Reference, recipe: Recipe, weights: str, images: Path | None) -> ParitySet:
     """What an artefact of `recipe` is judged on; raises what :func:`fiqa_calibration.parity_set.folder_pictures` does.
 
-    `images` is the user's folder of photos or crops; without one a portrait stands in where that is affordable.
+    `weights` is their kind: to a trained network seeded images are all noise alike, so it gets few of them. `images`
+    is the user's folder of photos or crops; without one a portrait stands in where that is affordable.
     """
     spec = reference.spec
     fewest, most = recipe.images
-    seeded = min(most, max(fewest, round(recipe.operations / spec.macs))) if spec.task == "quality" else fewest
+    means_much = spec.task == "quality" and (weights == "seeded" or recipe.precision == "fp32")
+    seeded = min(most, max(fewest, round(recipe.operations / spec.macs))) if means_much else fewest
     if images is not None:
         pictures = folder_pictures(images, spec.input)
     else:
-        moves = recipe.precision != "fp32" and spec.task == "quality"
+        moves = recipe.precision != "fp32" and spec.task != "landmarks"
         pictures = default_pictures() if moves and spec.macs < LARGE else []
     return ParitySet(seeded, pictures, reference.calibration_size)

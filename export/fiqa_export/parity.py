@@ -14,6 +14,7 @@ from fiqa_runtime.preprocess import Image
 from fiqa_runtime.spec import OutputSpec
 from numpy.typing import NDArray
 
+from fiqa_export.faces import face_failures
 from fiqa_export.models import Reference
 from fiqa_export.recipe import Budget
 from fiqa_export.tensors import network_input
@@ -69,9 +70,13 @@ def reference_outputs(reference: Reference, image: Image) -> Arrays:
 def compare(
     expected: Sequence[Arrays], actual: Sequence[Arrays], outputs: Sequence[OutputSpec], budget: Budget
 ) -> Parity:
-    """Verdict on an artefact's outputs (`actual`) against the reference's (`expected`), image by image."""
+    """Verdict on an artefact's outputs (`actual`) against the reference's (`expected`), image by image.
+
+    Detector heads that correlate less than `budget` asks for are judged by the faces they give, if there are any.
+    """
     max_abs, spans, correlation = {}, {}, {}
     failures: list[str] = []
+    unlike: list[str] = []
     for output in outputs:
         pairs = [(e[output.name], a[output.name]) for e, a in zip(expected, actual, strict=True)]
         low, high = output.range or (min(e.min() for e, _ in pairs), max(e.max() for e, _ in pairs))
@@ -83,7 +88,11 @@ def compare(
         if output.kind != "score":
             correlation[output.name] = r = min((_correlation(e, a) for e, a in pairs), default=math.nan)
             if budget.correlation and not r >= budget.correlation:
-                failures.append(f"{output.name}: correlation {r:.4f} is below {budget.correlation:g}")
+                lines = unlike if output.kind == "head" else failures
+                lines.append(f"{output.name}: correlation {r:.4f} is below {budget.correlation:g}")
+    if unlike:
+        faces = face_failures(expected, actual)
+        failures += unlike if faces is None else faces
     score = None
     if "score" in max_abs:
         score = agree(*(np.array([float(o["score"][0, 0]) for o in values]) for values in (expected, actual)))

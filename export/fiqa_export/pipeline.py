@@ -78,7 +78,7 @@ def export(
         report(f"{name}: write ONNX", 0, 1)
         export_onnx(reference, fp32)
         report(f"{name}: write ONNX", 1, 1)
-        images = parity_set(reference, options.recipe, options.images)
+        images = parity_set(reference, options.recipe, info.kind, options.images)
         budget = options.recipe.budget_for(info.kind)
         order = Order(options.recipe.precision, budget, images, options.calib, out, options.keep_failed)
         artefact, conversion = convert(reference, fp32, order, report)

@@ -64,7 +64,7 @@ class Int8Result:
         """Plain data for the card."""
         plain = {key: value for key, value in vars(self).items() if key != "search"}
         trials = [
-            {"kept": len(t.kept), "quality": t.judged.quality, "passed": t.passed, **t.judged.facts}
+            {"kept": len(t.kept), "quality": _number(t.judged.quality), "passed": t.passed, **t.judged.facts}
             for t in self.search.trials
         ]
         return {**plain, "kept": dict(self.kept), "trials": trials}
@@ -162,6 +162,10 @@ class _Mixtures:
         size = size_of(self._int8)
         reduced = sum(self._macs.get(name, 0) for name in nodes) / max(1, sum(self._macs.values()))
         return {"bytes": size, "bytes_share": size / self._fp32_size, "mac_share": reduced}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _forget_types(model: ir.Model) -> None:
