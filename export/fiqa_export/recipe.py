@@ -60,7 +60,7 @@ FP16 = Recipe(
 )
 """True half arithmetic: a map has 50,000 chances per image to be off, and heads are judged by the faces they give."""
 INT8 = Recipe(
-    "int8", Budget(srcc=0.995, flips=0.01, correlation=0.99), trained_srcc=0.995, operations=1e12, images=(8, 320)
+    "int8", Budget(srcc=0.995, flips=0.01, correlation=0.99), trained_srcc=0.998, operations=1e12, images=(8, 320)
 )
 """The ranking has to survive; single values may move."""
 RECIPES: dict[str, Recipe] = {recipe.precision: recipe for recipe in (FP32, FP16, INT8)}
