@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -27,6 +27,7 @@ BuilderFlag = Enum(
 )
 HardwareCompatibilityLevel = Enum("HardwareCompatibilityLevel", ["NONE", "AMPERE_PLUS"])
 DeviceType = Enum("DeviceType", ["GPU", "DLA"])
+ProfilingVerbosity = Enum("ProfilingVerbosity", ["LAYER_NAMES_ONLY", "DETAILED"])
 MemoryPoolType = Enum("MemoryPoolType", ["WORKSPACE"])
 ErrorCode = Enum("ErrorCode", ["INVALID_NODE", "UNSUPPORTED_NODE", "MODEL_DESERIALIZE_FAILED"])
 
@@ -56,6 +57,8 @@ class FakeBuilderMachine:
     """The last configuration."""
     caches: list[bytes] = field(default_factory=list)
     """What timing caches were made from."""
+    combined: list[bytes] = field(default_factory=list)
+    """What was added to timing caches."""
 
 
 def add_builder(package: ModuleType, gpu: FakeGpu, strongly_typed: bool = True) -> FakeBuilderMachine:
@@ -110,6 +113,9 @@ def add_builder(package: ModuleType, gpu: FakeGpu, strongly_typed: bool = True) 
             self.outputs: list[str] = []
             self.num_layers = 0
 
+        def __iter__(self) -> Iterator[SimpleNamespace]:
+            return iter([SimpleNamespace(precision_is_set=False)] * self.num_layers)
+
         @property
         def num_inputs(self) -> int:
             return len(self.inputs)
@@ -140,7 +146,10 @@ def add_builder(package: ModuleType, gpu: FakeGpu, strongly_typed: bool = True) 
                 if seen.faults.node and node.op_type == seen.faults.node[0]:
                     self.errors.append(_error(*seen.faults.node[1:], index, node.name, node.op_type))
                     return False
-            self.network.inputs = [SimpleNamespace(name=each.name, shape=_shape(each)) for each in graph.input]
+            self.network.inputs = [
+                SimpleNamespace(name=each.name, shape=_shape(each), dtype="float32", is_shape_tensor=False)
+                for each in graph.input
+            ]
             self.network.outputs = [each.name for each in graph.output]
             self.network.num_layers = len(graph.node)
             return True
@@ -161,11 +170,16 @@ def add_builder(package: ModuleType, gpu: FakeGpu, strongly_typed: bool = True) 
             self.builder_optimization_level = 3
             self.hardware_compatibility_level = HardwareCompatibilityLevel.NONE
             self.default_device_type, self.DLA_core = DeviceType.GPU, -1
+            self.profiling_verbosity: ProfilingVerbosity | None = None
+            self.num_optimization_profiles = 0
             self.progress_monitor: Any = None
             self.cache: ITimingCache | None = None
 
         def set_flag(self, flag: BuilderFlag) -> None:
             self.flags.add(flag)
+
+        def get_flag(self, flag: BuilderFlag) -> bool:
+            return flag in self.flags
 
         def clear_flag(self, flag: BuilderFlag) -> None:
             self.flags.discard(flag)
@@ -198,6 +212,10 @@ def add_builder(package: ModuleType, gpu: FakeGpu, strongly_typed: bool = True) 
         def __init__(self, content: bytes) -> None:
             self.content = content
 
+        def combine(self, other: ITimingCache, ignore_mismatch: bool) -> bool:
+            seen.combined.append(other.content)
+            return True
+
         def serialize(self) -> memoryview:
             return memoryview(self.content)
 
@@ -213,6 +231,7 @@ def add_builder(package: ModuleType, gpu: FakeGpu, strongly_typed: bool = True) 
         BuilderFlag=BuilderFlag,
         HardwareCompatibilityLevel=HardwareCompatibilityLevel,
         DeviceType=DeviceType,
+        ProfilingVerbosity=ProfilingVerbosity,
         MemoryPoolType=MemoryPoolType,
         NetworkDefinitionCreationFlag=SimpleNamespace(__members__=flags),
     )

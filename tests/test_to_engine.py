@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,11 +26,12 @@ from fake_trt_builder import (
     FakeBuilderMachine,
     HardwareCompatibilityLevel,
     MemoryPoolType,
+    ProfilingVerbosity,
     add_builder,
 )
-from fiqa_export.build_target import PlanOptions, find_target
-from fiqa_export.timing_cache import timing_cache_path
+from fiqa_export.build_target import PlanOptions, find_target, import_polygraphy
 from fiqa_export.to_engine import build_plan, link_plan
+from fiqa_export.trt_build import timing_cache_path
 from fiqa_runtime.backends.device_memory import Gpu
 from fiqa_runtime.backends.tensorrt import open_artefact
 from fiqa_runtime.card import Card, read_card, write_card
@@ -93,15 +95,24 @@ class Workshop:
 Open = Callable[..., Workshop]
 
 
+def forget_polygraphy() -> None:
+    """So that it is imported again for another TensorRT."""
+    for name in [each for each in sys.modules if each.split(".")[0] == "polygraphy"]:
+        del sys.modules[name]
+
+
 @pytest.fixture(name="workshop")
-def workshop_fixture(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
+def workshop_fixture(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("POLYGRAPHY_USE_TENSORRT_RTX", "")
+    forget_polygraphy()
 
     def build(strongly_typed: bool = True, **machine: Any) -> Workshop:
         made = make(**machine)
         return Workshop(made, add_builder(made.trt, made.gpu, strongly_typed))
 
-    return build
+    yield build
+    forget_polygraphy()
 
 
 @pytest.mark.parametrize(
@@ -251,7 +262,9 @@ def test_optimisation_level(workshop: Open) -> None:
 
 
 def cache_of(here: Workshop) -> Path:
-    return timing_cache_path(Gpu(here.machine.gpu.name, "8.7", "12.6", False), "10.3.0")
+    path = timing_cache_path(Gpu(here.machine.gpu.name, "8.7", "12.6", False), "10.3.0")
+    assert path
+    return Path(path)
 
 
 def test_timings_are_kept_per_gpu_and_version(workshop: Open) -> None:
@@ -260,23 +273,33 @@ def test_timings_are_kept_per_gpu_and_version(workshop: Open) -> None:
     assert here.seen.caches == [b""]
     assert cache_of(here).read_bytes() == CACHE + b"Fake Orin:."
     here.build()
-    assert here.seen.caches[1:] == [CACHE + b"Fake Orin:."]
+    assert here.seen.caches[1] == CACHE + b"Fake Orin:.", "not begun with what is kept"
+    assert here.seen.combined == [CACHE + b"Fake Orin:."]
     assert cache_of(here).read_bytes() == CACHE + b"Fake Orin:.."
-    assert [path.name for path in cache_of(here).parent.iterdir()] == ["fake-orin-8.7-tensorrt-10.3.0.cache"]
+    name = "fake-orin-8.7-tensorrt-10.3.0.cache"
+    assert {path.name for path in cache_of(here).parent.iterdir()} == {name, f"{name}.lock"}
 
 
 @pytest.mark.parametrize("kept", [b"garbage", CACHE + b"Other GPU:."])
 def test_damaged_and_foreign_timings_are_replaced(workshop: Open, kept: bytes) -> None:
     here = workshop()
-    cache_of(here).parent.mkdir(parents=True)
     cache_of(here).write_bytes(kept)
     here.build()
-    assert here.seen.caches == [kept, b""]
+    assert here.seen.caches[:2] == [kept, b""]
+    assert here.seen.combined == []
     assert cache_of(here).read_bytes() == CACHE + b"Fake Orin:."
     cache_of(here).write_bytes(b"garbage")
     here.seen.faults.build = ["Error Code 10: Internal Error (no kernel)"]
     with pytest.raises(UnsupportedError, match="Error Code 10"):
         here.build()
+
+
+def test_something_in_the_place_of_the_timings(workshop: Open) -> None:
+    here = workshop()
+    cache_of(here).mkdir()
+    with pytest.raises(InputError, match=r"cannot keep .*cache \(Is a directory\); set XDG_CACHE_HOME to another"):
+        here.build()
+    here.check_nothing_left()
 
 
 def test_timings_that_cannot_be_kept_cost_no_plan(workshop: Open, tmp_path: Path) -> None:
@@ -292,6 +315,44 @@ def test_a_failed_build_keeps_no_timings(workshop: Open) -> None:
     with pytest.raises(UnsupportedError):
         here.build()
     assert not cache_of(here).exists()
+
+
+# Polygraphy
+
+
+def test_it_is_imported_by_builds_alone() -> None:
+    code = "import fiqa_export.to_engine, sys; print({'polygraphy', 'tensorrt', 'tensorrt_rtx'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_it_is_not_installed(workshop: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = workshop()
+    monkeypatch.setitem(sys.modules, "polygraphy", None)
+    with pytest.raises(DependencyError, match=r"pip install polygraphy, or 'fiqa-edge\[tensorrt\]'"):
+        here.build()
+    here.check_nothing_left()
+
+
+def test_it_serves_one_tensorrt_per_process(workshop: Open) -> None:
+    here = workshop()
+    import_polygraphy("tensorrt_rtx")
+    with pytest.raises(UnsupportedError, match="has Polygraphy for another TensorRT than tensorrt; build in a new one"):
+        here.build()
+    here.check_nothing_left()
+    forget_polygraphy()
+    here.build()
+
+
+def test_it_prints_nothing_and_asks_for_no_details_in_the_plan(
+    workshop: Open, capfd: pytest.CaptureFixture[str]
+) -> None:
+    here = workshop()
+    here.build(version_compatible=True)
+    assert here.seen.asked.profiling_verbosity == ProfilingVerbosity.LAYER_NAMES_ONLY
+    here.seen.faults.build = ["Error Code 10"]
+    with pytest.raises(UnsupportedError):
+        here.build()
+    assert capfd.readouterr() == ("", "")
 
 
 # progress

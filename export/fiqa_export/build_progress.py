@@ -81,5 +81,5 @@ def stopping_on_ctrl_c(monitor: Any) -> Iterator[None]:
     finally:
         if on_main_thread:
             signal.signal(signal.SIGINT, before)
-    if monitor.interrupted:
-        raise KeyboardInterrupt
+        if monitor.interrupted:
+            raise KeyboardInterrupt

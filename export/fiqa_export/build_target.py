@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from typing import Any
 
 from fiqa_runtime.backends.device_memory import Driver, open_driver
-from fiqa_runtime.backends.plan_facts import AMPERE, TENSORRT_VERSIONS, numbers
+from fiqa_runtime.backends.plan_facts import AMPERE, EXTRAS, TENSORRT_VERSIONS, numbers
 from fiqa_runtime.backends.trt_engine import import_tensorrt
 from fiqa_runtime.errors import DependencyError, FiqaError, InputError, UnsupportedError
 
@@ -90,6 +91,24 @@ def _first_target() -> Target:
             except FiqaError as error:
                 failure = error
     raise failure
+
+
+def import_polygraphy(flavour: str) -> Any:
+    """Polygraphy with its TensorRT loaders for `flavour`, which it chooses once per process, when it is imported.
+
+    Raises DependencyError where it is not installed, UnsupportedError where it was imported for the other flavour.
+    """
+    rtx = flavour == "tensorrt_rtx"
+    os.environ["POLYGRAPHY_USE_TENSORRT_RTX"] = str(int(rtx))
+    try:
+        import polygraphy.backend.trt
+    except ImportError as error:
+        raise DependencyError(
+            f"polygraphy cannot be imported ({error}); pip install polygraphy, or 'fiqa-edge[{EXTRAS[flavour]}]'"
+        ) from error
+    if rtx != polygraphy.config.USE_TENSORRT_RTX:
+        raise UnsupportedError(f"this process has Polygraphy for another TensorRT than {flavour}; build in a new one")
+    return polygraphy
 
 
 def check_options(options: PlanOptions, target: Target, precision: str) -> None:

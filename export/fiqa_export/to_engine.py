@@ -1,8 +1,4 @@
-"""ONNX file -> TensorRT plan with its card.
-
-Polygraphy does not serve here: it chooses between TensorRT and TensorRT-RTX once per process, by an environment
-variable, and its errors lose the node that a parser refused. What it would save is a dozen lines of `trt_build.py`.
-"""
+"""ONNX file -> TensorRT plan with its card; Polygraphy builds it, see `trt_build.py`."""
 
 from __future__ import annotations
 

@@ -1,24 +1,29 @@
-"""One build: ONNX file -> network -> plan, and TensorRT's failures in one line. All that is asked of its builder."""
+"""One build: ONNX file -> network -> plan, and TensorRT's failures in one line.
+
+Polygraphy configures the builder, runs it and keeps its timings. Network and parser are made here: Polygraphy's errors
+lose the node that a parser refused, and its logger prints what this one keeps.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import onnx
-from fiqa_runtime.backends.device_memory import Shape, active
+from fiqa_runtime.backends.device_memory import Gpu, Shape, active
 from fiqa_runtime.backends.trt_engine import OUT_OF_MEMORY
-from fiqa_runtime.errors import ArtefactError, FiqaError, UnsupportedError
+from fiqa_runtime.errors import ArtefactError, FiqaError, InputError, UnsupportedError
+from fiqa_runtime.fetch import user_cache
 
 from fiqa_export.build_progress import Progress, progress_monitor, stopping_on_ctrl_c
-from fiqa_export.build_target import PlanOptions, Target
-from fiqa_export.timing_cache import load_timing_cache, save_timing_cache, timing_cache_path
+from fiqa_export.build_target import PlanOptions, Target, import_polygraphy
 
 Limits = tuple[Shape, Shape, Shape]
 """Smallest, most frequent and largest shape of an input."""
@@ -50,9 +55,11 @@ def build(
     """Build the ONNX file `path`, strongly typed and without TF32.
 
     `limits` gives the profile of an input from its name and its shape in the file, -1 where that is free. Raises
-    ArtefactError where the file cannot be read, UnsupportedError where a node cannot be built or memory is short.
+    ArtefactError where the file cannot be read, UnsupportedError where a node cannot be built or memory is short,
+    InputError where timings cannot be kept, and what :func:`fiqa_export.build_target.import_polygraphy` raises.
     """
-    with _on_gpu(target):
+    polygraphy = import_polygraphy(target.flavour)
+    with _on_gpu(target), polygraphy.logger.G_LOGGER.verbosity(polygraphy.logger.G_LOGGER.CRITICAL + 1):
         log = _log(target.trt)
         log.errors.clear()
         builder = _builder(target, log)
@@ -61,21 +68,33 @@ def build(
         parser = _parse(target, network, log, path)
         inputs = [network.get_input(index) for index in range(network.num_inputs)]
         profile = {each.name: limits(each.name, tuple(each.shape)) for each in inputs}
-        config = _config(target, builder, profile, options)
+        timings = timing_cache_path(target.driver.gpu, target.trt.__version__) if target.driver else None
         monitor = progress_monitor(target.trt, progress)
-        config.progress_monitor = monitor
-        kept = timing_cache_path(target.driver.gpu, target.trt.__version__) if target.driver else None
-        if kept:
-            load_timing_cache(config, kept)
-            log.errors.clear()
-        with stopping_on_ctrl_c(monitor):
-            plan = builder.build_serialized_network(network, config)
-        del parser  # which owned the weights
-        if plan is None:
-            raise _build_failure(target, log.errors, path, profile)
-        if kept:
-            save_timing_cache(config, kept)
-        return Built(plan, profile, network.num_layers)
+        config = _config(target, polygraphy.backend.trt, profile, options, timings, monitor)
+        make = polygraphy.backend.trt.EngineBytesFromNetwork((builder, network, parser), config, timings)
+        try:
+            with stopping_on_ctrl_c(monitor):
+                return Built(make(), profile, network.num_layers)
+        except polygraphy.exception.PolygraphyException as error:
+            raise _build_failure(target, log.errors, path, profile) from error
+        except OSError as error:
+            if timings is None:
+                raise
+            raise InputError(
+                f"cannot keep {timings} ({error.strerror}); set XDG_CACHE_HOME to another folder"
+            ) from error
+
+
+def timing_cache_path(gpu: Gpu, version: str) -> str | None:
+    """File of what TensorRT measured about its kernels, per GPU and version: later builds take a fraction of the time.
+
+    None where this user's cache folder cannot be written, which costs no more than time.
+    """
+    folder = user_cache() / "timing"
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^\w.]+", "-", f"{gpu.name} {gpu.compute_capability} tensorrt {version}").lower()
+    return str(folder / f"{name}.cache") if os.access(folder, os.W_OK) else None
 
 
 def _on_gpu(target: Target) -> AbstractContextManager[None]:
@@ -111,28 +130,37 @@ def _parse(target: Target, network: Any, log: Any, path: Path) -> Any:
     return parser
 
 
-def _config(target: Target, builder: Any, profile: Mapping[str, Limits], options: PlanOptions) -> Any:
-    trt = target.trt
-    config = builder.create_builder_config()
-    config.clear_flag(trt.BuilderFlag.TF32)
-    shapes = builder.create_optimization_profile()
+def _config(
+    target: Target, loaders: Any, profile: Mapping[str, Limits], options: PlanOptions, timings: str | None, monitor: Any
+) -> Any:
+    """Polygraphy's loader of the configuration, without TF32 as always there."""
+    trt, levels = target.trt, target.trt.HardwareCompatibilityLevel
+    shapes = loaders.Profile()
     for name, limits in profile.items():
-        shapes.set_shape(name, *limits)
-    config.add_optimization_profile(shapes)
-    if options.workspace is not None:
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace)
-    if options.optimisation is not None:
-        config.builder_optimization_level = options.optimisation
-    if options.version_compatible:
-        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
-        config.set_flag(trt.BuilderFlag.EXCLUDE_LEAN_RUNTIME)  # whose code our runtime would not run
-    if options.hardware_compatible:
-        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
-    if options.dla is not None:
-        config.default_device_type = trt.DeviceType.DLA
-        config.DLA_core = options.dla
-        config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
-    return config
+        shapes.add(name, *limits)
+
+    def finish(builder: Any, network: Any, config: Any) -> None:
+        if options.dla is not None:  # of which Polygraphy takes the first, with flags that strong typing does without
+            config.default_device_type = trt.DeviceType.DLA
+            config.DLA_core = options.dla
+            config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+        if timings and config.get_timing_cache() is None:  # refused: of another GPU
+            Path(timings).unlink()
+            config.set_timing_cache(config.create_timing_cache(b""), False)
+        _log(trt).errors.clear()
+
+    create = loaders.CreateConfig(
+        profiles=[shapes],
+        memory_pool_limits=options.workspace and {trt.MemoryPoolType.WORKSPACE: options.workspace},
+        builder_optimization_level=options.optimisation,
+        version_compatible=options.version_compatible,
+        exclude_lean_runtime=options.version_compatible,  # whose code our runtime would not run
+        hardware_compatibility_level=levels.AMPERE_PLUS if options.hardware_compatible else None,
+        profiling_verbosity=trt.ProfilingVerbosity.LAYER_NAMES_ONLY,
+        load_timing_cache=timings,
+        progress_monitor=monitor,
+    )
+    return loaders.PostprocessConfig(create, finish)
 
 
 def _parse_failure(target: Target, errors: list[Any], path: Path) -> FiqaError:
