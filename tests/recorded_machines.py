@@ -18,7 +18,7 @@ EXPORT = [
     ["onnxruntime", "1.23.0"],
     ["scipy", "1.15.0"],
 ]
-COMMON = [*EXPORT, ["pycuda", "2024.1.2"]]
+COMMON = [*EXPORT, ["pycuda", "2024.1.2"], ["polygraphy", "0.53.6"]]
 
 
 @dataclass(frozen=True)

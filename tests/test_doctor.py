@@ -150,6 +150,7 @@ STOPPED = {
         "from one source only",
     ),
     "no way to the GPU": (DESKTOP.without_package("pycuda"), "GPU access", "pip install cuda-bindings"),
+    "no Polygraphy": (DESKTOP.without_package("polygraphy"), "Polygraphy", "pip install polygraphy"),
     "no torch": (DESKTOP.without_package("torch"), "export", "fiqa-edge[export]"),
     "no GPU": (BARE, "GPU", "install NVIDIA's driver"),
 }

@@ -232,10 +232,17 @@ def _access(facts: Facts, target: str) -> Iterator[Line]:
         yield Line("GPU access", "neither pycuda nor cuda-python, to build or to run", fix, ("tensorrt",))
 
 
+def _builder(facts: Facts, target: str) -> Iterator[Line]:
+    if "polygraphy" in facts.packages:
+        yield Line("Polygraphy", facts.packages["polygraphy"])
+    else:
+        yield Line("Polygraphy", "not installed, plans are built with it", "pip install polygraphy", FLAVOURS)
+
+
 def _exporter(facts: Facts, target: str) -> Iterator[Line]:
     missing = [name for name in EXPORT_PACKAGES if name not in facts.packages]
     if missing:
-        fix = "pip install 'fiqa-edge[export]', or export elsewhere and run the ONNX file here"
+        fix = "pip install 'fiqa-edge[export]', or export elsewhere: fiqa-export FILE.onnx builds its plan without them"
         yield Line("export", f"{', '.join(missing)} not installed", fix, ("export",))
     else:
         yield Line("export", ", ".join(f"{name} {facts.packages[name]}" for name in ("torch", "onnx")))
@@ -254,7 +261,7 @@ def _opencv(facts: Facts, target: str) -> Iterator[Line]:
     yield Line("OpenCV", f"{facts.opencv.version}, {cuda} CUDA, {gstreamer} GStreamer", fix)
 
 
-CHECKS = (_python, _jetson, _gpu, _toolkit, _tensorrt, _conflict, _memory, _access, _exporter, _opencv)
+CHECKS = (_python, _jetson, _gpu, _toolkit, _tensorrt, _conflict, _memory, _access, _builder, _exporter, _opencv)
 """In the order of the screen."""
 
 

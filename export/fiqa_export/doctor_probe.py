@@ -19,7 +19,7 @@ from typing import Any
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 INTEGRATED, MAJOR, MINOR = 18, 75, 76
 """CUdevice_attribute."""
-PACKAGES = re.compile(r"tensorrt.*|pycuda|cuda-bindings|torch|onnx|onnxscript|onnxruntime|scipy|opencv-.*")
+PACKAGES = re.compile(r"tensorrt.*|pycuda|cuda-bindings|polygraphy|torch|onnx|onnxscript|onnxruntime|scipy|opencv-.*")
 
 
 def cuda() -> dict[str, Any]:
