@@ -16,7 +16,7 @@ test: $(VENV)/.dev
 
 # The largest networks: gigabytes of memory, minutes.
 test-slow: $(VENV)/.dev
-	$(PYTEST) -m slow --durations 25
+	$(PYTEST) -m 'slow and not long' --durations 25
 
 # Every precision of the largest networks: tens of minutes, not part of CI.
 test-long: $(VENV)/.dev

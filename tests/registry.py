@@ -9,14 +9,16 @@ from fiqa_runtime.zoo import MODELS
 
 SLOW = 20_000_000
 """Networks with more parameters are slow."""
+VARIANTS = ("dsl-fiqa-visible", "facexformer-512")
+"""Other graphs of a checkpoint that is tested under its main name: long."""
 
 
 def by_size(long: int | None = None) -> list[Any]:
-    """All networks by name; those with more than `long` parameters are long, others above SLOW are slow."""
+    """All networks by name; variants and those with more than `long` parameters are long, others above SLOW slow."""
 
-    def marks(parameters: int) -> list[pytest.MarkDecorator]:
-        if long is not None and parameters > long:
+    def marks(name: str, parameters: int) -> list[pytest.MarkDecorator]:
+        if name in VARIANTS or (long is not None and parameters > long):
             return [pytest.mark.long]
         return [pytest.mark.slow] if parameters > SLOW else []
 
-    return [pytest.param(name, marks=marks(spec.parameters)) for name, spec in MODELS.items()]
+    return [pytest.param(name, marks=marks(name, spec.parameters)) for name, spec in MODELS.items()]

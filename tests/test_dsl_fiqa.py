@@ -141,7 +141,7 @@ def test_inputs_with_nothing_special_show_all_landmarks(network: Reference) -> N
     assert torch.equal(landmarks[2], torch.from_numpy(landmark_vector(range(68))))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_full_image(network: Reference, document: dict[str, Any], section: dict[str, Any], dtype: torch.dtype) -> None:
     image = seeded_image(document["full_image"]["image_index"], 512, 512)
     offsets = crop_offsets(512, 512, 20, crop_stream())[: 4 if dtype == torch.float64 else 20]

@@ -34,14 +34,14 @@ from fiqa_runtime.console import silent
 from fiqa_runtime.preprocess import prepare
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.yunet import YunetDecoder
-from registry import by_size
+from registry import SLOW, by_size
 
 REFERENCE_AGREEMENT = 2e-5
 """Largest |d| between the executor and ONNX Runtime on the fp32 graph, as a share of the output's largest value."""
 ALLOWED_FP32 = {"Cast", "Resize"}
 """Resize reads its scales as float32 in any precision."""
-QUICK = replace(FP16, operations=5e10)
-"""Few images of large networks; the whole check is what ``fiqa-export --fp16`` does."""
+QUICK = replace(FP16, operations=5e10, budget=replace(FP16.budget, srcc=0.9995))
+"""Few images, where a pair or two of neighbours change places; the whole check is what ``fiqa-export --fp16`` does."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def convert_seeded(reference: Reference, folder: Path) -> Converted:
     return Converted(reference, fp32, fp16, conversion)
 
 
-@pytest.fixture(scope="module", params=by_size(50_000_000))
+@pytest.fixture(scope="module", params=by_size(SLOW))
 def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Converted]:
     """Each network converted once; its files go before the next one comes."""
     folder = tmp_path_factory.mktemp(request.param)
