@@ -111,7 +111,7 @@ def test_seeded_weights_after_calibration(
     assert checksum(network.iqa) == pytest.approx(iqa, rel=tolerance)
 
 
-@pytest.mark.parametrize("numbers", [[0], pytest.param([1, 2, 3], marks=pytest.mark.slow)], ids=str)
+@pytest.mark.parametrize("numbers", [[0], pytest.param([1, 2, 3], marks=pytest.mark.long)], ids=str)
 def test_scores_and_intermediates(
     network: Reference,
     document: dict[str, Any],
@@ -152,7 +152,7 @@ def test_full_image(network: Reference, document: dict[str, Any], section: dict[
         assert np.mean(scores) == pytest.approx(wanted["score32"], rel=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @conditioned
 def test_order_dependence(network: Reference, section: dict[str, Any], dtype: torch.dtype) -> None:
     wanted = section["order_dependence"]

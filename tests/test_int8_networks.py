@@ -115,8 +115,8 @@ def test_biases_stay_float_and_levels_are_symmetric(converted: Converted) -> Non
         assert not zero.const_value.numpy().any()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["yunet-s", pytest.param("yunet-n", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["yunet-s", "yunet-n"])
 def test_detections_of_the_published_yunet(
     name: str,
     images_dir: Path,

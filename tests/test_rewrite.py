@@ -28,12 +28,8 @@ from fiqa_runtime.yunet import HEADS
 from onnx_graphs import node, save_graph
 
 Arrays = dict[str, np.ndarray]
-SLOW = ("cr-fiqa-s", "ifqa", "facexformer")
-NETWORKS = [
-    *("ediffiqa-t", "yunet-s"),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
-    pytest.param("dsl-fiqa", marks=pytest.mark.long),
-]
+LONG = ("cr-fiqa-s", "ifqa", "facexformer", "dsl-fiqa")
+NETWORKS = ["ediffiqa-t", "yunet-s", *(pytest.param(name, marks=pytest.mark.long) for name in LONG)]
 CHANGED = {"yunet-s": 1e-6, "ifqa": 5e-6, "facexformer": 2e-6, "dsl-fiqa": 1e-6}
 """Largest |d| of an output in ONNX Runtime (relative where above 1) for the networks whose arithmetic the passes
 change; others stay bit-equal. IFQA's map, the one above 1e-6, is 4.8e-6 from float64 without any pass."""
