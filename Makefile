@@ -12,7 +12,7 @@ demo: $(VENV)/.demo
 	$(VENV)/bin/python -m fiqa_export.demo
 
 test: $(VENV)/.dev
-	$(PYTEST)
+	$(PYTEST) --durations 25
 
 # The largest networks: gigabytes of memory, minutes.
 test-slow: $(VENV)/.dev
