@@ -17,6 +17,7 @@ EXPORT = [
     ["onnxscript", "0.5.0"],
     ["onnxruntime", "1.23.0"],
     ["scipy", "1.15.0"],
+    ["matplotlib", "3.10.0"],
 ]
 COMMON = [*EXPORT, ["pycuda", "2024.1.2"], ["polygraphy", "0.53.6"]]
 
@@ -86,6 +87,13 @@ def apt_tensorrt(version: str, python: str) -> dict[str, Any]:
     }
 
 
+def tegra_release(release: str, revision: str, build: str, date: str) -> str:
+    return (
+        f"# {release} (release), REVISION: {revision}, GCID: {build}, BOARD: generic, EABI: aarch64, DATE: {date}\n"
+        "# KERNEL_VARIANT: oot\nTARGET_USERSPACE_LIB_DIR=nvidia\n"
+    )
+
+
 def toolkit(version: str) -> str:
     return f'{{"cuda": {{"name": "CUDA SDK", "version": "{version}"}}}}'
 
@@ -94,8 +102,7 @@ ORIN_JETPACK_6_2 = RecordedMachine(
     python="3.10.12",
     architecture="aarch64",
     files={
-        "/etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, "
-        "DATE: Wed Jan  8 01:49:37 UTC 2025\n# KERNEL_VARIANT: oot\nTARGET_USERSPACE_LIB_DIR=nvidia\n",
+        "/etc/nv_tegra_release": tegra_release("R36", "4.3", "38968081", "Wed Jan  8 01:49:37 UTC 2025"),
         "/proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX Open Kernel Module for aarch64  540.4.0  Release "
         "Build  (buildbrain@mobile-u64-6336-d8000)  Tue Jan  7 17:35:12 PST 2025\n"
         "GCC version:  collect2: error: ld returned 1 exit status\n",
@@ -116,8 +123,7 @@ THOR_JETPACK_7_0 = RecordedMachine(
     python="3.12.3",
     architecture="aarch64",
     files={
-        "/etc/nv_tegra_release": "# R38 (release), REVISION: 2.2, GCID: 42205042, BOARD: generic, EABI: aarch64, "
-        "DATE: Thu Sep 25 22:47:11 UTC 2025\n# KERNEL_VARIANT: oot\nTARGET_USERSPACE_LIB_DIR=nvidia\n",
+        "/etc/nv_tegra_release": tegra_release("R38", "2.2", "42205042", "Thu Sep 25 22:47:11 UTC 2025"),
         "/usr/local/cuda/version.json": toolkit("13.0.0"),
         "/proc/meminfo": meminfo(128829056, 110100480),
     },
@@ -133,8 +139,7 @@ THOR_JETPACK_7_0 = RecordedMachine(
 ORIN_JETPACK_7_2 = replace(
     THOR_JETPACK_7_0,
     files={
-        "/etc/nv_tegra_release": "# R39 (release), REVISION: 2.0, GCID: 45755727, BOARD: generic, EABI: aarch64, "
-        "DATE: Mon Jun  1 09:28:48 PM UTC 2026\n# KERNEL_VARIANT: oot\nTARGET_USERSPACE_LIB_DIR=nvidia\n",
+        "/etc/nv_tegra_release": tegra_release("R39", "2.0", "45755727", "Mon Jun  1 09:28:48 PM UTC 2026"),
         "/proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX Open Kernel Module for aarch64  595.78  Release\n",
         "/usr/local/cuda/version.json": toolkit("13.2.1"),
         "/proc/meminfo": meminfo(64335836, 55574528),

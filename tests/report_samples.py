@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from fiqa_benchmarks import report_data
 from fiqa_benchmarks.bench import END_TO_END, NETWORK
 from fiqa_benchmarks.discard import Comparisons, edc_curves
+from fiqa_benchmarks.report import write_report
 from fiqa_benchmarks.report_ladders import mean_scores
 from fiqa_runtime.agreement import agree
 from fiqa_runtime.seeded import seeded_image
@@ -127,3 +130,15 @@ def mos() -> dict[str, Any]:
         "notes": ["constant scores"],
         "scores": [{"path": f"{i}.png", "mos": i, "engines": {FIRST: i, SECOND: 1.0 - i}} for i in (0.25, 0.5, 0.75)],
     }
+
+
+@pytest.fixture(scope="module", name="document")
+def document_fixture() -> dict[str, Any]:
+    return sample_document()
+
+
+@pytest.fixture(scope="module", name="report")
+def report_fixture(document: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(document, path)
+    return path

@@ -225,7 +225,7 @@ def test_fast_is_refused_outside_the_budget_in_one_line(
     ("arguments", "parts"),
     [
         (("--cpu-precision", "half"), ("unknown CPU precision 'half'", "exact or fast")),
-        (("--aligned", "--streams", "2", "{image}"), ("--streams are for photos",)),
+        (("--aligned", "--streams", "2", "{image}"), ("--aligned makes no use of --streams", "leave it out")),
         (("--longest-side", "20", "{image}"), ("longest side of 20 px", "choose 64 or more")),
     ],
 )

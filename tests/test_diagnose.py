@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,11 @@ import fiqa_runtime.cli
 import numpy as np
 import pytest
 from commands import Invoke, invoker
+from fiqa_export.raw_input import take_raw_input
+from fiqa_runtime.card import read_card, with_files, write_card
 from fiqa_runtime.detector import Detector
 from fiqa_runtime.diagnose import Diagnosis, diagnose
-from fiqa_runtime.diagnose_command import Trials, diagnose_scores, try_crops, try_photos
+from fiqa_runtime.diagnose_command import Trials, try_crops, try_photos
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.faults import Hypothesis, feed_hypotheses
 from fiqa_runtime.images import find_images, read_image
@@ -254,11 +257,57 @@ def test_heads_are_tried_too(scorer: Scorer, detector: Detector, photos: list[Pa
         try_photos(heads, photos, detector)
 
 
-def test_graphs_that_normalise_themselves_are_refused(scorer: Scorer, crops: list[Path]) -> None:
-    raw = copy.copy(scorer)
-    raw.card = replace(scorer.card, input=replace(scorer.card.input, raw=True))
-    with pytest.raises(UnsupportedError, match="without --raw-input"):
-        diagnose_scores(raw, Path("s.csv"), crops, None, None, "least-squares")
+@pytest.fixture(scope="module")
+def raw_engine(seeded_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same network behind a graph that takes uint8 BGR crops."""
+    path = tmp_path_factory.mktemp("raw") / seeded_engine.name
+    shutil.copy(seeded_engine, path)
+    card = read_card(seeded_engine)
+    take_raw_input(path, card.input)
+    changed = replace(card, input=replace(card.input, raw=True))
+    write_card(with_files(changed, path.parent, [path.name]), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "says"),
+    [
+        (PLANTED["bgr"][0], "RGB and BGR swapped: RGB instead of BGR"),
+        (PLANTED["bicubic"][0], "wrong resize interpolation: OpenCV bicubic"),
+        (lambda image: half(rgb(image)), "none: they agree"),
+        (PLANTED["twice"][0], "no hypothesis explains it"),
+    ],
+)
+def test_graphs_that_normalise_themselves_tell_what_comes_before(
+    score: Invoke,
+    scorer: Scorer,
+    raw_engine: Path,
+    crops: list[Path],
+    tmp_path: Path,
+    pipeline: Callable[[Image], np.ndarray],
+    says: str,
+) -> None:
+    file = write(tmp_path / "s.csv", crops, planted(scorer, [read_image(path) for path in crops], pipeline))
+    result = score(
+        *("--engine", raw_engine, "--backend", "onnxruntime", "--aligned", *crops, "--diagnose", "--reference", file)
+    )
+    assert result.code == 0, result.err
+    *_, last = result.out.strip().splitlines()
+    assert last.startswith(says), result.out
+    assert "not tried inside the graph: normalisation; give an artefact exported without --raw-input" in result.out
+    assert "normalisation doubled" not in result.out
+
+
+def test_photos_are_tried_with_graphs_that_normalise_themselves(
+    raw_engine: Path, scorer: Scorer, detector: Detector, photos: list[Path]
+) -> None:
+    with Scorer(raw_engine, "onnxruntime", threads=1) as raw:
+        inside, outside = try_photos(raw, photos[:3], detector), try_photos(scorer, photos[:3], detector)
+    swapped = {h.fault: scores for h, scores in outside.scores.items()}["RGB and BGR swapped"]
+    for hypothesis, scores in inside.scores.items():
+        expected = swapped if hypothesis.fault == "RGB and BGR swapped" else None
+        expected = expected or next(s for h, s in outside.scores.items() if h.detail == hypothesis.detail)
+        np.testing.assert_allclose(scores, expected, atol=1e-6, err_msg=hypothesis.detail)
 
 
 def test_scores_that_overflow_are_left_out(crops: list[Path]) -> None:
@@ -341,7 +390,11 @@ def test_many_images_are_thinned_out(
 BAD = {
     "no reference": (["--diagnose"], ["--diagnose and --reference FILE go together"]),
     "no diagnose": (["--reference", "s.csv"], ["go together"]),
-    "other output": (["--diagnose", "--reference", "s.csv", "--csv", "x.csv"], ["--json only"]),
+    "other output": (["--diagnose", "--reference", "s.csv", "--csv", "x.csv"], ["--diagnose makes no use of --csv"]),
+    "threshold": (
+        ["--diagnose", "--reference", "s.csv", "--fp32-threshold", "0"],
+        ["--diagnose makes no use of --fp32-threshold", "leave it out"],
+    ),
     "missing file": (["--diagnose", "--reference", "no.csv"], ["cannot read no.csv"]),
     "other names": (["--diagnose", "--reference", "s.csv"], ["names none of the images", "a.png"]),
     "only NaN": (["--diagnose", "--reference", "nan.csv"], ["no score that is a number"]),

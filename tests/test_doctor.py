@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fiqa_export.build_target import WORKSPACE_SHARE
 from fiqa_export.doctor import run_doctor
 from fiqa_export.doctor_facts import TensorRt
 from fiqa_export.doctor_gather import ThisMachine, gather, l4t_version
 from fiqa_export.doctor_judge import TARGETS, Diagnosis, Line, judge, sensible_workspace
 from fiqa_export.tensorrt_support import has_kernels, jetpack_version, shipped_with
-from fiqa_export.to_engine import WORKSPACE_SHARE
 from fiqa_runtime.errors import InputError, UnsupportedError
 from recorded_machines import (
     DESKTOP,
@@ -152,6 +152,7 @@ STOPPED = {
     "no way to the GPU": (DESKTOP.without_package("pycuda"), "GPU access", "pip install cuda-bindings"),
     "no Polygraphy": (DESKTOP.without_package("polygraphy"), "Polygraphy", "pip install polygraphy"),
     "no torch": (DESKTOP.without_package("torch"), "export", "fiqa-edge[export]"),
+    "no matplotlib": (DESKTOP.without_package("matplotlib"), "export", "fiqa-edge[export]"),
     "no GPU": (BARE, "GPU", "install NVIDIA's driver"),
 }
 

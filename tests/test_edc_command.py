@@ -145,6 +145,11 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     ),
     "two modes": (["--edc", "p.txt", "--mos", "l.json"], ["--mos and --edc do not go together"]),
     "lost option": (["--scores", "q.txt"], ["--scores is a part of --edc"]),
+    "lost protocol": (["--protocol", "cr-fiqa"], ["--protocol is a part of --edc"]),
+    "speed without engine": (
+        ["--edc", "p.txt", "--batch", "8", "--images", "e"],
+        ["--edc without --engine makes no use of --batch and --images", "leave them out"],
+    ),
     "lost cache": (["--edc", "p.txt", "--cache", "c"], ["--cache is a part of --mos"]),
     "no genuine pair": (["--edc", "i.txt", "--embeddings", "e", "--scores", "q.txt"], ["no genuine pair"]),
 }

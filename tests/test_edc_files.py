@@ -88,8 +88,8 @@ def test_a_quality_file_without_an_images_folder_is_matched_by_path(tmp_path: Pa
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a b 1\na b\n", "line 2: expected 'name_a name_b 1'"),
-        ("a b 2\n", "line 1: expected"),
+        ("a b 1\na b\n", "line 2: write 'name_a name_b 1'"),
+        ("a b 2\n", "line 1: write"),
         ("\n \n", "holds no pairs"),
     ],
 )

@@ -19,7 +19,7 @@ import pytest
 import torch
 from fiqa_export.activation_ranges import activation_ranges
 from fiqa_export.checkpoint import load_reference
-from fiqa_export.convert import Order, convert, graph_inputs
+from fiqa_export.convert import Order, convert
 from fiqa_export.half import HalfBackend
 from fiqa_export.judge import judge, parity_set
 from fiqa_export.models import Reference, build
@@ -27,6 +27,7 @@ from fiqa_export.onnx_graph import is_float, open_graph
 from fiqa_export.parity import Parity, reference_outputs
 from fiqa_export.recipe import FP16
 from fiqa_export.seeded import load_seeded
+from fiqa_export.tensors import graph_inputs
 from fiqa_export.to_fp16 import to_fp16, write_fp16
 from fiqa_export.to_onnx import export_onnx
 from fiqa_runtime.card import Card, with_files, write_card
@@ -34,6 +35,7 @@ from fiqa_runtime.console import silent
 from fiqa_runtime.preprocess import prepare
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.yunet import YunetDecoder
+from folders import brief_folder
 from registry import SLOW, by_size
 
 REFERENCE_AGREEMENT = 2e-5
@@ -63,10 +65,8 @@ def convert_seeded(reference: Reference, folder: Path) -> Converted:
 @pytest.fixture(scope="module", params=by_size(SLOW))
 def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Converted]:
     """Each network converted once; its files go before the next one comes."""
-    folder = tmp_path_factory.mktemp(request.param)
-    yield convert_seeded(load_seeded(build(request.param)), folder)
-    for file in folder.iterdir():
-        file.unlink()
+    with brief_folder(tmp_path_factory, request.param) as folder:
+        yield convert_seeded(load_seeded(build(request.param)), folder)
 
 
 def test_only_named_nodes_stay_fp32(converted: Converted) -> None:

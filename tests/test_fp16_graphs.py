@@ -10,7 +10,6 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-from fiqa_export import to_fp16 as to_fp16_module
 from fiqa_export.activation_ranges import activation_ranges
 from fiqa_export.half import HalfBackend
 from fiqa_export.onnx_graph import open_graph
@@ -25,6 +24,11 @@ RNG = np.random.default_rng(3)
 
 def normal(*shape: int) -> np.ndarray:
     return RNG.standard_normal(shape).astype(np.float32)
+
+
+def products(folder: Path, nodes: list[onnx.NodeProto]) -> Path:
+    """A graph from x (2, 300) whose products share the weight w."""
+    return save_graph(folder / "g.onnx", nodes, {"w": normal(300, 300)}, [2, 300])
 
 
 def convert(path: Path, **ranges: float) -> tuple[ir.Graph, Fp16Plan]:
@@ -44,7 +48,7 @@ def types(graph: ir.Graph) -> dict[str, str]:
 
 def test_weight_that_both_precisions_read(tmp_path: Path) -> None:
     nodes = [node("MatMul", "x w", "a"), node("MatMul", "a w", "b"), node("MatMul", "b w", "c"), node("MatMul", "c w")]
-    path = save_graph(tmp_path / "g.onnx", nodes, {"w": normal(300, 300)}, [2, 300])
+    path = products(tmp_path, nodes)
     graph, _ = convert(path, a=40000.0)
     assert types(graph) == {"w": "FLOAT", "w_fp16": "FLOAT16"}
     assert [n.op_type for n in graph] == ["MatMul", "MatMul", "Cast", "MatMul", "MatMul", "Cast"]
@@ -69,7 +73,7 @@ def test_value_that_several_fp32_nodes_read_is_cast_once(tmp_path: Path) -> None
         node("Sub", "s m", "d"),
         node("MatMul", "d w"),
     ]
-    graph, plan = convert(save_graph(tmp_path / "g.onnx", nodes, {"w": normal(300, 300)}, [2, 300]))
+    graph, plan = convert(products(tmp_path, nodes))
     assert sorted(plan.kept.values()) == [
         "between nodes in fp32",
         "exponentials and their sum over a row",
@@ -87,7 +91,7 @@ def test_value_that_several_fp32_nodes_read_is_cast_once(tmp_path: Path) -> None
 def test_output_that_is_read_inside_too(tmp_path: Path) -> None:
     """The output keeps its name and float32; what reads it inside keeps reading fp16, or the cast that is there."""
     nodes = [node("MatMul", "x w", "y"), node("MatMul", "y w", "a"), node("Softmax", "y", "s"), node("Add", "a s", "z")]
-    path = save_graph(tmp_path / "g.onnx", nodes, {"w": normal(300, 300)}, [2, 300])
+    path = products(tmp_path, nodes)
     model = onnx.load(path)
     model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
     onnx.save(model, path)
@@ -178,14 +182,14 @@ def test_weights_that_fp16_cannot_hold(weight: np.ndarray, reason: str | None, t
 @pytest.mark.parametrize("largest", [16377.0, 1e-5, np.inf, np.nan])
 def test_ranges_that_fp16_cannot_hold(largest: float, tmp_path: Path) -> None:
     nodes = [node("MatMul", "x w", "a"), node("Relu", "a", "b"), node("MatMul", "b w", "c"), node("MatMul", "c w")]
-    path = save_graph(tmp_path / "g.onnx", nodes, {"w": normal(300, 300)}, [2, 300])
+    path = products(tmp_path, nodes)
     graph, plan = convert(path, b=largest)
     assert [n.op_type for n in graph if n.name in plan.kept] == ["Relu", "MatMul"]
 
 
 def test_named_nodes_are_kept_too(tmp_path: Path) -> None:
     nodes = [node("MatMul", "x w", "a", name="first"), node("MatMul", "a w", name="second")]
-    path = save_graph(tmp_path / "g.onnx", nodes, {"w": normal(300, 300)}, [2, 300])
+    path = products(tmp_path, nodes)
     target, ranges = tmp_path / "fp16.onnx", {"x": 1.0, "a": 1.0, "y": 1.0}
     assert to_fp16(path, target, ranges, {"second": "hurts the ranking"}).kept == {"second": "hurts the ranking"}
     with pytest.raises(InputError, match="third"):
@@ -205,7 +209,7 @@ def test_external_weights_are_taken_in(tmp_path: Path, monkeypatch: pytest.Monke
     expected = HalfBackend(path).run({"x": x})["y"]
     whole, split = tmp_path / "whole.onnx", tmp_path / "split.onnx"
     to_fp16(path, whole, ranges)
-    monkeypatch.setattr(to_fp16_module, "LARGEST_FILE", 1000)
+    monkeypatch.setattr("fiqa_export.onnx_graph.LARGEST_FILE", 1000)
     to_fp16(path, split, ranges)
     for file in (tmp_path / "source").iterdir():
         file.unlink()

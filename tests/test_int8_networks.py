@@ -17,20 +17,22 @@ import onnxruntime as ort
 import pytest
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_export import calibrate
+from fiqa_export.artefact import size_of
 from fiqa_export.checkpoint import load_reference
-from fiqa_export.convert import graph_inputs
 from fiqa_export.int8_step import int8_step
 from fiqa_export.models import Reference, build
 from fiqa_export.onnx_graph import open_graph
 from fiqa_export.recipe import INT8
 from fiqa_export.seeded import load_seeded
-from fiqa_export.to_int8 import Int8Result, size_of
+from fiqa_export.tensors import graph_inputs
+from fiqa_export.to_int8 import Int8Result
 from fiqa_export.to_onnx import export_onnx
 from fiqa_runtime.agreement import agree, pearson
 from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.yunet import Run, YunetDecoder
+from folders import brief_folder
 from registry import SLOW, by_size
 
 CONVOLUTIONAL = ("ediffiqa", "cr_fiqa", "ifqa")
@@ -50,8 +52,11 @@ class Converted:
 @pytest.fixture(scope="module", params=by_size(long=SLOW))
 def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Converted]:
     """Each network converted once, calibrated on 32 images; its files go before the next one comes."""
-    folder = tmp_path_factory.mktemp(request.param)
-    reference = load_seeded(build(request.param))
+    with brief_folder(tmp_path_factory, request.param) as folder:
+        yield convert_seeded(load_seeded(build(request.param)), folder)
+
+
+def convert_seeded(reference: Reference, folder: Path) -> Converted:
     fp32, int8 = folder / "fp32.onnx", folder / "int8.onnx"
     export_onnx(reference, fp32)
     parity = ParitySet(image_count(reference), [], reference.calibration_size)
@@ -59,9 +64,7 @@ def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         patch.setattr(calibrate, "OPERATIONS", 0)
         patch.setattr(calibrate, "JUDGED", 8)
         result = int8_step(reference, fp32, int8, "seeded", parity, INT8.budget, folder / "ranges.json")
-    yield Converted(reference, fp32, int8, result)
-    for file in folder.iterdir():
-        file.unlink()
+    return Converted(reference, fp32, int8, result)
 
 
 def image_count(reference: Reference) -> int:

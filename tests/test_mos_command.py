@@ -183,6 +183,7 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "constant labels": (["--mos", "flat.csv", "--images", "{folder}", "--engine", "{engine}"], ["scores are equal"]),
     "all damaged": (["--mos", "damaged", "--engine", "{engine}"], ["none of 1 labelled images", "no image"]),
     "bad cache": (["--mos", "{folder}", "--cache", "nan.csv", "--engine", "{engine}"], ["nan.csv cannot be used"]),
+    "rounds": (["--mos", "{folder}", "--rounds", "3", "--engine", "{engine}"], ["--mos makes no use of --rounds"]),
     "lost cache": (["--cache", "c", "--engine", "{engine}"], ["--cache is a part of --mos"]),
 }
 

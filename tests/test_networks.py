@@ -22,6 +22,7 @@ from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.selftest import self_test
 from fiqa_runtime.zoo import MODELS
+from folders import brief_folder
 from registry import by_size
 from rtx_builds import build_rtx, every_node_in, needs_rtx
 
@@ -37,10 +38,8 @@ RELATIVE = 1e-4
 @pytest.fixture(scope="module", params=NAMES)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
     """Each network exported once; its files go before the next one comes."""
-    result = export(request.param, "seeded", tmp_path_factory.mktemp(request.param))
-    yield result
-    for file in result.path.parent.iterdir():
-        file.unlink()
+    with brief_folder(tmp_path_factory, request.param) as folder:
+        yield export(request.param, "seeded", folder)
 
 
 def images_for(exported: Exported, count: int) -> list[np.ndarray]:
@@ -98,6 +97,8 @@ def test_tensorrt_builds_every_precision(
         record_property(f"{model} {precision}", f"{layers} layers, {size / 1e6:.1f} MB")
         assert 0.95 * weights <= size <= 1.05 * weights + BYTES_PER_LAYER * layers + BYTES_OF_CODE
         plan.unlink()
+        if onnx_file != exported.path:
+            onnx_file.unlink()
 
 
 @pytest.mark.parametrize("name", NAMES)

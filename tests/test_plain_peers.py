@@ -124,8 +124,15 @@ def test_pipeline_command(
     assert "2 photos, 4 faces" in result.err
 
 
-def test_pipeline_refusals(bench: Invoke, seeded_engine: Path, yunet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pipeline_refusals(
+    bench: Invoke, seeded_engine: Path, yunet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert bench("--engine", seeded_engine, "--pipeline").is_one_line("no photos to time", "--images")
+    pipeline = ("--engine", seeded_engine, "--pipeline", "--images", yunet.parent)
+    for option in (("--html", "r.html"), ("--against", "opencv"), ("--batch", "8"), ("--roofline",)):
+        assert bench(*pipeline, *option).is_one_line(f"--pipeline makes no use of {option[0]}"), option
+    (tmp_path / "other.onnx").touch()
+    assert bench(*pipeline, "--engine", tmp_path / "other.onnx").is_one_line("--pipeline times one engine")
     assert bench("--engine", seeded_engine, "--detector", yunet).is_one_line("--detector is a part of --pipeline")
     scorer = Scorer(seeded_engine, "opencv")
     framing: Callable[..., Scorer] = lambda contender, threads: scorer  # noqa: E731

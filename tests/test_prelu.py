@@ -103,6 +103,18 @@ def test_other_graphs_are_opened_as_they_are(tmp_path: Path) -> None:
     assert for_onnxruntime(quantised) == str(quantised)
 
 
+def test_a_graph_with_weights_in_another_file_is_opened_where_it_lies(tmp_path: Path) -> None:
+    whole = prelus(tmp_path, np.full((16, 1, 1), 0.25, np.float32))
+    (tmp_path / "split").mkdir()
+    split = tmp_path / "split" / "graph.onnx"
+    onnx.save(onnx.load(whole), split, save_as_external_data=True, location="graph.data", size_threshold=0)
+    assert (split.parent / "graph.data").is_file()
+    assert for_onnxruntime(split) == str(split)
+    assert isinstance(for_onnxruntime(whole), bytes)
+    x = np.random.default_rng(3).normal(size=(1, 16, 5, 5)).astype(np.float32)
+    np.testing.assert_array_equal(run(for_onnxruntime(split), x), run(for_onnxruntime(whole), x))
+
+
 def test_damaged_files_are_refused(tmp_path: Path, seeded_engine: Path) -> None:
     content = seeded_engine.read_bytes()
     for length in (len(content) - 1, len(content) // 2, 40):

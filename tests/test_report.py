@@ -29,21 +29,20 @@ from fiqa_runtime.agreement import agree, rejection_threshold
 from fiqa_runtime.card import read_card
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.seeded import seeded_image
-from report_samples import FIRST, HOSTILE, IMAGES, SECOND, contender, curves, engine_scores, sample_document
+from report_samples import (  # noqa: F401
+    FIRST,
+    HOSTILE,
+    IMAGES,
+    SECOND,
+    contender,
+    curves,
+    document_fixture,
+    engine_scores,
+    report_fixture,
+    sample_document,
+)
 
 LARGEST_PAGE = 1_500_000
-
-
-@pytest.fixture(scope="module")
-def document() -> dict[str, Any]:
-    return sample_document()
-
-
-@pytest.fixture(scope="module")
-def report(document: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(document, path)
-    return path
 
 
 class Outline(HTMLParser):

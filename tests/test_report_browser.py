@@ -12,22 +12,9 @@ import cv2
 import numpy as np
 import pytest
 from chromium import drawn_colours, opened_browser, page_colour, show
-from fiqa_benchmarks.report import write_report
 from fiqa_benchmarks.report_plots import plots
 from fiqa_benchmarks.report_svg import SERIES
-from report_samples import sample_document
-
-
-@pytest.fixture(scope="module")
-def document() -> dict[str, Any]:
-    return sample_document()
-
-
-@pytest.fixture(scope="module")
-def report(document: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(document, path)
-    return path
+from report_samples import document_fixture, report_fixture  # noqa: F401
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from fiqa_runtime.detector import Detector
 from fiqa_runtime.images import read_image
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.yunet import HEADS
+from folders import brief_folder
 from onnx_graphs import node, save_graph
 
 Arrays = dict[str, np.ndarray]
@@ -69,10 +70,8 @@ def export(name: str, weights: str, folder: Path) -> Export:
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Export]:
-    result = export(request.param, "seeded", tmp_path_factory.mktemp(request.param))
-    yield result
-    result.plain.unlink()
-    result.path.unlink()
+    with brief_folder(tmp_path_factory, request.param) as folder:
+        yield export(request.param, "seeded", folder)
 
 
 @pytest.fixture(scope="module", params=OFFICIAL)

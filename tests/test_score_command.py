@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import cv2
 import fiqa_runtime.cli
@@ -12,7 +14,10 @@ import numpy as np
 import pytest
 from commands import Invoke, invoker
 from fiqa_runtime.card import card_path
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.spec import Framing
 
 TOLERANCE = 5e-4 if cv2.__version__.startswith("5") else 4e-3
 
@@ -137,6 +142,20 @@ BAD = {
     "unknown alignment": (["ok.png", "--align", "magic"], ["unknown alignment 'magic'"]),
     "missing detector": (["ok.png", "--detector", "no.onnx"], ["no.onnx"]),
     "confidence": (["ok.png", "--min-confidence", "7"], ["min_confidence is 7"]),
+    "threshold without a decision": (
+        ["ok.png", "--quality-file", "q.txt", "--fp32-threshold", "0"],
+        ["--fp32-threshold"],
+    ),
+    "detection of crops": (
+        ["ok.png", "--aligned", "--detector", "d.onnx", "--min-confidence", "0.5"],
+        ["--aligned makes no use of --detector and --min-confidence", "leave them out"],
+    ),
+    "alignment of crops": (["ok.png", "--aligned", "--align", "lmeds"], ["no use of --align"]),
+    "landmarks of photos": (["ok.png", "--landmarks", "."], ["--landmarks are those of ready crops", "add --aligned"]),
+    "both ways to be fast": (["ok.png", "--overlap", "--streams", "2"], ["--streams makes no use of --overlap"]),
+    "self-test of photos": (["ok.png", "--self-test"], ["--self-test makes no use of PATH"]),
+    "two questions": (["--self-test", "--explain"], ["--self-test makes no use of --explain"]),
+    "explain with CSV": (["--explain", "--csv", "s.csv"], ["--explain makes no use of --csv"]),
     "missing engine": (["ok.png", "--engine", "ifqa.onnx"], ["no artefact at", "fiqa-export ifqa"]),
     "output folder": (["ok.png", "--aligned", "--csv", "text.png/s.csv"], ["text.png", "choose a folder"]),
     "overlay folder": (["ok.png", "--aligned", "--overlay", "text.png/o"], ["text.png", "choose a folder"]),
@@ -157,3 +176,11 @@ def test_bad_input(
     result = score(*arguments, *engine)
     assert result.is_one_line(*parts), result
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("framing", ["ffhq", "portrait-512"])
+def test_alignment_for_networks_that_take_no_aligned_crops(seeded_engine: Path, framing: Framing) -> None:
+    with Scorer(seeded_engine, "onnxruntime") as scorer:
+        scorer.card = replace(scorer.card, input=replace(scorer.card.input, framing=framing))
+        with pytest.raises(InputError, match="ediffiqa-t makes no use of --align; leave it out"):
+            fiqa_runtime.cli._assessor(scorer, Mock(), "lmeds", "onnxruntime", None)

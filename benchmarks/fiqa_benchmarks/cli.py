@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 from fiqa_runtime.backends.base import check_precision
 from fiqa_runtime.card import read_card
-from fiqa_runtime.console import check_output_folder, progress_bar, run, stderr, write_json
+from fiqa_runtime.console import check_output_folder, progress_bar, refuse_unused, run, stderr, write_json
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.fetch import locate
 from fiqa_runtime.images import find_images, read_image
+from fiqa_runtime.preprocess import Image
 from fiqa_runtime.scorer import find_artefact
 from fiqa_runtime.zoo import DETECTOR
 from rich.console import Console
@@ -123,10 +124,25 @@ def command(
         parts={
             "--pipeline": {"--detector": detector, "--streams": streams},
             "--mos": {"--cache": cache},
-            "--edc": {"--embeddings": embeddings, "--scores": scores, "--lower-is-better": lower_is_better},
+            "--edc": {
+                "--embeddings": embeddings,
+                "--scores": scores,
+                "--protocol": protocol != "edc",
+                "--metric": metric != "cosine",
+                "--lower-is-better": lower_is_better,
+            },
             "--baseline": {"--budget": budget, "--junit": junit},
         },
     )
+    speed = {"--batch": batch != "1", "--rounds": rounds, "--roofline": roofline}
+    peers = {"--against": against}
+    if mos is not None:
+        refuse_unused("--mos", speed)
+    if pipeline:
+        refuse_unused("--pipeline", {"--batch": speed["--batch"], "--roofline": roofline, **peers, "--html": html})
+    if edc is not None and not engine:
+        engines = {"--backend": backend != "auto", "--cpu-precision": cpu_precision != "exact"}
+        refuse_unused("--edc without --engine", {**speed, **peers, **engines, "--images": images, "--threads": threads})
     for file in (json if json != "-" else None, junit, html):
         if file:
             check_output_folder(Path(file).parent)
@@ -144,29 +160,23 @@ def command(
         files = [*(scores or []), *map(Path, more or [])]
         discarded = evaluate_edc(console, edc, embeddings, files, protocol, metric, lower_is_better)
         if not engine:
-            document = {"versions": versions(), **discarded}
-            if json:
-                write_json(document, json)
-            if html:
-                write_report({"machine": machine(), **document}, html)
+            _write({"versions": versions(), **discarded}, json, html, {"machine": machine()})
             return
     entered = contenders(names, backend, _names(against), check_precision(cpu_precision))
     if pipeline:
-        photos = [read_image(path) for path in find_images([images] if images else [])]
+        if len(entered) > 1:
+            raise InputError("--pipeline times one engine; give each a run of its own")
         with progress_bar() as report:
             finder = detector or locate(DETECTOR)
-            flows = bench_pipeline(entered[0], photos, finder, threads, rounds, report, streams or 1)
+            flows = bench_pipeline(entered[0], _photos(images), finder, threads, rounds, report, streams or 1)
         console.print(*flows.lines(), highlight=False, soft_wrap=True)
-        if json:
-            write_json({"machine": machine(), "versions": versions(), "pipeline": flows.as_json()}, json)
+        _write({"machine": machine(), "versions": versions(), "pipeline": flows.as_json()}, json)
         return
     if mos is not None:
         accuracy, unusable = evaluate_mos(console, entered, mos, images, cache, threads)
         document = {"versions": versions(), "mos": accuracy}
-        if json:
-            write_json(document, json)
-        if html:
-            write_report({"machine": machine(), **document, **opinion_sections(accuracy, entered)}, html)
+        shown = opinion_sections(accuracy, entered) if html else {}
+        _write(document, json, html, {"machine": machine(), **shown})
         if unusable:
             raise unusable_error(unusable)
         return
@@ -194,14 +204,9 @@ def command(
     verdict = gate and gate.judge(results, document["machine"], threads)
     if verdict:
         document["gate"] = verdict.as_json()
-    if json:
-        write_json(document, json)
+    _write(document, json)
     if html:
-        shown = sections(results, crops, crop_names(images, len(crops)))
-        if images:
-            with progress_bar() as report:
-                shown["ladders"] = score_ladders(results, crops, threads, report)
-        write_report({**document, **shown}, html)
+        _write(document, None, html, _shown(results, crops, images, threads))
     failed = [result for result in results if result.error and not (gate and result.contender in gate.opponents)]
     for result in failed:
         _complain(result)
@@ -220,6 +225,29 @@ def _check_options(modes: Mapping[str, object], parts: Mapping[str, Mapping[str,
         lost = [name for name, value in options.items() if value]
         if lost and mode not in chosen:
             raise InputError(f"{lost[0]} is a part of {mode}; add {mode} or leave it out")
+
+
+def _photos(folder: Path | None) -> list[Image]:
+    return [read_image(path) for path in find_images([folder] if folder else [])]
+
+
+def _shown(results: list[Result], crops: list[Image], images: Path | None, threads: int | None) -> dict[str, Any]:
+    """What the page shows besides the document: how scores lie and, on faces, how they fall as these get worse."""
+    shown = sections(results, crops, crop_names(images, len(crops)))
+    if images:
+        with progress_bar() as report:
+            shown["ladders"] = score_ladders(results, crops, threads, report)
+    return shown
+
+
+def _write(
+    document: dict[str, Any], json: str | None, html: Path | None = None, shown: Mapping[str, Any] | None = None
+) -> None:
+    """The document to `json`; with what people are `shown` besides as a page to `html`."""
+    if json:
+        write_json(document, json)
+    if html:
+        write_report({**document, **(shown or {})}, html)
 
 
 def _names(text: str | None) -> list[str]:

@@ -47,7 +47,8 @@ def read_pairs(path: Path) -> PairList:
     for number, line in _lines(path):
         fields = line.split()
         if len(fields) != 3 or fields[2] not in ("0", "1"):
-            raise InputError(f"{path}, line {number}: expected 'name_a name_b 1' or '... 0', got '{line.strip()[:80]}'")
+            got = line.strip()[:80]
+            raise InputError(f"{path}, line {number}: write 'name_a name_b 1' (same person) or '... 0', not '{got}'")
         ends.extend(index.setdefault(name, len(index)) for name in fields[:2])
         genuine.append(fields[2] == "1")
     if not genuine:

@@ -8,16 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from fiqa_runtime.files import sha256_file
 from fiqa_runtime.images import find_images, read_image
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.spec import InputSpec
+from numpy.typing import NDArray
 
 ASPECT = 1.1
 """A crop may be this much wider or taller than the network's input before it is no crop for it."""
 FIRST_SEEDED = 1000
-"""Index of the first seeded candidate: canaries and batch-norm calibration use lower ones."""
+"""Index of the first seeded image to measure with: canaries, parity and batch-norm calibration use lower ones."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ def seeded_candidates(height: int, width: int, count: int) -> list[Candidate]:
         return Candidate(name, read, lambda: hashlib.sha256(read().tobytes()).hexdigest())
 
     return [candidate(FIRST_SEEDED + i) for i in range(count)]
+
+
+def evenly(count: int, total: int) -> NDArray[np.intp]:
+    """Positions of `count` of `total` things, or of all where there are fewer, evenly spread from first to last."""
+    return np.asarray(np.linspace(0, total - 1, min(count, total)).round(), np.intp)
 
 
 def fits(image: Image, spec: InputSpec) -> bool:

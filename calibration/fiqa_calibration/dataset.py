@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from fiqa_runtime.console import Report, silent
@@ -20,7 +19,7 @@ from fiqa_runtime.seeded import rng
 from fiqa_runtime.spec import InputSpec
 from numpy.typing import NDArray
 
-from fiqa_calibration.candidates import Candidate, fits, wanted_size
+from fiqa_calibration.candidates import Candidate, evenly, fits, wanted_size
 from fiqa_calibration.duplicates import Thumbnails
 from fiqa_calibration.ladder import KINDS, degrade
 
@@ -111,19 +110,6 @@ class CalibrationSet:
             "reach; add images of other quality, or activations beyond the calibrated ranges will be cut off"
         )
 
-    def manifest(self) -> dict[str, Any]:
-        """Plain data for `json.dumps`: images with hash and score, the hash of the whole, what was left out."""
-        return {
-            "sha256": self.sha256,
-            "found": self.found,
-            "unreadable": self.left_out.unreadable,
-            "misfits": self.left_out.misfits,
-            "duplicates": self.left_out.duplicates,
-            "coverage": self.coverage,
-            "warning": self.warning,
-            "images": [{"name": i.candidate.name, "sha256": i.sha256, "score": i.score} for i in self.chosen],
-        }
-
 
 def choose(
     candidates: Sequence[Candidate],
@@ -148,7 +134,7 @@ def choose(
     usable, scores, left_out = _sift(candidates, spec, score, report)
     if len(usable) < MINIMUM:
         raise InputError(_too_few(len(usable), len(candidates), left_out, spec))
-    positions = np.linspace(0, len(usable) - 1, min(count, len(usable))).round().astype(int)
+    positions = evenly(count, len(usable))
     if score is None:
         chosen = tuple(Chosen(usable[i], _digest(usable[i]), None) for i in positions)
         return CalibrationSet(chosen, len(candidates), left_out, None)
@@ -205,7 +191,7 @@ def _scores(score: Score, images: Sequence[Image]) -> list[float]:
 def _coverage(chosen: Sequence[Chosen], score: Score) -> float:
     own = [item.score for item in chosen if item.score is not None]
     reached = list(own)
-    for i in np.linspace(0, len(chosen) - 1, PROBES + 2).round().astype(int)[1:-1]:
+    for i in evenly(PROBES + 2, len(chosen))[1:-1]:
         image = chosen[i].candidate.read()
         stream = rng(f"coverage:{chosen[i].sha256}")
         reached += _scores(score, [degrade(image, kind, 1.0, stream)[0] for kind in KINDS])

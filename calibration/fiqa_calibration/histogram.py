@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 BINS = 4096
 """Bins from 0 to the limit. The limit is less than twice the largest magnitude: at least 16 bins per int8 step."""
 LEVELS = 127
-"""Positive int8 levels; zero point 0."""
+"""Largest int8 level, of weights and activations alike; zero is level 0, and activations may go down to -128."""
 PERCENTILE = 99.99
 """Share of the magnitudes, in per cent, that `percentile` keeps."""
 CANDIDATES = 100

@@ -20,7 +20,7 @@ from fiqa_runtime.preprocess import Image
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.spec import InputSpec
 
-from fiqa_calibration.candidates import fits
+from fiqa_calibration.candidates import evenly, fits, wanted_size
 from fiqa_calibration.ladder import KINDS, STRENGTHS, Rung, ladders
 
 PORTRAIT = Path(__file__).with_name("portrait.png")
@@ -66,16 +66,18 @@ def folder_pictures(folder: Path, spec: InputSpec) -> list[Image]:
     none is left, FetchError where photos need a detector that is not here.
     """
     paths = find_images([folder])
-    chosen = np.linspace(0, len(paths) - 1, min(len(paths), MOST_PHOTOS)).round().astype(int)
     crop = _Cropper(spec)
     pictures, first_problem = [], None
-    for index in chosen:
+    for index in evenly(MOST_PHOTOS, len(paths)):
         try:
             pictures.append(crop(paths[index]))
         except InputError as error:
             first_problem = first_problem or error
     if not pictures:
-        raise InputError(f"no picture in {folder} shows a face or is a crop for this network ({first_problem})")
+        raise InputError(
+            f"no picture in {folder} shows a face or is a crop for this network ({first_problem}); "
+            f"give photos with a face, or {wanted_size(spec)}"
+        )
     return pictures
 
 

@@ -37,9 +37,7 @@ class Statistics:
         """Largest magnitude per channel, (C,): axis 1 of images (N, C, H, W), the last axis of other tensors."""
 
     def add(self, values: NDArray[np.float32]) -> None:
-        """Take in the tensor's values for some images; raises ArtefactError where one is not finite."""
-        if not np.isfinite(values).all():
-            raise ArtefactError("the fp32 network itself gives infinite values on a calibration image")
+        """Take in the tensor's finite values for some images."""
         self.histogram.add(values)
         axes = (0, 2, 3) if values.ndim == 4 else tuple(range(values.ndim - 1))
         channels = np.abs(values).max(axis=axes, initial=0.0).reshape(-1)
@@ -72,6 +70,19 @@ def measure(
     return statistics
 
 
+def session_options(folder: Path) -> Any:
+    """Options of ONNX Runtime for a network given as bytes, whose large weights lie in `folder`; silent but for errors.
+
+    The network itself may be given by its path too.
+    """
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+    return options
+
+
 def _add(statistics: Mapping[str, Statistics], name: str, values: NDArray[np.float32]) -> None:
     if not np.isfinite(values).all():
         raise ArtefactError(f"the fp32 network itself overflows at {name}; leave the image out or use other weights")
@@ -94,9 +105,7 @@ def _open(network: Path, tensors: Sequence[str]) -> tuple[Any, list[list[str]]]:
     for name in wanted:
         if name not in outputs:
             graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(network.parent))
+    options = session_options(network.parent)
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     sizes = {value.name: _bytes(value) for value in (*graph.value_info, *graph.output)}
     return session, list(_portions(wanted, sizes))

@@ -73,14 +73,6 @@ class SearchResult:
                 front.append(trial)
         return tuple(front)
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain data for cards and reports."""
-        return {
-            "chosen": asdict(self.chosen),
-            "pareto": [asdict(trial) for trial in self.pareto],
-            "evaluated": len(self.trials),
-        }
-
     def require(self) -> Trial:
         """The chosen trial; raises VerdictError where it fails: the best found and the nodes that block it."""
         if self.chosen.passed:

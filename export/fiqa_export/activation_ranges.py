@@ -6,19 +6,17 @@ and memory stays that of the network however many tensors and inputs there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
+from fiqa_calibration.ranges import Inputs, session_options
 from fiqa_runtime.errors import InputError
-from numpy.typing import NDArray
 
 from fiqa_export.onnx_graph import activations, open_graph
-
-Inputs = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -77,11 +75,9 @@ def _graph_of_extremes(network: Path) -> tuple[list[str], bytes]:
 
 def _session(data: bytes, folder: Path, threads: int | None) -> ort.InferenceSession:
     """A session that reduces each tensor as soon as it is there, so that it can be freed."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options = session_options(folder)
     options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     options.enable_cpu_mem_arena = False
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     if threads:
         options.intra_op_num_threads = threads
     return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])

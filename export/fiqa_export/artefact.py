@@ -39,6 +39,11 @@ def files_of(artefact: Path) -> list[str]:
     return [artefact.name, data.name] if data.exists() else [artefact.name]
 
 
+def size_of(artefact: Path) -> int:
+    """Bytes of all files that make up `artefact`."""
+    return sum(artefact.with_name(name).stat().st_size for name in files_of(artefact))
+
+
 def seal(artefact: Path, card: Card) -> Card:
     """Put the card into the ONNX file and beside it, then prove that the runtime reads both and agrees."""
     data = [name for name in files_of(artefact) if name != artefact.name]

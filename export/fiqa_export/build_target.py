@@ -14,6 +14,10 @@ from fiqa_runtime.errors import DependencyError, FiqaError, InputError, Unsuppor
 
 TARGETS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Package by name on the command line, the one that `auto` prefers first."""
+FLAVOURS = tuple(TARGETS.values())
+"""In the order that `auto` prefers them."""
+WORKSPACE_SHARE = 0.5
+"""Of the memory that is free where processor and GPU share it: the rest is for the plan, and for everybody else."""
 LARGEST_BATCH = 4096
 """What the ONNX files of fiqa-export take."""
 OPTIMISATION_LEVELS = range(6)

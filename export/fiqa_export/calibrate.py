@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
-from fiqa_calibration.candidates import folder_candidates, seeded_candidates
+from fiqa_calibration.candidates import evenly, folder_candidates, seeded_candidates
 from fiqa_calibration.dataset import COUNT, MINIMUM, CalibrationSet, Score, choose
 from fiqa_calibration.histogram import METHODS
-from fiqa_calibration.ranges import Inputs, Ranges, measure
+from fiqa_calibration.ranges import Inputs, Ranges, measure, session_options
 from fiqa_runtime.backends.prelu import for_onnxruntime
 from fiqa_runtime.console import Report
 from fiqa_runtime.files import sha256_file
@@ -26,9 +26,8 @@ from numpy.typing import NDArray
 from fiqa_export.equalise import equalise
 from fiqa_export.first_order import first_order
 from fiqa_export.fit import fit_rounding
-from fiqa_export.onnx_graph import open_graph
+from fiqa_export.onnx_graph import open_graph, save_graph
 from fiqa_export.qdq import Fitted, activations_read, candidates, is_layer
-from fiqa_export.to_onnx import LARGEST_FILE
 
 OPERATIONS = 6e11
 """Multiply-accumulates spent on running the calibration images once: large networks get fewer, at least MINIMUM."""
@@ -73,9 +72,7 @@ class _Inputs:
 
 
 def _thinned(half: CalibrationSet, most: int | None) -> CalibrationSet:
-    count = min(most or len(half), len(half))
-    positions = np.linspace(0, len(half) - 1, count).round().astype(int)
-    return replace(half, chosen=tuple(half.chosen[i] for i in positions))
+    return replace(half, chosen=tuple(half.chosen[i] for i in evenly(most or len(half), len(half))))
 
 
 def calibration_images(
@@ -111,8 +108,14 @@ def _read_shrunk(path: Path) -> Image:
 def _score(spec: ModelSpec, fp32: Path, feed: Feed) -> Score | None:
     if all(output.name != "score" for output in spec.outputs):
         return None
-    session = ort.InferenceSession(for_onnxruntime(fp32), providers=["CPUExecutionProvider"])
+    session = open_session(fp32)
     return lambda images: np.concatenate([session.run(["score"], dict(feed(i)))[0].reshape(-1) for i in images])
+
+
+def open_session(network: Path) -> ort.InferenceSession:
+    """The ONNX file `network` in ONNX Runtime on the CPU."""
+    options = session_options(network.parent)
+    return ort.InferenceSession(for_onnxruntime(network), options, providers=["CPUExecutionProvider"])
 
 
 def calibrate(fp32: Path, base: Path, images: Images, report: Report) -> Ranges:
@@ -120,9 +123,10 @@ def calibrate(fp32: Path, base: Path, images: Images, report: Report) -> Ranges:
 
     Writes `base`, see :func:`write_base`. Raises ArtefactError where an activation is not finite.
     """
-    names = _tensors_read(open_graph(fp32))
+    write_base(fp32, base, {})
+    names = _tensors_read(open_graph(base))
     ranging, judging = images.ranging(), images.judging(JUDGED)
-    statistics = measure(fp32, names, ranging, len(ranging), report)
+    statistics = measure(base, names, ranging, len(ranging), report)
     channels = write_base(fp32, base, {name: s.channels for name, s in statistics.items()})
     if channels:
         statistics = measure(base, names, ranging, len(ranging), report)
@@ -146,19 +150,13 @@ def write_base(
 ) -> dict[str, list[float]]:
     """Write `fp32` to `base` with its channels equalised where `channels` (largest magnitudes by tensor) differ much.
 
-    Returns the part of `channels` that was used.
+    Its weights lie beside it, so that many may have it open at the memory of one. Returns the part of `channels` that
+    was used.
     """
     model = open_graph(fp32)
     done = equalise(model, {name: np.asarray(largest, np.float32) for name, largest in channels.items()})
-    save_graph(model, base)
+    save_graph(model, base, weights_beside=True)
     return {name: [float(largest) for largest in channels[name]] for name in done}
-
-
-def save_graph(model: ir.Model, path: Path) -> None:
-    """Write `model`, whose weights may lie in the file it came from, to `path`; very large weights go beside it."""
-    ir.external_data.load_to_model(model)
-    weights = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value is not None)
-    ir.save(model, path, external_data=f"{path.name}.data" if weights > LARGEST_FILE else None)
 
 
 def fit(base: Path, ranges: Ranges, images: Images, report: Report) -> dict[str, Fitted]:

@@ -10,6 +10,8 @@ from fiqa_runtime.console import check_output_folder, run
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.zoo import MODELS, find_model
 
+from fiqa_export.doctor_facts import EXPORT_PACKAGES
+
 if TYPE_CHECKING:
     from fiqa_export.recipe import Recipe
 
@@ -103,7 +105,7 @@ def export(
             raise InputError(f"{model} is exported already; only --target and the options of the plan apply to it")
         plan_of(model, plan, delivery, json)
         return
-    _need("torch", "onnxscript", "onnxruntime", "scipy", "matplotlib")
+    _need(*EXPORT_PACKAGES)
     from fiqa_export.export_command import export_all
     from fiqa_export.pipeline import Options
 

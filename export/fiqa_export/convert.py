@@ -7,26 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fiqa_calibration.candidates import FIRST_SEEDED
 from fiqa_calibration.ladder import KINDS, degrade
 from fiqa_calibration.parity_set import ParitySet, default_pictures, resized
+from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.console import Report
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.seeded import rng, seeded_image
 
 from fiqa_export.activation_ranges import activation_ranges
-from fiqa_export.artefact import files_of
+from fiqa_export.artefact import size_of
 from fiqa_export.int8_step import int8_step
 from fiqa_export.models import Reference
 from fiqa_export.onnx_graph import open_graph
 from fiqa_export.pareto import draw_pareto
-from fiqa_export.parity import Arrays
 from fiqa_export.recipe import Budget, Precision
-from fiqa_export.tensors import network_input
+from fiqa_export.tensors import graph_inputs
 from fiqa_export.to_fp16 import to_fp16
 
-FIRST_SEEDED = 1000
-"""Ranges are measured on other seeded images than parity."""
 LARGE = 10**10
 """Multiply-accumulates from which a network's ranges are measured on fewer images."""
 
@@ -57,8 +56,7 @@ def convert(reference: Reference, fp32: Path, order: Order, report: Report) -> t
     if order.precision == "fp32":
         return fp32, {}
     artefact = fp32.with_name(f"{reference.spec.name}.{order.precision}.onnx")
-    size = sum((fp32.parent / name).stat().st_size for name in files_of(fp32))
-    facts = {"fp32_bytes": size, "nodes": len(open_graph(fp32).graph)}
+    facts = {"fp32_bytes": size_of(fp32), "nodes": len(open_graph(fp32).graph)}
     if order.precision == "fp16":
         return artefact, {**facts, **_fp16(reference, fp32, artefact, report)}
     return artefact, {**facts, **_int8(reference, fp32, artefact, order, report)}
@@ -99,9 +97,3 @@ def _ranging_images(reference: Reference) -> Iterator[Image]:
         yield picture
         if reference.spec.macs < LARGE:
             yield from (degrade(picture, kind, 1.0, rng(f"ranging:{kind}"))[0] for kind in KINDS)
-
-
-def graph_inputs(reference: Reference, image: Image) -> Arrays:
-    """What the graph takes for one uint8 BGR image: float32 arrays with a batch axis of 1, by name."""
-    tensors = {reference.spec.input.name: network_input([image], reference.spec.input), **reference.extra_inputs(1)}
-    return {name: tensor.numpy() for name, tensor in tensors.items()}

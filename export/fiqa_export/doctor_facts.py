@@ -9,6 +9,8 @@ from typing import Literal
 from fiqa_runtime.backends.device_memory import Gpu
 
 Place = Literal["pip", "apt"]
+EXPORT_PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "scipy", "matplotlib")
+"""What exporting needs, as it is imported and as pip knows it; the plan of a finished ONNX file needs onnx alone."""
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,9 @@ from typing import Any, Protocol, cast
 
 from fiqa_runtime.backends.device_memory import Gpu
 
-from fiqa_export.build_target import TARGETS
+from fiqa_export.build_target import FLAVOURS
 from fiqa_export.doctor_facts import Facts, OpenCv, Place, TensorRt
 
-FLAVOURS = tuple(TARGETS.values())
 APT_PATTERNS = ("libnvinfer*", "python3-libnvinfer*", "nvidia-jetpack")
 DPKG = ("dpkg-query", "-W", "-f", "${db:Status-Abbrev}|${Package}|${Version}\n", *APT_PATTERNS)
 SECONDS = 120

@@ -9,15 +9,13 @@ from typing import Literal
 from fiqa_runtime.backends.plan_facts import EXTRAS, TENSORRT_VERSIONS, numbers
 
 from fiqa_export import build_target
-from fiqa_export.doctor_facts import Facts, TensorRt
+from fiqa_export.build_target import FLAVOURS, WORKSPACE_SHARE
+from fiqa_export.doctor_facts import EXPORT_PACKAGES, Facts, TensorRt
 from fiqa_export.tensorrt_support import Shipped, has_kernels, jetpack_version, shipped_with
 
 Status = Literal["ok", "absent", "warning", "bad"]
-FLAVOURS = tuple(build_target.TARGETS.values())
-"""In the order that `auto` prefers them."""
 TARGETS = {"auto": (), **{target: (flavour,) for target, flavour in build_target.TARGETS.items()}}
 """By target, the flavours that it must have; `auto` takes what there is, and exports ONNX without any."""
-EXPORT_PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "scipy")
 LITTLE_MEMORY = 1 << 30
 OLDEST_PYTHON, OLDEST_OPENCV = (3, 10), (4, 8)
 
@@ -63,11 +61,11 @@ def judge(facts: Facts, target: str) -> Diagnosis:
 
 
 def sensible_workspace(facts: Facts) -> int | None:
-    """Bytes that the builder may use by default where processor and GPU share memory: half of what the driver calls
-    free; None elsewhere: no limit."""
+    """Bytes that the builder may use by default where processor and GPU share memory: WORKSPACE_SHARE of what the
+    driver calls free; None elsewhere: no limit."""
     if facts.gpu is None or facts.gpu_memory is None or not facts.gpu.integrated:
         return None
-    return facts.gpu_memory[0] // 2
+    return int(WORKSPACE_SHARE * facts.gpu_memory[0])
 
 
 def _with_status(line: Line, needed: set[str]) -> Line:

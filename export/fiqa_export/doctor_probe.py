@@ -16,10 +16,12 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
+from fiqa_export.doctor_facts import EXPORT_PACKAGES
+
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 INTEGRATED, MAJOR, MINOR = 18, 75, 76
 """CUdevice_attribute."""
-PACKAGES = re.compile(r"tensorrt.*|pycuda|cuda-bindings|polygraphy|torch|onnx|onnxscript|onnxruntime|scipy|opencv-.*")
+PACKAGES = re.compile("|".join((r"tensorrt.*|pycuda|cuda-bindings|polygraphy|opencv-.*", *EXPORT_PACKAGES)))
 
 
 def cuda() -> dict[str, Any]:

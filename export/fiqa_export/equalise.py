@@ -14,6 +14,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from fiqa_export.qdq import output_axis, weights_of
+
 Magnitudes = Mapping[str, NDArray[np.float32]]
 """Largest magnitude of every channel (C,) by tensor name: axis 1 of images (N, C, H, W), the last of other tensors."""
 Factors = NDArray[np.float32]
@@ -107,12 +109,12 @@ def _can_scale(node: ir.Node, value: ir.Value) -> bool:
         return False
     if node.op_type == "Conv":
         group = node.attributes.get_int("group", 1)
-        return group == 1 or writes or (_weights(node).shape[1] == 1 and group == _weights(node).shape[0])
+        return group == 1 or writes or weights_of(node).shape[:2] == (group, 1)
     if node.op_type == "Gemm":
         plain = node.attributes.get_float("alpha", 1.0) == node.attributes.get_float("beta", 1.0) == 1.0
         return plain and not node.attributes.get_int("transA", 0)
     if node.op_type == "MatMul":
-        return _weights(node).ndim == 2
+        return weights_of(node).ndim == 2
     if node.op_type == "LayerNormalization":
         return writes and node.attributes.get_int("axis", -1) == -1
     return node.op_type == "BatchNormalization" or (node.op_type == "InstanceNormalization" and writes)
@@ -139,9 +141,7 @@ def _axis_read(node: ir.Node) -> int:
 
 
 def _axis_written(node: ir.Node) -> int:
-    if node.op_type == "Conv" or node.op_type in _NORMS:
-        return 0
-    return 0 if node.attributes.get_int("transB", 0) else 1
+    return 0 if node.op_type in _NORMS else output_axis(node)
 
 
 def _multiply(graph: ir.Graph, node: ir.Node, index: int, factors: NDArray[np.floating], axis: int) -> None:
@@ -158,9 +158,3 @@ def _multiply(graph: ir.Graph, node: ir.Node, index: int, factors: NDArray[np.fl
     own = ir.Value(name=f"{old.name}_of_{node.name}", shape=old.shape, type=old.type, const_value=scaled)
     graph.register_initializer(own)
     node.replace_input_with(index, own)
-
-
-def _weights(node: ir.Node) -> NDArray[np.float32]:
-    value = node.inputs[1]
-    assert value is not None and value.const_value is not None
-    return value.const_value.numpy()

@@ -12,6 +12,7 @@ from fiqa_runtime.errors import FiqaError
 from rich.markup import escape
 from rich.table import Table
 
+from fiqa_export.artefact import size_of
 from fiqa_export.deliver import Delivery
 from fiqa_export.pipeline import Exported, Options, export
 from fiqa_export.plan_step import builder_missing
@@ -75,17 +76,13 @@ def _document(path: Path, card: Card) -> dict[str, Any]:
         "precision": card.precision,
         "format": card.format,
         "path": path,
-        "bytes": _size(path, card),
+        "bytes": size_of(path),
         "weights": card.weights,
         "licence": card.licence,
         "conversion": card.conversion,
         "plan": card.plan,
         "files": card.files,
     }
-
-
-def _size(path: Path, card: Card) -> int:
-    return sum((path.parent / name).stat().st_size for name in card.files)
 
 
 def _summary(done: list[Exported]) -> Table:
@@ -96,8 +93,8 @@ def _summary(done: list[Exported]) -> Table:
         worst = max(parity.max_abs, key=lambda name: parity.max_abs[name] / parity.range[name])
         table.add_row(
             f"{item.card.model} {item.card.precision}",
-            f"{_size(item.path, item.card) / 1e6:.1f}",
-            f"{_size(item.plan.path, item.plan.card) / 1e6:.1f}" if item.plan else "-",
+            f"{size_of(item.path) / 1e6:.1f}",
+            f"{size_of(item.plan.path) / 1e6:.1f}" if item.plan else "-",
             str(item.card.weights["kind"]),
             f"{parity.max_abs[worst] / parity.range[worst]:.1e}",
             f"{score.srcc:.6f}" if score else "-",

@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
 
 import numpy as np
 import onnx_ir as ir
 import torch
+from fiqa_calibration.histogram import LEVELS
 from fiqa_calibration.ranges import Inputs
 from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import InputError
@@ -22,9 +22,8 @@ from fiqa_runtime.seeded import rng
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fiqa_export.qdq import LEVELS, activations_read, candidates, dequantised, is_layer, nearest, weights_of
-from fiqa_export.torch_graph import Arguments, TorchGraph
-from fiqa_export.torch_ops import OPERATORS
+from fiqa_export.qdq import activations_read, candidates, dequantised, is_layer, nearest, weights_of
+from fiqa_export.torch_graph import Arguments, Results, TorchGraph, compute
 
 Shifts = NDArray[np.float64]
 """(targets, images): how far each target moves, in units of that target's spread over the images."""
@@ -114,16 +113,18 @@ class _Tape:
 
     def play(self, feed: Inputs) -> list[Tensor]:
         """The targets for one image; their backward passes tell `activations` and `weights`."""
-        outputs = self._graph.run(feed, self._before, self._after)
+        outputs = self._graph.run(feed, self._execute)
         targets = [value.sum() for name, value in outputs.items() if name == "score"]
         others = [self._projection(value) for name, value in outputs.items() if name != "score"]
         targets += [torch.stack(others).sum()] if others else []
         everything = torch.stack(targets).sum()
         return [target + 0 * everything for target in targets]  # every tensor gets a gradient from every target
 
-    def _before(self, node: ir.Node, arguments: Arguments) -> None:
-        """Give a candidate its own view of the activations that it reads in int8."""
-        for value in activations_read(node) if node in self._candidates else ():
+    def _execute(self, node: ir.Node, arguments: Arguments) -> Results:
+        """Compute `node`; a candidate gets its own view of the activations that it reads in int8."""
+        if node not in self._candidates:
+            return compute(node, arguments)
+        for value in activations_read(node):
             index = list(node.inputs).index(value)
             tensor = arguments[index]
             assert tensor is not None
@@ -131,11 +132,11 @@ class _Tape:
             told = partial(self._read, str(value.name), str(node.name), own.detach())
             own.register_hook(told)  # type: ignore[no-untyped-call]
             arguments[index] = own
-
-    def _after(self, node: ir.Node, arguments: Arguments, result: Tensor) -> None:
-        if node in self._candidates and is_layer(node):
+        results = compute(node, arguments)
+        if is_layer(node):
             told = partial(self._written, node, None if arguments[0] is None else arguments[0].detach())
-            result.register_hook(told)  # type: ignore[no-untyped-call]
+            results[0].register_hook(told)  # type: ignore[no-untyped-call]
+        return results
 
     def _read(self, name: str, node: str, x: Tensor, gradient: Tensor) -> None:
         for method, ranges in self._methods.items():
@@ -154,7 +155,7 @@ class _Tape:
 def _weights_error(node: ir.Node, x: Tensor | None) -> Tensor:
     """How what the layer gives changes when its weights are rounded."""
     error = dequantised(node, nearest(node)) - weights_of(node)
-    return cast(Tensor, OPERATORS[node.op_type](node, x, torch.from_numpy(error)))
+    return compute(node, [x, torch.from_numpy(error)])[0]
 
 
 def _power(shifts: Shifts) -> float:

@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 import torch
+from fiqa_calibration.histogram import LEVELS
 from fiqa_calibration.ranges import Inputs
 from fiqa_runtime.console import Report, silent
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from fiqa_export.first_order import round_symmetric
-from fiqa_export.qdq import LEVELS, Fitted, is_layer, output_axis, weight_scales, weights_of
-from fiqa_export.torch_graph import Arguments, TorchGraph
+from fiqa_export.qdq import Fitted, is_layer, output_axis, weight_scales, weights_of
+from fiqa_export.torch_graph import Arguments, Results, TorchGraph, compute
 
 WIDEST = 1152
 """Kernels that see more inputs than this are rounded to the nearest level: their second moments would take too long."""
@@ -53,10 +54,11 @@ def fit_rounding(
     for group in _groups(layers):
         patches = {node: _Patches(node, total) for node in group}
 
-        def collect(node: ir.Node, arguments: Arguments, patches: Mapping[ir.Node, _Patches] = patches) -> None:
+        def collect(node: ir.Node, arguments: Arguments, patches: Mapping[ir.Node, _Patches] = patches) -> Results:
             if node in patches:
                 x, name = arguments[0], node.inputs[0].name  # type: ignore[union-attr]
                 patches[node].add(x, round_symmetric(x, ranges[str(name)]))  # type: ignore[arg-type]
+            return compute(node, arguments)
 
         for done, feed in enumerate(inputs()):
             report("fit rounding", len(fitted) * total + done * len(group), len(layers) * total)

@@ -12,22 +12,22 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_calibration.ranges import Inputs, Ranges
-from fiqa_calibration.sensitivity import Judged
-from fiqa_runtime.backends.prelu import for_onnxruntime
+from fiqa_calibration.sensitivity import Judged, SearchResult
+from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.files import sha256_file
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.spec import OutputSpec
 
-from fiqa_export.calibrate import Feed, Images, calibrate, calibration_images, fit, one_crop, write_base
+from fiqa_export.artefact import files_of
+from fiqa_export.calibrate import Feed, Images, calibrate, calibration_images, fit, one_crop, open_session, write_base
 from fiqa_export.models import Reference
-from fiqa_export.parity import Arrays, compare
+from fiqa_export.parity import compare
 from fiqa_export.recipe import Budget
-from fiqa_export.tensors import network_input
+from fiqa_export.tensors import graph_inputs
 from fiqa_export.to_int8 import Int8Result, by_node, to_int8
 
 
@@ -58,8 +58,7 @@ def int8_step(
     base, journal = fp32.with_name(f".{fp32.name}.base.onnx"), cache.with_suffix(".search.json")
 
     def feed(image: Image) -> Inputs:
-        tensors = {reference.spec.input.name: network_input([one_crop(image, reference.spec)], reference.spec.input)}
-        return {name: tensor.numpy() for name, tensor in (tensors | reference.extra_inputs(1)).items()}
+        return graph_inputs(reference, one_crop(image, reference.spec))
 
     try:
         ranges, images = _calibrated(reference, fp32, base, calib, cache, feed, report)
@@ -68,13 +67,17 @@ def int8_step(
         key = f"{ranges.model} {ranges.calibration} {bool(constants)} {judge.digest}"
         found = to_int8(fp32, base, int8, ranges, constants, judge, journal, key, report)
     finally:
-        for file in (base, base.with_name(f"{base.name}.data")):
-            file.unlink(missing_ok=True)
+        for name in files_of(base):
+            base.with_name(name).unlink(missing_ok=True)
     replace(ranges, kept=found.chosen.kept).save(cache)
     journal.unlink(missing_ok=True)
     if not found.chosen.passed and not keep_failed:
         int8.unlink()
         found.require()
+    return _result(found, ranges, images)
+
+
+def _result(found: SearchResult, ranges: Ranges, images: Images | None) -> Int8Result:
     facts = found.chosen.judged.facts
     return Int8Result(
         search=found,
@@ -147,7 +150,7 @@ class _Judge:
         return digest.hexdigest()
 
     def _run(self, network: Path, what: str) -> list[Arrays]:
-        session = ort.InferenceSession(for_onnxruntime(network), _options(), providers=["CPUExecutionProvider"])
+        session = open_session(network)
         names = [output.name for output in self._outputs]
         found: list[Arrays] = []
         for image, _ in self._parity:
@@ -155,9 +158,3 @@ class _Judge:
             found.append(dict(zip(names, session.run(names, dict(self._feed(image))), strict=True)))
         self._report(what, len(found), len(found))
         return found
-
-
-def _options() -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    return options

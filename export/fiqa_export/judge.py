@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from fiqa_calibration.monotone import monotony
 from fiqa_calibration.parity_set import ParitySet, default_pictures, folder_pictures
 from fiqa_runtime.agreement import bootstrap
-from fiqa_runtime.backends.base import Backend
+from fiqa_runtime.backends.base import Arrays, Backend
 from fiqa_runtime.console import Report
 from fiqa_runtime.score_map import ScoreMap
 from fiqa_runtime.scorer import Scorer
 
 from fiqa_export.half import HalfBackend
 from fiqa_export.models import Reference
-from fiqa_export.parity import Arrays, Parity, compare, reference_outputs
+from fiqa_export.parity import Parity, compare, reference_outputs, scores_of
 from fiqa_export.recipe import Budget, Recipe
 
 CANARIES = 4
@@ -54,7 +53,7 @@ def judge(
         parity = compare(expected, actual, scorer.card.outputs, budget)
     if parity.score is None:
         return Judgement(parity, expected, None)
-    first, second = (np.array([float(o["score"][0, 0]) for o in outputs]) for outputs in (expected, actual))
+    first, second = scores_of(expected), scores_of(actual)
     on_ladders = [i for i, rung in enumerate(rungs) if rung is not None]
     if on_ladders:
         kept = [rung for rung in rungs if rung is not None]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 import onnx.shape_inference
 import onnx_ir as ir
+from fiqa_runtime.card import METADATA_KEY
 from fiqa_runtime.errors import ArtefactError, UnsupportedError
 from google.protobuf.message import DecodeError
 from onnx_ir.passes import common
 
+LARGEST_FILE = 1_800_000_000
+"""Weights above this many bytes go to a data file beside the graph (a protobuf ends at 2 GiB)."""
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16)
 """The two precisions a value of our graphs may have."""
 
@@ -22,6 +26,7 @@ def open_graph(path: Path) -> ir.Model:
     Raises ArtefactError where the file is no ONNX model or its types contradict each other, UnsupportedError where it
     has control flow or functions.
     """
+    gc.collect()  # graphs refer to themselves: those opened before would keep their weights in memory
     try:
         model = ir.load(path)
     except (OSError, DecodeError) as error:
@@ -33,6 +38,23 @@ def open_graph(path: Path) -> ir.Model:
     common.NameFixPass()(model)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     return model
+
+
+def save_graph(model: ir.Model, path: Path, weights_beside: bool = False) -> None:
+    """Write `model`, whose weights may lie in the file it came from, to `path`, without the card of that file.
+
+    The weights go to ``<path>.data`` where they have to, and where `weights_beside` asks for it: graphs opened from
+    there read them from the file.
+    """
+    model.metadata_props.pop(METADATA_KEY, None)
+    ir.external_data.load_to_model(model)
+    ir.save(model, path, external_data=f"{path.name}.data" if weights_beside or needs_data_file(model) else None)
+
+
+def needs_data_file(model: ir.Model) -> bool:
+    """Whether the weights of `model` go to ``<path>.data`` beside the file: more than LARGEST_FILE bytes."""
+    weights = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value is not None)
+    return weights > LARGEST_FILE
 
 
 def activations(graph: ir.Graph) -> Iterator[ir.Value]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from fiqa_calibration.monotone import Monotony
 from fiqa_runtime.agreement import Agreement, agree, pearson
+from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.spec import OutputSpec
 from numpy.typing import NDArray
@@ -18,8 +19,6 @@ from fiqa_export.faces import face_failures
 from fiqa_export.models import Reference
 from fiqa_export.recipe import Budget
 from fiqa_export.tensors import network_input
-
-Arrays = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,11 @@ def reference_outputs(reference: Reference, image: Image) -> Arrays:
     return {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
+def scores_of(outputs: Sequence[Arrays]) -> NDArray[np.float64]:
+    """The scores (N,) among the outputs of N images."""
+    return np.array([float(values["score"][0, 0]) for values in outputs])
+
+
 def compare(
     expected: Sequence[Arrays], actual: Sequence[Arrays], outputs: Sequence[OutputSpec], budget: Budget
 ) -> Parity:
@@ -95,7 +99,7 @@ def compare(
         failures += unlike if faces is None else faces
     score = None
     if "score" in max_abs:
-        score = agree(*(np.array([float(o["score"][0, 0]) for o in values]) for values in (expected, actual)))
+        score = agree(scores_of(expected), scores_of(actual))
         failures += _ranking_failures(score, budget)
     return Parity(len(expected), budget, max_abs, spans, correlation, score, tuple(failures))
 

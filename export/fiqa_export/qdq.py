@@ -12,14 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+from fiqa_calibration.histogram import LEVELS
 from fiqa_runtime.errors import InputError
 from numpy.typing import NDArray
 
 from fiqa_export.fp16_plan import MATRIX_OPS
 from fiqa_export.onnx_graph import is_float
 
-LEVELS = 127
-"""Largest weight level; activations go from -128 to 127."""
 FUSED = frozenset(("BatchNormalization", "Relu"))
 """What consumers compute in one with the residual sum that it follows."""
 Scales = NDArray[np.float32]
@@ -119,15 +118,18 @@ def nearest(node: ir.Node) -> Fitted:
     """The weights of a layer rounded to the nearest level."""
     weights, axis = weights_of(node), output_axis(node)
     scales = weight_scales(weights, axis)
-    shape = [-1 if i == axis else 1 for i in range(weights.ndim)]
-    levels = np.clip(np.rint(weights / scales.reshape(shape)), -LEVELS, LEVELS)
+    levels = np.clip(np.rint(weights / _per_channel(scales, node, weights.ndim)), -LEVELS, LEVELS)
     return Fitted(levels.astype(np.int8), scales)
 
 
 def dequantised(node: ir.Node, constants: Fitted) -> NDArray[np.float32]:
     """The weights that a layer with these `constants` computes with."""
-    shape = [-1 if i == output_axis(node) else 1 for i in range(constants.levels.ndim)]
-    return np.asarray(constants.levels * constants.scales.reshape(shape), np.float32)
+    return np.asarray(constants.levels * _per_channel(constants.scales, node, constants.levels.ndim), np.float32)
+
+
+def _per_channel(scales: Scales, node: ir.Node, rank: int) -> Scales:
+    """`scales` (C,) in the shape that multiplies the layer's weights of `rank` axes."""
+    return scales.reshape([-1 if axis == output_axis(node) else 1 for axis in range(rank)])
 
 
 def insert_qdq(

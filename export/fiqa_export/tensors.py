@@ -1,4 +1,4 @@
-"""Images to network input as torch tensors, in the precision a comparison needs."""
+"""Images to network input: torch tensors in the precision a comparison needs, or what the exported graph takes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.preprocess import prepare, to_network_size
 from fiqa_runtime.spec import InputSpec
 from numpy.typing import NDArray
+
+from fiqa_export.models import Reference
 
 
 def network_input(
@@ -25,3 +28,9 @@ def network_input(
         pixels = pixels[..., ::-1]
     normalised = (pixels - np.asarray(spec.mean)) / np.asarray(spec.std)
     return torch.from_numpy(np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))).to(dtype)
+
+
+def graph_inputs(reference: Reference, image: NDArray[np.uint8]) -> Arrays:
+    """What the graph takes for one uint8 BGR image: float32 arrays with a batch axis of 1, by name."""
+    tensors = {reference.spec.input.name: network_input([image], reference.spec.input), **reference.extra_inputs(1)}
+    return {name: tensor.numpy() for name, tensor in tensors.items()}

@@ -15,14 +15,12 @@ from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.files import sha256_file
 
-from fiqa_export.build_target import PlanOptions, Target, check_options, find_target
+from fiqa_export.build_target import WORKSPACE_SHARE, PlanOptions, Target, check_options, find_target
 from fiqa_export.trt_build import Built, Limits, build
 
 SIDES = (32, 640, 2048)
 """Smallest, most frequent and largest side of a photo, for detectors that take any size."""
 DEFAULT_BATCH = (1, 8, 32)
-WORKSPACE_SHARE = 0.5
-"""Of the memory that is free where processor and GPU share it: the rest is for the plan, and for everybody else."""
 OVERLAPPED = 4
 """Largest batches that the runtime gets at once, so that it copies one while it computes another."""
 

@@ -14,12 +14,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx_ir as ir
-from fiqa_runtime.card import METADATA_KEY
 from fiqa_runtime.errors import UnsupportedError
 
 from fiqa_export.fp16_plan import plan_kept
-from fiqa_export.onnx_graph import is_float, open_graph
-from fiqa_export.to_onnx import LARGEST_FILE
+from fiqa_export.onnx_graph import is_float, open_graph, save_graph
 
 FP32, FP16 = ir.DataType.FLOAT, ir.DataType.FLOAT16
 
@@ -51,10 +49,7 @@ def to_fp16(fp32: Path, fp16: Path, ranges: Mapping[str, float], keep: Mapping[s
 def write_fp16(model: ir.Model, fp16: Path, kept: Mapping[str, str]) -> Fp16Plan:
     """Convert `model` in place with exactly the nodes `kept` (and those without an fp16 form) in fp32; write it."""
     plan = _Conversion(model, kept).run()
-    model.metadata_props.pop(METADATA_KEY, None)  # the card of the fp32 file
-    ir.external_data.load_to_model(model)  # fp32 weights that stay must not point into the other file
-    weights = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value is not None)
-    ir.save(model, fp16, external_data=f"{fp16.name}.data" if weights > LARGEST_FILE else None)
+    save_graph(model, fp16)
     onnx.checker.check_model(str(fp16), full_check=True)
     return plan
 

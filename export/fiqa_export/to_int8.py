@@ -17,11 +17,10 @@ import onnx
 import onnx_ir as ir
 from fiqa_calibration.ranges import Ranges
 from fiqa_calibration.sensitivity import Judged, SearchResult, ranking, search
-from fiqa_runtime.card import METADATA_KEY
 from fiqa_runtime.console import Report, silent
 
-from fiqa_export.calibrate import save_graph
-from fiqa_export.onnx_graph import open_graph
+from fiqa_export.artefact import size_of
+from fiqa_export.onnx_graph import open_graph, save_graph
 from fiqa_export.qdq import Fitted, candidates, insert_qdq, is_layer, macs, nearest, weights_of
 
 WEIGHTS = " (weights)"
@@ -109,12 +108,6 @@ def by_node(kept: Collection[str]) -> dict[str, str]:
     return named | {name.removesuffix(WEIGHTS): "all" for name in kept if name.endswith(WEIGHTS)}
 
 
-def size_of(artefact: Path) -> int:
-    """Bytes of an ONNX file and of the data file beside it, if any."""
-    data = artefact.with_name(artefact.name + ".data")
-    return artefact.stat().st_size + (data.stat().st_size if data.exists() else 0)
-
-
 class _Mixtures:
     """Everything that does not change from one mixture to the next."""
 
@@ -156,7 +149,6 @@ class _Mixtures:
         model = open_graph(self._base)
         weights_only = [name for name, what in how.items() if what == "activations" and name in self._layers]
         insert_qdq(model, nodes, self._ranges, self._constants, weights_only)
-        model.metadata_props.pop(METADATA_KEY, None)
         _forget_types(model)
         save_graph(model, self._int8)
         size = size_of(self._int8)

@@ -13,18 +13,17 @@ import onnx
 import torch
 
 from fiqa_export.models import Reference
+from fiqa_export.onnx_graph import needs_data_file
 from fiqa_export.rewrite import rewrite
 
 OPSET = 20
 """First opset with a Gelu operator: the expanded form crashes OpenCV DNN 4.12 and 5.0 while reading."""
-LARGEST_FILE = 1_800_000_000
-"""Weights above this many bytes go to a data file beside the graph (a protobuf ends at 2 GiB)."""
 
 
 def export_onnx(reference: Reference, path: Path) -> None:
     """Write `reference` to `path` with a dynamic batch axis and the input and output names of its spec.
 
-    Weights of more than LARGEST_FILE bytes go to ``<path>.data``. The file passes onnx.checker.
+    Weights that are too large for one file go to ``<path>.data``. The file passes onnx.checker.
     """
     spec = reference.spec
     reference.freeze()
@@ -53,8 +52,7 @@ def export_onnx(reference: Reference, path: Path) -> None:
     assert program is not None
     rewrite(program.model)
     _drop_metadata(program.model)
-    weights = sum(value.const_value.nbytes for value in program.model.graph.initializers.values() if value.const_value)
-    program.save(path, external_data=weights > LARGEST_FILE)
+    program.save(path, external_data=needs_data_file(program.model))
     onnx.checker.check_model(str(path))
 
 

@@ -53,10 +53,10 @@ def _find(path: Path, quality: Assessor) -> tuple[Image, Any] | InputError:
 
 
 def _rate(path: Path, found: tuple[Image, Any] | InputError, quality: Assessor) -> tuple[ImageResult, Image | None]:
+    if isinstance(found, InputError):
+        return ImageResult(path, error=found), None
+    photo, faces = found
     try:
-        if isinstance(found, InputError):
-            raise found
-        photo, faces = found
         return ImageResult(path, photo.shape[1], photo.shape[0], tuple(quality.rate(faces))), photo
     except InputError as error:
         return ImageResult(path, error=error), None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,8 +16,8 @@ import typer
 from fiqa_runtime.align import Method, check_method
 from fiqa_runtime.backends.base import CpuPrecision, check_precision
 from fiqa_runtime.batch import score_crops, score_photos
-from fiqa_runtime.console import check_output_folder, progress_bar, run, stderr, write_json
-from fiqa_runtime.detector import LONGEST, Detector
+from fiqa_runtime.console import check_output_folder, progress_bar, refuse_unused, run, stderr, write_json
+from fiqa_runtime.detector import CONFIDENCE, LONGEST, Detector
 from fiqa_runtime.diagnose_command import diagnose_scores
 from fiqa_runtime.errors import FiqaError, InputError, VerdictError
 from fiqa_runtime.host import limit_opencv, threads_per_stream
@@ -28,11 +28,23 @@ from fiqa_runtime.portrait_quality import PortraitQuality, open_landmarkers
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.quality_file import QualityFile
 from fiqa_runtime.results import ImageResult, as_document, csv_writer, table_lines
+from fiqa_runtime.score_options import check_options
 from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.selftest import self_test
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 Stream = Iterable[tuple[ImageResult, Image | None]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where results come from."""
+
+    results: Stream
+    settings: dict[str, Any]
+    """How faces were found and aligned, for the JSON document."""
+    crop: FaceCropper | None = None
+    """Cuts the faces out again for their pictures; None where the images are crops."""
 
 
 @app.command()
@@ -44,7 +56,7 @@ def score(
     backend: Annotated[str, typer.Option(help="auto, onnxruntime, openvino, opencv or tensorrt.")] = "auto",
     aligned: Annotated[bool, typer.Option("--aligned", help="The images are ready crops: no detection.")] = False,
     detector: Annotated[Path | None, typer.Option(help="YuNet file; default: OpenCV Zoo's 2023mar.")] = None,
-    min_confidence: Annotated[float, typer.Option(help="Detections below it are ignored, 0 to 1.")] = 0.6,
+    min_confidence: Annotated[float, typer.Option(help="Detections below it are ignored, 0 to 1.")] = CONFIDENCE,
     align: Annotated[str, typer.Option(help="least-squares, or lmeds as in OpenCV's demo.")] = "least-squares",
     landmarks: Annotated[
         Path | None, typer.Option(help="dsl-fiqa with --aligned: folder with a NAME.npy (68, 2) per picture.")
@@ -90,17 +102,34 @@ def score(
 
     Exit code 0: done. 2: bad input; what could be scored was. 3: the self-test failed.
     """
-    precision = check_precision(cpu_precision)
-    if aligned and (overlap or streams > 1):
-        raise InputError("--overlap and --streams are for photos; leave them out with --aligned")
+    precision, method = check_precision(cpu_precision), check_method(align)
+    given: dict[str, object] = {
+        "PATH": paths,
+        "--explain": explain,
+        "--aligned": aligned,
+        "--diagnose": diagnose,
+        "--reference": reference,
+        "--detector": detector,
+        "--min-confidence": min_confidence != CONFIDENCE,
+        "--align": method != "least-squares",
+        "--landmarks": landmarks,
+        "--longest-side": longest_side != LONGEST,
+        "--overlap": overlap,
+        "--streams": streams > 1,
+        "--fp32-threshold": fp32_threshold is not None,
+        "--csv": csv,
+        "--quality-file": quality_file,
+        "--overlay": overlay,
+    }
+    check_options(given, selftest, decisions_are_shown=bool(json or csv or not quality_file))
     if streams > 1:
         threads = threads_per_stream(streams, threads)
     limit_opencv(threads)
+    open_scorer = partial(_open, engine, backend, threads, precision)
     if selftest or explain:
-        with _open(engine, backend, threads, precision) as scorer:
+        with open_scorer() as scorer:
             (_self_test if selftest else _explain)(scorer, json)
         return
-    method = check_method(align)
     engine_of_detection = "opencv" if backend == "opencv" else "auto"
     open_detector = partial(
         Detector, detector, min_confidence, backend=engine_of_detection, threads=threads, longest=longest_side
@@ -108,13 +137,9 @@ def score(
     files = find_images(paths or [])
     if not files:
         raise InputError("nothing to score; name photos, crops or folders of them")
-    if diagnose or reference:
-        if not diagnose or reference is None:
-            raise InputError("--diagnose and --reference FILE go together; give both or neither")
-        if csv or quality_file or overlay or landmarks:
-            raise InputError("--diagnose writes --json only and takes no landmarks; leave the other options out")
+    if reference:
         finder = None if aligned else open_detector()
-        with _open(engine, backend, threads, precision) as scorer:
+        with open_scorer() as scorer:
             diagnose_scores(scorer, reference, files, json, finder, method)
         return
     quality = QualityFile(quality_file, files) if quality_file else None
@@ -122,31 +147,29 @@ def score(
         if folder is not None:
             check_output_folder(folder)
     with ExitStack() as stack:
-        scorer = stack.enter_context(_open(engine, backend, threads, precision))
-        crop: FaceCropper | None = None
+        scorer = stack.enter_context(open_scorer())
         if aligned:
-            settings: dict[str, Any] = {"aligned": True, **_landmark_settings(scorer, landmarks)}
-            stream: Stream = score_crops(files, scorer, landmarks)
+            source = _crops(files, scorer, landmarks)
         else:
-            assessor = _assessor(scorer, open_detector(), method, backend, threads)
-            settings = {"aligned": False, **assessor.settings, "min_confidence": min_confidence}
-            more = [
-                _assessor(stack.enter_context(same), open_detector(), method, backend, threads)
-                for same in (Scorer(engine, scorer.backend.name, threads, precision) for _ in range(streams - 1))
-            ]
-            stream, crop = score_photos(files, assessor, overlap, more), assessor.crop
+            more = (Scorer(engine, scorer.backend.name, threads, precision) for _ in range(streams - 1))
+            scorers = [scorer, *map(stack.enter_context, more)]
+            assessors = [_assessor(each, open_detector(), method, backend, threads) for each in scorers]
+            source = _photos(files, assessors, overlap, min_confidence)
         if fp32_threshold is not None:
-            threshold = scorer.threshold(fp32_threshold)
-            settings |= {"fp32_threshold": fp32_threshold, "threshold": threshold}
-            stream = ((replace(result, threshold=threshold), photo) for result, photo in stream)
+            source = _decided(source, scorer, fp32_threshold)
+        stream = source.results
         if overlay is not None:
-            stream = _with_pictures(stream, files, overlay, scorer, crop)
+            stream = _with_pictures(stream, files, overlay, scorer, source.crop)
         show = not (json or csv or quality)
         kept, errors = _consume(stream, len(files), csv, quality, keep=json is not None, show=show)
         if json and len(errors) < len(files):
-            write_json(as_document(scorer, kept, settings), json)
+            write_json(as_document(scorer, kept, source.settings), json)
     if quality and (complaint := quality.complaint()):
         errors.append(complaint)
+    _raise_all(errors)
+
+
+def _raise_all(errors: list[FiqaError]) -> None:
     if errors:
         rest = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
         raise InputError("; ".join(map(str, errors[:3])) + rest)
@@ -162,9 +185,32 @@ def _open(engine: str, backend: str, threads: int | None, precision: CpuPrecisio
 def _assessor(
     scorer: Scorer, detector: Detector, align: Method, backend: str, threads: int | None
 ) -> FaceQuality | PortraitQuality:
+    if scorer.card.input.framing != "arcface-112":
+        refuse_unused(scorer.card.model, {"--align": align != "least-squares"})
     if scorer.card.input.framing == "portrait-512":
         return PortraitQuality(scorer, detector, open_landmarkers(scorer.path, backend, threads))
     return FaceQuality(scorer, detector, align)
+
+
+def _photos(
+    files: list[Path], assessors: Sequence[FaceQuality | PortraitQuality], overlap: bool, min_confidence: float
+) -> Source:
+    first, *more = assessors
+    settings = {"aligned": False, **first.settings, "min_confidence": min_confidence}
+    return Source(score_photos(files, first, overlap, more), settings, first.crop)
+
+
+def _crops(files: list[Path], scorer: Scorer, landmarks: Path | None) -> Source:
+    settings = {"aligned": True, **_landmark_settings(scorer, landmarks)}
+    return Source(score_crops(files, scorer, landmarks), settings)
+
+
+def _decided(source: Source, scorer: Scorer, fp32_threshold: float) -> Source:
+    """The same results, each with the smallest accepted score of this artefact."""
+    threshold = scorer.threshold(fp32_threshold)
+    results = ((replace(result, threshold=threshold), photo) for result, photo in source.results)
+    settings = {**source.settings, "fp32_threshold": fp32_threshold, "threshold": threshold}
+    return replace(source, results=results, settings=settings)
 
 
 def _landmark_settings(scorer: Scorer, landmarks: Path | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,13 @@ def write_json(document: object, destination: str) -> None:
         sys.stdout.write(text)
     else:
         write_text(Path(destination), text)
+
+
+def refuse_unused(what: str, options: Mapping[str, object]) -> None:
+    """Raise InputError where one of `options`, by name, is set, because `what` would ignore it."""
+    lost = [name for name, value in options.items() if value]
+    if lost:
+        raise InputError(f"{what} makes no use of {' and '.join(lost)}; leave {'it' if len(lost) == 1 else 'them'} out")
 
 
 def check_output_folder(path: Path) -> None:

@@ -23,6 +23,8 @@ from fiqa_runtime.zoo import DETECTOR, MODELS
 
 LONGEST = 2048
 """Longest side in pixels at which faces are looked for where nothing else is asked; a larger photo is shrunk to it."""
+CONFIDENCE = 0.6
+"""Detections below it are ignored where nothing else is asked."""
 FACE_DETECTOR_YN = "FaceDetectorYN"
 COPY = 640
 """Longest side of the additional copy in which large faces are looked for."""
@@ -68,7 +70,7 @@ class Detector:
     def __init__(
         self,
         path: str | Path | None = None,
-        min_confidence: float = 0.6,
+        min_confidence: float = CONFIDENCE,
         nms: float = 0.3,
         top_k: int = 5000,
         backend: str = "auto",

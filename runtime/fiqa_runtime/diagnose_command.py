@@ -54,13 +54,8 @@ def diagnose_scores(
     """Print, or write to `json`, what explains that the scores in the file `reference` differ from ours.
 
     Without `detector` the `images` are ready crops. Raises InputError where too few images have both scores,
-    UnsupportedError for networks whose crop five landmarks do not give and for graphs that normalise themselves.
+    UnsupportedError for networks whose crop five landmarks do not give.
     """
-    if scorer.card.input.raw:
-        raise UnsupportedError(
-            f"{scorer.path.name} normalises inside its graph, where mistakes cannot be tried; "
-            "diagnose with an artefact exported without --raw-input"
-        )
     matched = match_reference(read_reference(reference), images)
     chosen = _spread(list(matched.scores))
     trials = try_crops(scorer, chosen) if detector is None else try_photos(scorer, chosen, detector, align)
@@ -68,6 +63,8 @@ def diagnose_scores(
         raise InputError(_nothing_in_common(matched, trials, reference))
     found = diagnose([matched.scores[image] for image in trials.images], trials.telling)
     remarks = list(_remarks(matched, trials, crops=detector is None))
+    if scorer.card.input.raw:
+        remarks.append("not tried inside the graph: normalisation; give an artefact exported without --raw-input")
     if json:
         document = {"engine": str(scorer.path), "model": scorer.card.model, "reference": str(reference)}
         backend = {"name": scorer.backend.name, **scorer.backend.info}

@@ -43,10 +43,16 @@ class Hypothesis:
 
 
 def feed_hypotheses(spec: InputSpec) -> list[Hypothesis]:
-    """Mistakes after the pixels are there: the card's own way, exchanged colours, normalisation missing or doubled."""
+    """Mistakes after the pixels are there: the card's own way, exchanged colours, normalisation missing or doubled.
+
+    A graph that takes raw pixels normalises them itself: of these mistakes it can be fed exchanged colours alone.
+    """
     other: Colour = "BGR" if spec.colour == "RGB" else "RGB"
+    own = Hypothesis("none", AS_THE_CARD_SAYS, spec)
+    if spec.raw:
+        return [own, Hypothesis("RGB and BGR swapped", "RGB instead of BGR", spec, _SWAPPED)]
     found = [
-        Hypothesis("none", AS_THE_CARD_SAYS, spec),
+        own,
         Hypothesis("RGB and BGR swapped", f"{other} instead of {spec.colour}", replace(spec, colour=other)),
     ]
     means, stds = np.asarray(spec.mean), np.asarray(spec.std)
@@ -90,8 +96,8 @@ def photo_hypotheses(spec: InputSpec, align: Method) -> list[Hypothesis]:
 
 
 def crop_pixels(crop: Image, spec: InputSpec) -> dict[str, Image]:
-    """A ready uint8 BGR crop as the card has it, and resized in each wrong way; same keys for every crop."""
-    found = {AS_THE_CARD_SAYS: crop}
+    """A ready uint8 BGR crop as the card has it, as RGB, and resized in each wrong way; same keys for every crop."""
+    found = {AS_THE_CARD_SAYS: crop, _SWAPPED: crop[:, :, ::-1]}
     for name, resize in _resizers(spec).items():
         assert spec.height is not None and spec.width is not None
         fits = crop.shape[:2] == (spec.height, spec.width)
@@ -118,6 +124,7 @@ def photo_pixels(photo: Image, face: Detection, spec: InputSpec, align: Method) 
     return {**crop_pixels(arcface_crop(photo, face.landmarks, align), spec), **found}
 
 
+_SWAPPED = "channels swapped"
 _WHOLE, _BOX, _NARROW, _ESTIMATOR, _ARCFACE = "whole photo", "face box", "narrow", "estimator", "arcface"
 _WARPS = {"nearest": cv2.INTER_NEAREST, "bicubic": cv2.INTER_CUBIC}
 

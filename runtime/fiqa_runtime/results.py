@@ -40,9 +40,9 @@ class ImageResult:
     threshold: float | None = None
     """Smallest accepted quality; None where no decision was asked for."""
 
-    def accepts(self, quality: float) -> bool | None:
-        """Whether `quality` reaches the threshold; None without one."""
-        return None if self.threshold is None else quality >= self.threshold
+    def accepts(self, quality: float | None) -> bool | None:
+        """Whether `quality` reaches the threshold; None where one of the two is missing."""
+        return None if self.threshold is None or quality is None else quality >= self.threshold
 
     def as_json(self) -> dict[str, Any]:
         """One entry of the JSON document."""
@@ -54,19 +54,13 @@ class ImageResult:
         return {**entry, "faces": [{**_face(face), **self._decision(face.quality)} for face in self.faces]}
 
     def _decision(self, quality: float | None) -> dict[str, bool]:
-        accepted = None if quality is None else self.accepts(quality)
+        accepted = self.accepts(quality)
         return {} if accepted is None else {"accepted": accepted}
 
     def rows(self) -> Iterator[tuple[object, ...]]:
         """Lines of the CSV."""
         if self.faces is None:
-            yield (
-                self.path,
-                "",
-                self.quality,
-                *[""] * (len(COLUMNS) - 4),
-                self._decision(self.quality).get("accepted"),
-            )
+            yield (self.path, "", self.quality, *[""] * (len(COLUMNS) - 4), self.accepts(self.quality))
             return
         for number, face in enumerate(self.faces):
             numbers = (*face.box.tolist(), *face.landmarks.ravel().tolist())
@@ -133,5 +127,5 @@ def table_lines(result: ImageResult) -> Iterator[str]:
 
 
 def _verdict(result: ImageResult, quality: float | None) -> str:
-    accepted = None if quality is None else result.accepts(quality)
+    accepted = result.accepts(quality)
     return "" if accepted is None else "  accepted" if accepted else "  rejected"

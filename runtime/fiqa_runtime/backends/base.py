@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Literal, Protocol, get_args
 
 import numpy as np
@@ -49,7 +48,3 @@ def in_file_order(names: list[str], card: Card) -> list[str]:
     """The card's name of each of a file's outputs `names`: the same, or the one in that place in files of others."""
     known = [output.name for output in card.outputs]
     return names if set(names) == set(known) else known
-
-
-Opener = Callable[[Path, Card, int | None, CpuPrecision], Backend]
-"""Opens an artefact: path, card, threads (None: the backend's own choice), precision (without meaning on a GPU)."""

@@ -164,10 +164,13 @@ class TensorRtBackend:
         """The inputs by the plan's names; raises InputError where it cannot take them."""
         ours = _matched(list(inputs), self._inputs)
         if ours is None:
-            raise InputError(f"{self._facts.name} takes {', '.join(self._inputs)}, not {', '.join(inputs)}")
+            expected, got = ", ".join(self._inputs), ", ".join(inputs)
+            raise InputError(f"{self._facts.name} takes {expected}, not {got}; feed it what its card says")
         arrays = {ours[name]: array for name, array in inputs.items()}
         if len({len(array) for array in arrays.values()}) != 1 or not len(next(iter(arrays.values()))):
-            raise InputError(f"{self._facts.name} needs at least one image, and as many of every input")
+            raise InputError(
+                f"{self._facts.name} needs at least one image, and as many of every input; give arrays of one length"
+            )
         for name, array in arrays.items():
             taken, given = self._engine.inputs[name], array.shape[1:]
             limits = zip(taken.smallest[1:], given, taken.largest[1:], strict=False)
@@ -178,7 +181,9 @@ class TensorRtBackend:
                 )
             wanted = np.uint8 if name in self._engine.raw else np.float32
             if array.dtype != wanted:
-                raise InputError(f"{self._facts.name} takes '{name}' as {np.dtype(wanted)}, not {array.dtype}")
+                raise InputError(
+                    f"{self._facts.name} takes '{name}' as {np.dtype(wanted)}, not {array.dtype}; convert it"
+                )
         return arrays
 
 

@@ -1,0 +1,47 @@
+"""Graphs opened and saved for conversion: where their weights are, and that they do not stay."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from fiqa_export.onnx_graph import open_graph, save_graph
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """One matrix product, its weights inside the file."""
+    x = ir.val("x", dtype=ir.DataType.FLOAT, shape=["batch", 4])
+    weights = np.arange(1200, dtype=np.float32).reshape(4, 300)
+    kernel = ir.val("kernel", const_value=ir.tensor(weights, name="kernel"))
+    node = ir.node("MatMul", [x, kernel], name="product")
+    node.outputs[0].name, node.outputs[0].type = "score", ir.TensorType(ir.DataType.FLOAT)
+    graph = ir.Graph([x], node.outputs, nodes=[node], initializers=[kernel], opset_imports={"": 20}, name="g")
+    path = tmp_path / "network.onnx"
+    ir.save(ir.Model(graph, ir_version=10), path)
+    return path
+
+
+def test_opening_a_graph_lets_go_of_the_one_before(network: Path) -> None:
+    gc.disable()
+    try:
+        before = weakref.ref(open_graph(network).graph.initializers["kernel"])
+        open_graph(network)
+        assert before() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_weights_are_inside_or_beside(network: Path, tmp_path: Path, beside: bool) -> None:
+    saved = tmp_path / "saved.onnx"
+    save_graph(open_graph(network), saved, weights_beside=beside)
+    assert (tmp_path / "saved.onnx.data").exists() == beside
+    weights = open_graph(saved).graph.initializers["kernel"].const_value
+    assert weights is not None
+    assert isinstance(weights, ir.ExternalTensor) == beside
+    np.testing.assert_array_equal(weights.numpy(), np.arange(1200, dtype=np.float32).reshape(4, 300))
