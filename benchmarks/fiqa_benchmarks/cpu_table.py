@@ -32,7 +32,7 @@ PLANS = (
     Plan("ediffiqa-t", (1, 8), 64, 10, ("onnxruntime", "openvino", "opencv"), plain=True),
     Plan("cr-fiqa-s", (1, 8), 32, 5),
     Plan("ifqa", (1, 8), 16, 3),
-    Plan("dsl-fiqa", (4,), 16, 3, ("openvino",), one_by_one=True),
+    Plan("dsl-fiqa", (20,), 20, 3, ("openvino",), one_by_one=True),
     Plan("ifqa-plus", (1, 2), 16, 3, ("openvino",)),
 )
 """What takes part; the two largest without ONNX Runtime, which is slower there and would add minutes."""

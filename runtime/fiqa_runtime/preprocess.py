@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from fiqa_runtime.resample import pillow_resize
 from fiqa_runtime.spec import InputSpec
 
 Image = NDArray[np.uint8]
+Channels = tuple[float, float, float]
 MULTIPLE = 32
 """Networks without a fixed input size take any multiple of this many pixels."""
 
@@ -62,23 +64,27 @@ def to_network_size(crop: Image, spec: InputSpec) -> Image:
         return pillow_resize(crop, spec.height, spec.width, "bilinear")
     if spec.resize == "pillow-bicubic":
         return pillow_resize(crop, spec.height, spec.width, "bicubic")
-    raise InputError(f"expected a crop of {spec.width} x {spec.height} pixels, got {width} x {height}")
+    raise InputError(f"expected a crop of {spec.width} x {spec.height} pixels, got {width} x {height}; resize it first")
 
 
 def _tensor(images: Sequence[Image], spec: InputSpec) -> NDArray[np.float32]:
     """(pixel - mean) * (1 / std) per channel in float32, written once into the NCHW tensor."""
     height, width = images[0].shape[:2]
     tensor = np.empty((len(images), 3, height, width), np.float32)
-    order = (2, 1, 0) if spec.colour == "RGB" else (0, 1, 2)
-    mean = np.asarray(spec.mean, np.float32)
-    scale = (1 / np.asarray(spec.std)).astype(np.float32)[:, None, None]
+    step = -1 if spec.colour == "RGB" else 1
+    mean, scale = _normalisation(spec.mean, spec.std)
     for image, target in zip(images, tensor, strict=True):
-        planes = cv2.split(image)
-        for channel, source in enumerate(order):
-            np.subtract(planes[source], mean[channel], out=target[channel], dtype=np.float32)
-        if (scale != 1).any():
-            target *= scale
+        target[...] = image[:, :, ::step].transpose(2, 0, 1)
+        target -= mean
+        target *= scale
     return tensor
+
+
+@cache
+def _normalisation(mean: Channels, std: Channels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What is subtracted and what is multiplied, (3, 1, 1) each."""
+    scale = (1 / np.asarray(std)).astype(np.float32)
+    return np.asarray(mean, np.float32)[:, None, None], scale[:, None, None]
 
 
 def _equal(pixels: list[Image]) -> list[Image]:

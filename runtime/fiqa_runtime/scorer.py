@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -115,7 +116,7 @@ class Scorer:
             scores = self._score_pictures(crops, self.card.input.sampling, landmarks)
         else:
             scores = self._output("score", "quality scores", crops).reshape(len(crops))
-        if not np.isfinite(scores).all():
+        if not all(map(math.isfinite, scores.tolist())):
             raise ArtefactError(f"{self.path.name} gave a score that is no number; run fiqa-score --self-test on it")
         return scores
 
@@ -125,7 +126,9 @@ class Scorer:
         Raises InputError where the network gives no score.
         """
         if all(output.name != "score" for output in self.card.outputs):
-            raise InputError(f"{self.card.model} gives no quality scores, so there is no threshold to set")
+            raise InputError(
+                f"{self.card.model} gives no quality scores, so there is no threshold to set; leave it out"
+            )
         return fp32 if self.card.score_map is None else self.card.score_map.threshold(fp32)
 
     def map(self, crops: Sequence[Image]) -> NDArray[np.float32]:
