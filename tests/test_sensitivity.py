@@ -55,7 +55,19 @@ def test_first_guess_changes_the_way_and_not_the_result(count: int, first: int) 
     assert set(search(HURT, COST, network, first=first).chosen.kept) == set(order[:count])
     assert len(set(network.asked)) == len(network.asked)
     if abs(first - count) <= 1:
-        assert len(network.asked) <= 3
+        assert len(network.asked) <= 4
+
+
+def test_bad_luck_does_not_end_the_way_down() -> None:
+    order = ranking(HURT, COST)
+    unlucky = frozenset(order[:15])
+
+    def evaluate(kept: frozenset[str]) -> Judged:
+        missed = kept == unlucky or len(kept) < 6
+        return Judged(len(kept) / 100, ("missed",) if missed else ())
+
+    assert len(search(HURT, COST, evaluate, first=15).chosen.kept) == 6
+    assert len(search(HURT, COST, evaluate, first=16).chosen.kept) == 6
 
 
 def test_poisoned_node_is_the_only_one_kept() -> None:

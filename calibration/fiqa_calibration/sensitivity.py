@@ -1,8 +1,8 @@
 """Which nodes have to go back to higher precision for a reduced network to keep the ranking.
 
 Nodes go back in the order of what they hurt for what they cost. The search asks `evaluate` about ever longer
-beginnings of that order until one is within the budget, then halves the gap to the last one that was not. Everything
-that was evaluated is in a journal: a search that was stopped goes on where it was.
+beginnings of that order until one is within the budget, then halves the gap to the last one that was not, and looks
+well below that too. Everything that was evaluated is in a journal: a search that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -122,29 +122,36 @@ def search(
     tried: dict[int, Trial] = {}
 
     def passes(count: int) -> bool:
-        report("search for nodes to keep", len(tried), 4 + 2 * len(order).bit_length())
-        tried[count] = book.find(order[:count]) or book.add(_trial(order[:count], cost, evaluate))
+        if count not in tried:
+            report("search for nodes to keep", len(tried), 4 + 2 * len(order).bit_length())
+            tried[count] = book.find(order[:count]) or book.add(_trial(order[:count], cost, evaluate))
         return tried[count].passed
 
-    start = low = high = min(first, len(order))
+    start = high = min(first, len(order))
     step = 1
-    if passes(start):
-        low = start - 1
-        while low >= 0 and passes(low):
-            step *= 2
-            high, low = low, max(start - step, -1)
-    else:
-        high = min(len(order), start + step)
-        while not passes(high) and high < len(order):
-            step *= 2
-            low, high = high, min(len(order), start + step)
-    while tried[high].passed and high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if passes(middle) else (middle, high)
+    while not passes(high) and high < len(order):
+        high, step = min(len(order), start + step), 2 * step
+    if tried[high].passed:
+        _descend(passes, high)
     report("search for nodes to keep", len(tried), len(tried))
     trials = tuple(sorted(tried.values(), key=lambda trial: (trial.cost, len(trial.kept))))
     good = [trial for trial in trials if trial.passed]
     return SearchResult(trials, good[0] if good else max(trials, key=_quality))
+
+
+def _descend(passes: Callable[[int], bool], start: int) -> None:
+    """Ask about counts below `start`, which passes, until one passes and the next smaller one does not."""
+    high, low, step = start, start - 1, 1
+    while low >= 0 and passes(low):
+        step *= 2
+        high, low = low, max(start - step, -1)
+    well_below = high * 3 // 4  # that the next one failed may be bad luck: flips come in whole images
+    while well_below < high and passes(well_below):
+        high, low, well_below = well_below, -1, well_below * 3 // 4
+    low = max(low, well_below)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if passes(middle) else (middle, high)
 
 
 def _quality(trial: Trial) -> float:
