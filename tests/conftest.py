@@ -13,6 +13,12 @@ import pytest
 GOLDEN = Path(__file__).parent / "golden"
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """`-k golden` selects every test that reads a golden document."""
+    if "golden" in getattr(item, "fixturenames", ()):
+        item.extra_keyword_matches.add("golden")
+
+
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], Any]:
     """Loader of one golden document by its path without suffix: `golden("ifqa.state")`."""

@@ -27,6 +27,7 @@ from fiqa_runtime.files import sha256_file
 from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.zoo import MODELS
+from portrait_engine import portrait_engine
 
 
 def test_importing_the_command_loads_nothing_heavy() -> None:
@@ -158,6 +159,20 @@ def test_network_without_a_score(detector: Path) -> None:
     assert difference is not None
     assert difference.score is None
     assert difference.max_abs == {"cls_8": pytest.approx(0, abs=1e-3)}
+
+
+@pytest.mark.parametrize("model", ["dsl-fiqa", "dsl-fiqa-visible"])
+def test_network_that_scores_pictures_by_their_crops(model: str, tmp_path: Path) -> None:
+    """Each crop is one input: the network is timed, not the authors' twenty crops."""
+    engine = portrait_engine(model, tmp_path)
+    crops = seeded_crops(read_card(engine).input, 2)
+    first, peer = run_bench(contenders([str(engine)], "onnxruntime", ["openvino"]), crops, [2], threads=1, rounds=1)
+    assert set(first.batches[2].timings) == {NETWORK, END_TO_END}
+    assert first.scores is not None
+    assert len(first.scores) == 2
+    difference = peer.batches[2].difference
+    assert difference is not None
+    assert difference.max_abs["score"] < 1e-5
 
 
 @pytest.fixture()

@@ -207,6 +207,10 @@ PHOTO_FAULTS: dict[str, tuple[Callable[..., Image], str]] = {
         lambda photo, face: least_squares_crop(photo, face.landmarks, cv2.INTER_NEAREST),
         "wrong resize interpolation: nearest when the face is cut out",
     ),
+    "bicubic": (
+        lambda photo, face: least_squares_crop(photo, face.landmarks, cv2.INTER_CUBIC),
+        "wrong resize interpolation: bicubic when the face is cut out",
+    ),
     "bgr": (
         lambda photo, face: least_squares_crop(photo, face.landmarks)[:, :, ::-1],
         "RGB and BGR swapped",

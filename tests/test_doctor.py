@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fiqa_export.build_target import WORKSPACE_SHARE
 from fiqa_export.doctor import run_doctor
-from fiqa_export.doctor_facts import TensorRt
+from fiqa_export.doctor_facts import EXPORT_PACKAGES, TensorRt
 from fiqa_export.doctor_gather import ThisMachine, gather, l4t_version
 from fiqa_export.doctor_judge import TARGETS, Diagnosis, Line, judge, sensible_workspace
 from fiqa_export.tensorrt_support import has_kernels, jetpack_version, shipped_with
@@ -151,8 +151,8 @@ STOPPED = {
     ),
     "no way to the GPU": (DESKTOP.without_package("pycuda"), "GPU access", "pip install cuda-bindings"),
     "no Polygraphy": (DESKTOP.without_package("polygraphy"), "Polygraphy", "pip install polygraphy"),
-    "no torch": (DESKTOP.without_package("torch"), "export", "fiqa-edge[export]"),
-    "no matplotlib": (DESKTOP.without_package("matplotlib"), "export", "fiqa-edge[export]"),
+    "no onnx": (DESKTOP.without_package("onnx"), "export", "pip install onnx"),
+    "no OpenCV": (DESKTOP.with_probe("opencv", error="No module named 'cv2'"), "OpenCV", "pip install opencv-python"),
     "no GPU": (BARE, "GPU", "install NVIDIA's driver"),
 }
 
@@ -162,7 +162,7 @@ def test_what_stops_tensorrt(what: str) -> None:
     machine, topic, fix = STOPPED[what]
     diagnosis = diagnose(machine)
     assert not diagnosis.works
-    assert "tensorrt" not in diagnosis.flavours or topic == "export"
+    assert "tensorrt" not in diagnosis.flavours
     stopping = [line for line in diagnosis.lines if line.status == "bad"]
     assert topic in [line.topic for line in stopping]
     assert any(fix in (line.fix or "") for line in stopping if line.topic == topic)
@@ -202,6 +202,8 @@ def test_every_bad_line_has_its_fix(what: str, target: str) -> None:
             "does not know this JetPack",
         ),
         (replace(ORIN_JETPACK_6_2, dpkg="ii |nvidia-jetpack|6.0+b106\n"), "JetPack", "flash JetPack 6.2 or 7.2"),
+        (DESKTOP.without_package("torch"), "export", "fiqa-edge[export]"),
+        (DESKTOP.without_package("matplotlib"), "export", "fiqa-edge[export]"),
         (
             replace(ORIN_JETPACK_6_2, files={"/proc/meminfo": ORIN_JETPACK_6_2.files["/proc/meminfo"]}, dpkg=""),
             "kernels",
@@ -223,6 +225,15 @@ def test_auto_exports_without_any_tensorrt() -> None:
     assert diagnosis.flavours == ()
     assert lines(BARE, "auto")["tensorrt"].fix == "pip install 'fiqa-edge[tensorrt]'"
     assert not diagnose(BARE.without_package("onnx"), "auto").works
+
+
+@pytest.mark.parametrize("target", ["auto", "tensorrt"])
+def test_a_device_without_torch_builds_plans(target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As README installs it on a Jetson."""
+    exporter = [name for name in EXPORT_PACKAGES if name != "onnx"]
+    run_doctor(target, None, ORIN_JETPACK_6_2.without_package(*exporter))
+    assert f"target {target}: builds plans of exported ONNX files with tensorrt" in capsys.readouterr().out
+    assert not diagnose(BARE.without_package("torch"), "auto").works
 
 
 def test_rtx_builds_without_a_gpu() -> None:

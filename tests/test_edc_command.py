@@ -111,12 +111,19 @@ def test_direction_is_the_files_or_the_users(bench: Invoke, embeddings: Path, tm
     assert areas(turned) != areas(good)
 
 
-def test_constant_scores_are_said(bench: Invoke, embeddings: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "says"),
+    [("edc", "every genuine pair has the same quality"), ("cr-fiqa", "the curve follows the order of the list")],
+)
+def test_constant_scores_are_said(bench: Invoke, embeddings: Path, tmp_path: Path, protocol: str, says: str) -> None:
     file = tmp_path / "FLAT.txt"
     file.write_text("".join(f"{index:05d}.jpg 0.5\n" for index in range(2400)))
-    result = bench("--edc", PAIRS, "--embeddings", embeddings, "--scores", file)
+    options = ("--protocol", protocol)
+    result = bench("--edc", PAIRS, "--embeddings", embeddings, "--scores", file, *options)
     assert result.code == 0
-    assert "every genuine pair has the same quality" in result.out
+    assert says in result.out
+    (good,) = scores("GOOD")
+    assert says not in bench("--edc", PAIRS, "--embeddings", embeddings, "--scores", good, *options).out
 
 
 def test_equal_names_are_told_apart(bench: Invoke, embeddings: Path, tmp_path: Path) -> None:
@@ -142,6 +149,10 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "no engine": (
         ["--edc", "p.txt", "--embeddings", "e", "--scores", "q.txt", "--engine", "x.onnx"],
         ["no artefact at x.onnx"],
+    ),
+    "artefact for scores": (
+        ["--edc", "p.txt", "--embeddings", "e", "--scores", "q.txt", "b.onnx"],
+        ["b.onnx is no score file", "--engine before each"],
     ),
     "two modes": (["--edc", "p.txt", "--mos", "l.json"], ["--mos and --edc do not go together"]),
     "lost option": (["--scores", "q.txt"], ["--scores is a part of --edc"]),

@@ -53,6 +53,26 @@ def test_export(export: Invoke, tmp_path: Path) -> None:
     assert self_test(Scorer(out / "ediffiqa-t.fp32.onnx")).passed
 
 
+def test_all_walks_the_registry(export: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("ediffiqa-t", "yunet-n")
+    monkeypatch.setattr("fiqa_export.cli.MODELS", {name: MODELS[name] for name in names})
+    arguments = ("all", "--target", "none", "--out", tmp_path, "--json", "-")
+    result = export(*arguments, "--weights", "seeded")
+    assert result.code == 0, result.err
+    document = json.loads(result.out)
+    assert [(a["model"], a["parity"]["passed"]) for a in document["artefacts"]] == [(name, True) for name in names]
+    assert document["failed"] == {}
+    for name in names:
+        assert f"{name} fp32" in result.err
+        assert f"licence of {name}: {MODELS[name].licence}" in result.err
+    some = export(*arguments, "--weights", "standin")
+    assert some.code == 2
+    document = json.loads(some.out)
+    assert [a["model"] for a in document["artefacts"]] == ["ediffiqa-t"]
+    assert list(document["failed"]) == ["yunet-n"]
+    assert "name a file or one of official" in some.err
+
+
 def test_artefact_names_no_path_of_this_machine(seeded_engine: Path) -> None:
     content = seeded_engine.read_bytes()
     for place in (Path(__file__).parent.parent, Path(sys.prefix), Path.home()):
@@ -78,6 +98,9 @@ def test_list(export: Invoke) -> None:
     for name, spec in MODELS.items():
         assert name in result.out
         assert spec.licence.split()[0] in result.out
+        assert all(alias in result.out for alias in spec.aliases)
+    assert "score, map" in result.out
+    assert "12 heads" in result.out
     rows = json.loads(export("--list", "--json", "-").out)["models"]
     assert [row["name"] for row in rows] == list(MODELS)
 

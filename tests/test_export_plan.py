@@ -12,6 +12,8 @@ from pathlib import Path
 import fiqa_export.cli
 import pytest
 from commands import Invoke, invoker
+from fiqa_export.build_target import PlanOptions
+from fiqa_export.plan_step import builder_missing
 from fiqa_runtime.card import card_path, read_card
 
 BASIC = ("ediffiqa-t", "--weights", "seeded")
@@ -52,6 +54,20 @@ def test_auto_without_a_builder_exports_onnx_and_says_so(export: Invoke, tmp_pat
     assert "no TensorRT plan was built: " in result.err
     assert "pip install 'fiqa-edge[" in result.err
     assert not list(tmp_path.glob("*.plan*"))
+
+
+def test_without_polygraphy_there_is_no_builder(
+    export: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told before anything is exported, and no failure of `auto`."""
+    pytest.importorskip("tensorrt_rtx", reason="install fiqa-edge[rtx] to build plans")
+    for name in [each for each in sys.modules if each.startswith("polygraphy.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "polygraphy", None)
+    refused = export(*BASIC, "--target", "tensorrt-rtx", "--out", tmp_path)
+    assert refused.is_one_line("pip install polygraphy"), refused
+    assert not list(tmp_path.iterdir())
+    assert "pip install polygraphy" in str(builder_missing(PlanOptions("auto"), "fp32"))
 
 
 @pytest.mark.usefixtures("no_tensorrt")

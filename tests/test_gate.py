@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 import shutil
@@ -319,6 +320,7 @@ DOCUMENTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no contenders": (lambda document: {**document, "contenders": []}, "is no document with scores"),
     "a peer": (lambda document: _without(document, file_bytes=None), "is no document with scores"),
     "no size": (lambda document: _without(document, file_bytes=0), "is not positive"),
+    "NaN": (lambda document: _without(document, scores={"0": math.nan}), "score is no finite number"),
     "no scores": (lambda document: _without(document, scores=None), "is no document with scores"),
     "failed": (lambda document: {**document, "contenders": [{"name": "x", "error": "y"}]}, "make it again"),
     "another network": (lambda document: _without(document, model="ifqa"), "scores of ifqa, not of ediffiqa-t"),

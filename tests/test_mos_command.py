@@ -128,10 +128,11 @@ def test_labels_and_images_that_do_not_match_are_listed_and_the_others_go_on(
     labels = tmp_path / "labels.csv"
     labels.write_text("\n".join(lines))
     arguments = ("--engine", seeded_engine, "--mos", labels, "--images", labelled, "--cache", tmp_path / "s.sqlite")
-    result = bench(*arguments, "--json", tmp_path / "mos.json")
+    result = bench(*arguments, "--json", tmp_path / "mos.json", "--html", tmp_path / "mos.html")
     assert result.code == 0, result.err
     flat = " ".join(result.out.split())
-    assert "5 labels without image (gone0.png, gone1.png, gone2.png, ...)" in flat
+    left_out = "5 labels without image (gone0.png, gone1.png, gone2.png, ...)"
+    assert left_out in flat and left_out in (tmp_path / "mos.html").read_text()
     assert "2 images without label (" in flat and "11.png" in flat
     found = json.loads((tmp_path / "mos.json").read_text())["mos"]
     assert (found["images"], len(found["labels"]["missing"])) == (COUNT - 2, 5)

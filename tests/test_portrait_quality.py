@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import fiqa_runtime.cli
 import numpy as np
 import pytest
@@ -14,7 +16,12 @@ from fiqa_runtime.batch import read_landmarks
 from fiqa_runtime.detector import Detection
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.portrait_quality import PortraitQuality, open_landmarkers
+from fiqa_runtime.preprocess import prepare
+from fiqa_runtime.sampling import crop_offsets, crop_stream, cut, landmark_vector, visible_landmarks
+from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.zoo import MODELS
+from portrait_engine import portrait_engine
 
 POINTS = np.linspace(-0.5, 0.5, 136, dtype=np.float32)
 
@@ -81,10 +88,65 @@ def test_landmark_files(tmp_path: Path) -> None:
             read_landmarks(tmp_path / f"{name}.npy")
 
 
-def test_landmarks_for_a_network_that_takes_none(
-    seeded_engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def score(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    return invoker(fiqa_runtime.cli.main, capsys, monkeypatch)
+
+
+@pytest.fixture
+def portraits(tmp_path: Path) -> Path:
+    """A picture with all landmarks in the middle, one with a landmark at the border, and one that is too small."""
+    (tmp_path / "portraits").mkdir()
+    for name, side in (("all", 512), ("border", 512), ("small", 300)):
+        cv2.imwrite(str(tmp_path / f"portraits/{name}.png"), seeded_image(0, side, side))
+        points = np.full((68, 2), 256.0)
+        points[5] = 3 if name == "border" else 256
+        np.save(tmp_path / f"portraits/{name}.npy", points)
+    return tmp_path / "portraits"
+
+
+@pytest.mark.parametrize(("model", "scored"), [("dsl-fiqa", ["all", "border"]), ("dsl-fiqa-visible", ["all"])])
+def test_each_portrait_is_scored_or_refused_by_itself(
+    score: Invoke, portraits: Path, tmp_path: Path, model: str, scored: list[str]
 ) -> None:
-    score: Invoke = invoker(fiqa_runtime.cli.main, capsys, monkeypatch)
+    arguments = ("--aligned", "--landmarks", portraits, "--backend", "onnxruntime", "--json", tmp_path / "s.json")
+    result = score(portraits, "--engine", portrait_engine(model, tmp_path), *arguments)
+    refused = [f"{name}.png" for name in ("border", "small") if name not in scored]
+    assert result.is_one_line(*refused, "bring it to 512 x 512"), result
+    images = json.loads((tmp_path / "s.json").read_text())["images"]
+    assert [Path(image["path"]).stem for image in images if "quality" in image] == scored
+    assert all("has a landmark input" in image["error"] for image in images if "border" in image.get("error", ""))
+
+
+@pytest.mark.parametrize("count", [68, 98])
+def test_the_landmark_vector_is_for_as_many_landmarks_as_the_file_holds(tmp_path: Path, count: int) -> None:
+    image, points = seeded_image(0, 512, 512), np.full((count, 2), 256.0)
+    points[::2] = 20
+    offsets = crop_offsets(512, 512, 20, crop_stream())
+    vectors = [landmark_vector(visible_landmarks(points, offset), count) for offset in offsets]
+    crops = prepare(cut(image, offsets), MODELS["dsl-fiqa"].input)
+    with Scorer(portrait_engine("dsl-fiqa", tmp_path), "onnxruntime") as scorer:
+        expected = crops.mean((1, 2, 3), dtype=np.float64).mean() + np.mean(vectors)
+        np.testing.assert_allclose(scorer.score([image], [points]), [expected], atol=1e-6)
+
+
+def test_other_landmarks_than_the_folded_ones_are_refused(tmp_path: Path) -> None:
+    with Scorer(portrait_engine("dsl-fiqa-visible", tmp_path), "onnxruntime") as scorer:
+        assert np.isfinite(scorer.score([seeded_image(0, 512, 512)], [np.full((68, 2), 256.0)]))
+        with pytest.raises(InputError, match="68 landmarks"):
+            scorer.score([seeded_image(0, 512, 512)], [np.full((98, 2), 256.0)])
+
+
+def test_a_network_without_a_score(
+    score: Invoke, tmp_path: Path, seeded_engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fiqa_runtime.scorer.Scorer.has_score", False)
+    cv2.imwrite(str(tmp_path / "a.png"), seeded_image(0, 112, 112))
+    result = score(tmp_path / "a.png", "--engine", seeded_engine, "--backend", "onnxruntime")
+    assert result.is_one_line("gives no quality scores; name an artefact of a quality network")
+
+
+def test_landmarks_for_a_network_that_takes_none(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     result = score(tmp_path / "a.png", "--engine", seeded_engine, "--aligned", "--landmarks", tmp_path)
     assert result.is_one_line("ediffiqa-t takes no landmarks")

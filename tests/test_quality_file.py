@@ -93,6 +93,15 @@ def test_no_complaint_without_reason(tmp_path: Path) -> None:
     assert QualityFile(tmp_path / "s.txt", []).complaint() is None
 
 
+def test_command_writes_several_formats_at_once(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), seeded_image(0, 112, 112))
+    several = [argument for name in ("s.txt", "s.csv") for argument in ("--quality-file", tmp_path / name)]
+    result = score(tmp_path / "a.png", "--engine", seeded_engine, "--aligned", *several)
+    assert result.code == 0, result.err
+    path, value = (tmp_path / "s.txt").read_text().split()
+    assert (tmp_path / "s.csv").read_text() == f"path,quality\n{path},{value}\n"
+
+
 @pytest.mark.parametrize("suffix", [".txt", ".csv"])
 def test_command_writes_the_scores_of_the_library(
     score: Invoke, seeded_engine: Path, tmp_path: Path, suffix: str

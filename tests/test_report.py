@@ -151,6 +151,16 @@ def test_equal_ranks_have_an_axis_that_ends_at_one() -> None:
     assert max(labels) == 1 and min(labels) < 0.995
 
 
+@pytest.mark.parametrize("size", [1_000_000, 40_000_000])
+def test_numbers_of_logarithmic_axes_are_plain(size: int) -> None:
+    """One contender's times and two sizes within little more than a decade, where Matplotlib labels in between."""
+    entries = [contender(FIRST, 4.0, 4_000_000, None), contender(SECOND, 4.0, size, engine_scores()[SECOND])]
+    for plot in plots({"contenders": entries}):
+        assert "mathdefault" not in plot.svg, plot.name
+        texts = re.findall(r">([\d.]+)</text>", plot.svg)
+        assert len(set(texts)) >= 5, f"{plot.name} has too few numbers: {texts}"
+
+
 def test_front_holds_who_is_beaten_in_neither() -> None:
     scores = engine_scores()
     entries = [

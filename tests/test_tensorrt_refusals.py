@@ -123,6 +123,34 @@ def test_the_command_that_builds_it_again(make: Make, precision: str, options: s
         open_artefact(path, replace(read_card(path), precision=precision), None)
 
 
+@pytest.mark.parametrize(
+    ("weights", "option"),
+    [
+        ({"kind": "official"}, ""),
+        ({"kind": "file"}, " --weights FILE"),
+        ({"kind": "standin"}, " --weights standin"),
+        ({"kind": "seeded", "seed": 3}, " --weights seeded:3"),
+    ],
+)
+def test_it_is_built_again_from_the_same_weights(make: Make, weights: dict[str, Any], option: str) -> None:
+    path = make().write(facts={"version": "10.4.0"})
+    card = replace(read_card(path), weights=weights)
+    with pytest.raises(UnsupportedError, match=rf"fiqa-export ifqa --fp16{option} --target tensorrt$"):
+        open_artefact(path, card, None)
+    raw = replace(card, input=replace(card.input, raw=True))
+    with pytest.raises(UnsupportedError, match=rf"fiqa-export ifqa --fp16{option} --raw-input --target tensorrt$"):
+        open_artefact(path, raw, None)
+
+
+def test_it_is_built_again_from_the_onnx_file_beside_it(make: Make) -> None:
+    path = make().write(facts={"version": "10.4.0"})
+    onnx = path.with_suffix(".onnx")
+    onnx.touch()
+    with pytest.raises(UnsupportedError) as caught:
+        Scorer(path)
+    assert str(caught.value).endswith(f"build it again here: fiqa-export {onnx} --target tensorrt")
+
+
 def test_hardware_compatible_plan_runs_on_ampere_and_later(make: Make) -> None:
     machine = make()
     elsewhere = {"gpu": "NVIDIA L4", "compute_capability": "8.9"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,9 @@ def _parsed(path: Path, document: dict[str, Any], entry: dict[str, Any]) -> Base
     medians = {int(size): float(found[NETWORK]["median_ms"]) for size, found in entry["batches"].items()}
     if entry["file_bytes"] <= 0 or min(medians.values()) <= 0:
         raise ValueError("a size or time is not positive")
+    scores = {image: float(score) for image, score in entry["scores"].items()}
+    if not all(map(math.isfinite, (*medians.values(), *scores.values()))):
+        raise ValueError("a time or score is no finite number")
     return Baseline(
         path=path,
         name=entry["name"],
@@ -96,7 +100,7 @@ def _parsed(path: Path, document: dict[str, Any], entry: dict[str, Any]) -> Base
         engine=entry["engine"],
         files=dict(entry["files"]),
         file_bytes=int(entry["file_bytes"]),
-        scores={image: float(score) for image, score in entry["scores"].items()},
+        scores=scores,
         medians_ms=medians,
         backend=dict(entry["backend"]),
         cpu=machine["cpu"],

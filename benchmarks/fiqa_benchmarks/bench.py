@@ -28,7 +28,8 @@ from fiqa_benchmarks.peers import Contender, open_contender, prepare
 NETWORK = "network"
 """Step: the bare backend call on a prepared input tensor."""
 END_TO_END = "end_to_end"
-"""Step: :meth:`Scorer.score` (networks without a score: :meth:`Scorer.outputs`) from uint8 crops."""
+"""Step: :meth:`Scorer.score` from uint8 crops. It is :meth:`Scorer.outputs` for networks without a score, and for
+those that score a picture by several crops, of which each counts here."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +165,8 @@ def _scores(crops: list[Image], outputs: Arrays) -> dict[str, float] | None:
 def _steps(scorer: Scorer, crops: list[Image]) -> Steps:
     """What is timed."""
     feeds = list(scorer.batches(crops))
-    has_score = any(output.name == "score" for output in scorer.card.outputs)
-    whole = scorer.score if has_score else scorer.outputs
+    one_by_one = scorer.has_score and scorer.card.input.sampling is None
+    whole = scorer.score if one_by_one else scorer.outputs
     return {NETWORK: lambda: [scorer.backend.run(feed) for feed in feeds], END_TO_END: lambda: whole(crops)}
 
 

@@ -158,6 +158,8 @@ def command(
         for name in names:
             find_artefact(name)
         files = [*(scores or []), *map(Path, more or [])]
+        if lost := [file.name for file in files if file.suffix in (".onnx", ".plan")]:
+            raise InputError(f"{lost[0]} is no score file; with --edc write --engine before each artefact")
         discarded = evaluate_edc(console, edc, embeddings, files, protocol, metric, lower_is_better)
         if not engine:
             _write({"versions": versions(), **discarded}, json, html, {"machine": machine()})

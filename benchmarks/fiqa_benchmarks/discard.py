@@ -215,7 +215,11 @@ def cr_fiqa_curves(
     Raises InputError where `quality` is not finite or does not fit.
     """
     pairs = len(comparisons.genuine)
-    discarded = np.argsort(_pair_quality(comparisons, quality), kind="stable")
+    worse = _pair_quality(comparisons, quality)
+    notes = (
+        ("every pair has the same quality, so the curve follows the order of the list",) if not np.ptp(worse) else ()
+    )
+    discarded = np.argsort(worse, kind="stable")
     place = np.empty(pairs, np.int64)
     place[discarded[::-1] if lower_is_better else discarded] = np.arange(pairs)
     place = place[comparisons.order]
@@ -230,7 +234,7 @@ def cr_fiqa_curves(
         left[:, k] = np.count_nonzero(flags), np.count_nonzero(~flags)
         if left[:, k].all():
             fnmr[:, k], threshold[:, k] = nearest_thresholds(distance[kept], flags)
-    return tuple(_cr_fiqa_curve(fmr, fnmr[i], threshold[i], left) for i, fmr in enumerate(FMRS))
+    return tuple(_cr_fiqa_curve(fmr, fnmr[i], threshold[i], left, notes) for i, fmr in enumerate(FMRS))
 
 
 def nearest_thresholds(distance: Floats, genuine: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -243,8 +247,8 @@ def nearest_thresholds(distance: Floats, genuine: NDArray[np.bool_]) -> tuple[Fl
     return 1 - below[nearest] / matches[-1], distance[last][nearest]
 
 
-def _cr_fiqa_curve(fmr: float, fnmr: Floats, threshold: Floats, left: Ints) -> DiscardCurve:
-    notes = _too_few(FRACTIONS, left[1], fmr)
+def _cr_fiqa_curve(fmr: float, fnmr: Floats, threshold: Floats, left: Ints, notes: tuple[str, ...]) -> DiscardCurve:
+    notes += _too_few(FRACTIONS, left[1], fmr)
     if np.isnan(fnmr).any():
         start = FRACTIONS[np.isnan(fnmr)][0]
         notes += (f"no genuine or no impostor pair is left from a discard of {start:.2f} on: not available there",)

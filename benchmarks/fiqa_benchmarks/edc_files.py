@@ -79,7 +79,8 @@ def read_quality(path: Path, names: Sequence[str]) -> Floats:
     if missing:
         example = f" (it has '{next(iter(scores))}')" if scores else ""
         raise InputError(
-            f"{path} lacks {len(missing)} of {len(names)} images, as '{missing[0]}'{example}; score them too"
+            f"{path} lacks {len(missing)} of {len(names)} images, as '{missing[0]}'{example}; "
+            "score them too, and write the names alike in both files"
         )
     return np.array([scores[name] for name in names])
 

@@ -83,11 +83,12 @@ def evaluate_mos(
         {name: np.array([of[path] for path in kept]) for name, of in scored.items()},
     )
     console.print(_table(found))
-    for line in (_unmatched(matched), *found.notes):
-        if line:
-            console.print(f"[yellow]{escape(line)}[/]", highlight=False, soft_wrap=True)
+    notes = [line for line in (_unmatched(matched), *found.notes) if line]
+    for line in notes:
+        console.print(f"[yellow]{escape(line)}[/]", highlight=False, soft_wrap=True)
     return {
         **found.as_json(),
+        "notes": notes,
         "labels": {"file": str(labels), "missing": matched.missing, "unlabelled": list(map(str, matched.unlabelled))},
         "scores": [
             {"path": str(path), "mos": mos, "engines": {name: of[path] for name, of in scored.items()}}

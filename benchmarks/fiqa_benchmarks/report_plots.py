@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from fiqa_benchmarks.bench import END_TO_END, NETWORK
 from fiqa_benchmarks.report_score_plots import discard_plots, ladder_plot, scatter_plots
@@ -117,8 +118,7 @@ def _pareto(document: Document) -> Plot | None:
     axes.step(*zip(*corners, strict=True), where="post", color=INK, linewidth=1, linestyle=":", label="front", zorder=1)
     if _wide([size for _, size, _ in points]):
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_locator(NullLocator())
+        _plain_numbers(axes.xaxis)
     axes.margins(x=0.12)
     extent = 1 - min(srcc for _, _, srcc in points) or SMALLEST_LOSS
     axes.set_ylim(1 - 1.12 * extent, 1 + 0.12 * extent)
@@ -182,8 +182,14 @@ def _positive_axis(axes: Axes, values: Sequence[float]) -> None:
         axes.set_ylim(0, 1.1 * max(values))
         return
     axes.set_yscale("log")
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_major_formatter(plain)
+    _plain_numbers(axes.yaxis)
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """1, 2, 5, 10, 20 ... on a logarithmic axis instead of Matplotlib's powers of ten in TeX."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def _wide(values: Sequence[float]) -> bool:

@@ -174,6 +174,7 @@ def _discard_at(key: str, protocol: str, fmr: float, curves: Sequence[Document])
     areas = "; ".join(f"{curve['name']} {_cell(curve['auc'], '.4g')}" for curve in curves)
     rows = [(f"{share:.2f}", *cells) for share, *cells in zip(curves[0]["discard"], *columns, strict=True)]
     rows.append(("area under the curve", *(_cell(curve["auc"], ".6f") for curve in curves)))
+    points = ("Drawn and listed at 20 fractions; the areas are those of the whole curve.",) if protocol == "edc" else ()
     said = dict.fromkeys(f"{curve['name']}: {note}" for curve in curves for note in curve.get("notes", ()))
     return Plot(
         key,
@@ -182,7 +183,11 @@ def _discard_at(key: str, protocol: str, fmr: float, curves: Sequence[Document])
         inline_svg(page, key),
         ("discarded", *(curve["name"] for curve in curves)),
         rows,
-        ("FNMR: share of genuine pairs that no longer match. A good quality score makes it fall early.", *said),
+        (
+            "FNMR: share of genuine pairs that no longer match. A good quality score makes it fall early.",
+            *points,
+            *said,
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from fiqa_runtime.console import check_output_folder, run
 from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.scorer import ENGINES
 from fiqa_runtime.zoo import MODELS, find_model
 
 from fiqa_export.doctor_facts import EXPORT_PACKAGES
@@ -53,7 +54,7 @@ def export(
     dla: Annotated[int | None, typer.Option(help="Deep learning accelerator to build for.")] = None,
     triton: Annotated[Path | None, typer.Option(help="Triton model repository to add the artefact to.")] = None,
     deepstream: Annotated[Path | None, typer.Option(help="Folder for the artefact with nvinfer's settings.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the artefacts.")] = Path("engines"),
+    out: Annotated[Path, typer.Option(help="Folder for the artefacts.")] = ENGINES,
     images: Annotated[
         Path | None, typer.Option(help="Photos or crops whose degradation ladders join the parity check.")
     ] = None,
@@ -86,7 +87,7 @@ def export(
         raise InputError("which network? fiqa-export MODEL; fiqa-export --list shows all of them")
     from_file = model.endswith(".onnx")
     names = list(MODELS) if model == "all" else [] if from_file else [find_model(model).name]
-    for folder in (out, triton, deepstream):
+    for folder in (None if from_file else out, triton, deepstream):
         if folder is not None:
             check_output_folder(folder)
     _need("onnx")
@@ -101,8 +102,11 @@ def export(
     if from_file:
         from fiqa_export.plan_command import plan_of
 
-        if weights or fp16 or int8 or calib or raw_input or images:
-            raise InputError(f"{model} is exported already; only --target and the options of the plan apply to it")
+        if weights or fp16 or int8 or calib or raw_input or images or keep_failed or out != ENGINES:
+            raise InputError(
+                f"{model} is exported already, its plan stands beside it; "
+                "only --target and the options of the plan apply to it"
+            )
         plan_of(model, plan, delivery, json)
         return
     _need(*EXPORT_PACKAGES)

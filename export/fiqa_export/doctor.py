@@ -49,5 +49,6 @@ def _verdict(diagnosis: Diagnosis) -> str:
     if not diagnosis.works:
         return "[bold red]cannot work[/]"
     if diagnosis.flavours:
-        return f"[green]builds plans with {diagnosis.flavours[0]}[/]"
+        files = "" if diagnosis.exports else " of exported ONNX files"
+        return f"[green]builds plans{files} with {diagnosis.flavours[0]}[/]"
     return "[yellow]exports ONNX, builds no plan[/]"

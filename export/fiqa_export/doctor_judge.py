@@ -15,7 +15,7 @@ from fiqa_export.tensorrt_support import Shipped, has_kernels, jetpack_version, 
 
 Status = Literal["ok", "absent", "warning", "bad"]
 TARGETS = {"auto": (), **{target: (flavour,) for target, flavour in build_target.TARGETS.items()}}
-"""By target, the flavours that it must have; `auto` takes what there is, and exports ONNX without any."""
+"""By target, the flavours that it must have; `auto` takes what there is, and must export ONNX without any."""
 LITTLE_MEMORY = 1 << 30
 OLDEST_PYTHON, OLDEST_OPENCV = (3, 10), (4, 8)
 
@@ -45,6 +45,11 @@ class Diagnosis:
     """Whether the target can work."""
 
     @property
+    def exports(self) -> bool:
+        """Whether networks can be exported; without that there are still plans of finished ONNX files."""
+        return all("export" not in line.stops for line in self.lines)
+
+    @property
     def stopper(self) -> Line:
         """The first line that stops the target."""
         return next(line for line in self.lines if line.status == "bad")
@@ -55,7 +60,7 @@ def judge(facts: Facts, target: str) -> Diagnosis:
     lines = [line for check in CHECKS for line in check(facts, target)]
     stopped = {what for line in lines for what in line.stops}
     flavours = tuple(flavour for flavour in FLAVOURS if flavour not in stopped)
-    needed = {"export", *TARGETS[target]}
+    needed = set(TARGETS[target]) or (set() if flavours else {"export"})
     judged = tuple(_with_status(line, needed) for line in lines)
     return Diagnosis(target, judged, flavours, not needed & stopped)
 
@@ -239,7 +244,10 @@ def _builder(facts: Facts, target: str) -> Iterator[Line]:
 
 def _exporter(facts: Facts, target: str) -> Iterator[Line]:
     missing = [name for name in EXPORT_PACKAGES if name not in facts.packages]
-    if missing:
+    if "onnx" in missing:
+        fix = "pip install onnx to build plans of ONNX files, pip install 'fiqa-edge[export]' to export them too"
+        yield Line("export", f"{', '.join(missing)} not installed", fix, ("export", *FLAVOURS))
+    elif missing:
         fix = "pip install 'fiqa-edge[export]', or export elsewhere: fiqa-export FILE.onnx builds its plan without them"
         yield Line("export", f"{', '.join(missing)} not installed", fix, ("export",))
     else:
@@ -248,7 +256,7 @@ def _exporter(facts: Facts, target: str) -> Iterator[Line]:
 
 def _opencv(facts: Facts, target: str) -> Iterator[Line]:
     if facts.opencv is None:
-        yield Line("OpenCV", "cannot be imported", "pip install opencv-python", ("export",))
+        yield Line("OpenCV", "cannot be imported", "pip install opencv-python", ("export", *FLAVOURS))
         return
     cuda, gstreamer = ("with" if have else "without" for have in (facts.opencv.cuda, facts.opencv.gstreamer))
     fix = None

@@ -9,6 +9,7 @@ from typing import Any
 from fiqa_runtime.card import Card
 from fiqa_runtime.console import Report, progress_bar, stderr, write_json
 from fiqa_runtime.errors import FiqaError
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -44,6 +45,8 @@ def export_all(
     if done:
         stderr.print(_summary(done))
         stderr.print(f"in {out}; weights: {done[0].card.weights['description']}", soft_wrap=True, highlight=False)
+        for item in done:
+            stderr.print(f"licence of {item.card.model}: {escape(item.card.licence)}", soft_wrap=True, highlight=False)
         if no_plan:
             stderr.print(f"no TensorRT plan was built: {escape(no_plan)}", soft_wrap=True, highlight=False)
     for name, problem in failed.items():
@@ -86,15 +89,17 @@ def _document(path: Path, card: Card) -> dict[str, Any]:
 
 
 def _summary(done: list[Exported]) -> Table:
-    columns = ("network", "MB", "plan MB", "weights", "|d|/range", "SRCC", "flips", "verdict")
-    table = Table(*columns, title="Exported")
+    plans = any(item.plan for item in done)
+    columns = ("network", "MB", *(["plan MB"] if plans else []), "weights", "|d|/range", "SRCC", "flips", "verdict")
+    table = Table(*columns, title="Exported", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.columns[0].no_wrap = True
     for item in done:
         parity, score = item.parity, item.parity.score
         worst = max(parity.max_abs, key=lambda name: parity.max_abs[name] / parity.range[name])
         table.add_row(
             f"{item.card.model} {item.card.precision}",
             f"{size_of(item.path) / 1e6:.1f}",
-            f"{size_of(item.plan.path) / 1e6:.1f}" if item.plan else "-",
+            *([f"{size_of(item.plan.path) / 1e6:.1f}" if item.plan else "-"] if plans else []),
             str(item.card.weights["kind"]),
             f"{parity.max_abs[worst] / parity.range[worst]:.1e}",
             f"{score.srcc:.6f}" if score else "-",

@@ -20,7 +20,7 @@ def list_networks(json: str | None) -> None:
         return
     console = Console()
     for row in rows:
-        console.print(f"[bold]{row['name']}[/]")
+        console.print(f"[bold]{' or '.join((row['name'], *row['aliases']))}[/]")
         console.print(_table(row))
 
 
@@ -33,11 +33,17 @@ def _row(name: str) -> dict[str, Any]:
     return {**asdict(spec), "weights_here": here}
 
 
+def _outputs(outputs: tuple[dict[str, Any], ...]) -> str:
+    heads = [output["name"] for output in outputs if output["kind"] == "head"]
+    return f"{len(heads)} heads" if heads else ", ".join(output["name"] for output in outputs)
+
+
 def _table(row: dict[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
     size = f"{row['input']['width'] or '32k'} x {row['input']['height'] or '32k'}"
     table.add_row("task", f"{row['task']}, {row['parameters'] / 1e6:.2f} M parameters, {row['macs'] / 1e9:.2f} GMAC")
     table.add_row("input", f"{size} {row['input']['colour']}, framing {row['input']['framing']}")
+    table.add_row("output", _outputs(row["outputs"]))
     table.add_row("licence", row["licence"])
     table.add_row("source", row["source"])
     for name, files in row["weights"].items():

@@ -21,11 +21,11 @@ def plan_of(name: str, options: PlanOptions, delivery: Delivery, json: str | Non
     """
     path = find_artefact(name)
     card = read_card(path)
+    if options.target == "none":
+        raise InputError(f"{name} is exported already, and --target none builds no plan; name another target")
     problem = builder_missing(options, card.precision)
     if problem:
         raise DependencyError(problem)
-    if options.target == "none":
-        raise InputError(f"{name} is exported already, and --target none builds no plan; name another target")
     with progress_bar() as report:
         plan = add_plan(path, card, options, report)
     delivery.deliver(path, card, plan)

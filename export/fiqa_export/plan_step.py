@@ -12,7 +12,7 @@ from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.selftest import self_test
 
 from fiqa_export.artefact import publish, workplace
-from fiqa_export.build_target import PlanOptions, check_options, check_ranges, find_target
+from fiqa_export.build_target import PlanOptions, check_options, check_ranges, find_target, import_polygraphy
 from fiqa_export.to_engine import build_plan, link_plan
 
 
@@ -27,12 +27,14 @@ class Plan:
 def builder_missing(options: PlanOptions, precision: str) -> str | None:
     """Why no plan can be built here for the target `auto`, with the fix; None where one can.
 
-    Raises what :func:`fiqa_export.build_target.find_target` raises for a target that was asked for by name, and what
-    :func:`fiqa_export.build_target.check_options` raises, so that nothing is exported in vain.
+    Raises what :func:`fiqa_export.build_target.find_target` and :func:`fiqa_export.build_target.import_polygraphy`
+    raise for a target that was asked for by name, and what :func:`fiqa_export.build_target.check_options` raises, so
+    that nothing is exported in vain.
     """
     check_ranges(options)
     try:
         target = find_target(options.target)
+        import_polygraphy(target.flavour)
     except FiqaError as error:
         if options.target != "auto":
             raise

@@ -17,6 +17,7 @@ from fiqa_runtime.images import read_image
 from fiqa_runtime.pipeline import Face
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.results import ImageResult
+from fiqa_runtime.sampling import check_landmarks
 from fiqa_runtime.scorer import Scorer
 
 
@@ -59,7 +60,7 @@ def _rate(path: Path, found: tuple[Image, Any] | InputError, quality: Assessor) 
     try:
         return ImageResult(path, photo.shape[1], photo.shape[0], tuple(quality.rate(faces))), photo
     except InputError as error:
-        return ImageResult(path, error=error), None
+        return ImageResult(path, error=_named(path, error)), None
 
 
 def score_crops(
@@ -70,7 +71,8 @@ def score_crops(
     `landmarks`: a folder with ``<name of the picture>.npy`` (68, 2), as DSL-FIQA's script writes them.
     """
     files = iter(paths)
-    while chunk := list(islice(files, scorer.card.max_batch)):
+    size = 1 if scorer.card.input.sampling else scorer.card.max_batch
+    while chunk := list(islice(files, size)):
         crops: dict[Path, Image] = {}
         points: dict[Path, NDArray[np.float32]] = {}
         errors: dict[Path, InputError] = {}
@@ -81,14 +83,27 @@ def score_crops(
                 crops[path] = read_image(path)
             except InputError as error:
                 errors[path] = error
-        given = [points[path] for path in crops] if landmarks is not None else None
-        scores = dict(zip(crops, scorer.score(list(crops.values()), given).tolist(), strict=True))
+        scored: dict[Path, float | InputError] = {**errors, **_scores(crops, scorer, points)}
         for path in chunk:
-            if path in errors:
-                yield ImageResult(path, error=errors[path]), None
+            quality = scored[path]
+            if isinstance(quality, InputError):
+                yield ImageResult(path, error=quality), None
             else:
                 height, width = crops[path].shape[:2]
-                yield ImageResult(path, width, height, quality=scores[path]), crops[path]
+                yield ImageResult(path, width, height, quality=quality), crops[path]
+
+
+def _scores(
+    crops: dict[Path, Image], scorer: Scorer, points: dict[Path, NDArray[np.float32]]
+) -> dict[Path, float | InputError]:
+    """The score of each crop, or why it has none; together, and one by one where one of them is refused."""
+    landmarks = [points[path] for path in crops] if points else None
+    try:
+        return dict(zip(crops, scorer.score(list(crops.values()), landmarks).tolist(), strict=True))
+    except InputError as error:
+        if len(crops) == 1:
+            return {path: _named(path, error) for path in crops}
+    return {path: _scores({path: crop}, scorer, points)[path] for path, crop in crops.items()}
 
 
 def read_landmarks(path: Path) -> NDArray[np.float32]:
@@ -97,6 +112,11 @@ def read_landmarks(path: Path) -> NDArray[np.float32]:
         points = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"cannot read landmarks from {path}: {error}; save a (68, 2) array with numpy.save") from error
-    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
-        raise InputError(f"{path} holds an array of shape {points.shape}; landmarks are (68, 2), x first")
-    return np.asarray(points, np.float32)
+    try:
+        return check_landmarks(points)
+    except InputError as error:
+        raise _named(path, error) from error
+
+
+def _named(path: Path, error: InputError) -> InputError:
+    return InputError(f"{path}: {error}")

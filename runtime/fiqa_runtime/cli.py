@@ -83,8 +83,12 @@ def score(
     json: Annotated[str | None, typer.Option(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write one line per face.")] = None,
     quality_file: Annotated[
-        Path | None,
-        typer.Option(help="Write one score per image for others' evaluation code: .txt (CR-FIQA), .csv or .parquet."),
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write one score per image for others' evaluation code: .txt (CR-FIQA), .csv or .parquet; "
+            "repeat it for several.",
+        ),
     ] = None,
     overlay: Annotated[Path | None, typer.Option(help="Folder for annotated copies and score maps.")] = None,
     diagnose: Annotated[
@@ -142,12 +146,14 @@ def score(
         with open_scorer() as scorer:
             diagnose_scores(scorer, reference, files, json, finder, method)
         return
-    quality = QualityFile(quality_file, files) if quality_file else None
-    for folder in (overlay, csv and csv.parent, quality_file and quality_file.parent):
-        if folder is not None:
-            check_output_folder(folder)
+    quality = [QualityFile(path, files) for path in quality_file or []]
     with ExitStack() as stack:
         scorer = stack.enter_context(open_scorer())
+        if not scorer.has_score:
+            raise InputError(f"{scorer.card.model} gives no quality scores; name an artefact of a quality network")
+        for folder in (overlay, csv and csv.parent, *(file.path.parent for file in quality)):
+            if folder is not None:
+                check_output_folder(folder)
         if aligned:
             source = _crops(files, scorer, landmarks)
         else:
@@ -164,8 +170,7 @@ def score(
         kept, errors = _consume(stream, len(files), csv, quality, keep=json is not None, show=show)
         if json and len(errors) < len(files):
             write_json(as_document(scorer, kept, source.settings), json)
-    if quality and (complaint := quality.complaint()):
-        errors.append(complaint)
+    errors += [complaint for file in quality[:1] if (complaint := file.complaint())]
     _raise_all(errors)
 
 
@@ -226,7 +231,7 @@ def _landmark_settings(scorer: Scorer, landmarks: Path | None) -> dict[str, Any]
 
 
 def _consume(
-    stream: Stream, total: int, csv: Path | None, quality: QualityFile | None, keep: bool, show: bool
+    stream: Stream, total: int, csv: Path | None, quality: Sequence[QualityFile], keep: bool, show: bool
 ) -> tuple[list[ImageResult], list[FiqaError]]:
     """Write results as they come; only with `keep` do they stay in memory. Raises the error if all images have one."""
     kept: list[ImageResult] = []
@@ -240,14 +245,14 @@ def _consume(
                 errors.append(result.error)
                 continue
             write_row(result)
-            if quality:
-                quality.add(result)
+            for file in quality:
+                file.add(result)
             if show:
                 sys.stdout.writelines(f"{line}\n" for line in table_lines(result))
         if len(errors) == total:
             raise InputError(str(errors[0]) if total == 1 else f"none of {total} images can be read: {errors[0]}")
-    if quality:
-        quality.write()
+    for file in quality:
+        file.write()
     return kept, errors
 
 

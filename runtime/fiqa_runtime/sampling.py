@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,15 @@ def crop_offsets(height: int, width: int, crops: int, stream: np.random.RandomSt
 def cut(image: NDArray[np.uint8], offsets: Sequence[Offset]) -> list[NDArray[np.uint8]]:
     """Views of `image` (H, W, 3), each 384 x 384."""
     return [image[top : top + CROP, left : left + CROP] for top, left in offsets]
+
+
+def check_landmarks(points: NDArray[Any]) -> NDArray[np.float32]:
+    """`points` as float32 (L, 2); raises InputError unless they are finite numbers, x first."""
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points) or points.dtype.kind not in "fiu":
+        raise InputError(f"landmarks are an array of shape {points.shape}; give numbers of shape (68, 2), x first")
+    if not np.isfinite(points).all():
+        raise InputError("landmarks hold values that are not finite; give those of a face, shape (68, 2), x first")
+    return np.asarray(points, np.float32)
 
 
 def visible_landmarks(landmarks: Landmarks, offset: Offset) -> list[int]:

@@ -21,6 +21,7 @@ from fiqa_runtime.sampling import (
     LANDMARKS,
     Landmarks,
     all_visible,
+    check_landmarks,
     crop_offsets,
     crop_stream,
     cut,
@@ -99,6 +100,11 @@ class Scorer:
         self.backend.close()
 
     @property
+    def has_score(self) -> bool:
+        """Whether the network gives quality scores."""
+        return any(output.name == "score" for output in self.card.outputs)
+
+    @property
     def has_map(self) -> bool:
         """Whether the network gives per-pixel quality."""
         return any(output.name == "map" for output in self.card.outputs)
@@ -107,8 +113,8 @@ class Scorer:
         """uint8 BGR crops -> float32 (N,), higher is better.
 
         Networks that score pictures by several crops of their own (``card.input.sampling``) take whole pictures, each
-        with its 68 `landmarks` (x, y) in pixels; without them every landmark counts as visible in every crop.
-        Raises InputError for unusable crops, ArtefactError where a score is not finite.
+        with its `landmarks` (L, 2), x first, in pixels, L usually 68; without them every landmark counts as visible in
+        every crop. Raises InputError for unusable crops and landmarks, ArtefactError where a score is not finite.
         """
         if not len(crops):
             return np.empty(0, np.float32)
@@ -125,7 +131,7 @@ class Scorer:
 
         Raises InputError where the network gives no score.
         """
-        if all(output.name != "score" for output in self.card.outputs):
+        if not self.has_score:
             raise InputError(
                 f"{self.card.model} gives no quality scores, so there is no threshold to set; leave it out"
             )
@@ -138,18 +144,19 @@ class Scorer:
         return self._output("map", "quality maps", crops)[:, 0]
 
     def outputs(
-        self, crops: Sequence[Image], visible: Sequence[Sequence[int]] | None = None
+        self, crops: Sequence[Image], vectors: NDArray[np.float32] | None = None
     ) -> dict[str, NDArray[np.float32]]:
         """Every graph output for uint8 BGR crops, by name, in batches of at most ``card.max_batch``.
 
-        `visible`: for networks with a landmark input, the landmark indices that each crop shows (None: all 68).
+        `vectors`: for networks with a landmark input, :func:`fiqa_runtime.sampling.landmark_vector` of each crop,
+        (N, 500); None: each shows all 68.
         """
-        parts = [self.backend.run(inputs) for inputs in self.batches(crops, visible)]
+        parts = [self.backend.run(inputs) for inputs in self.batches(crops, vectors)]
         if len(parts) == 1:
             return parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def batches(self, crops: Sequence[Image], visible: Sequence[Sequence[int]] | None = None) -> Iterator[Inputs]:
+    def batches(self, crops: Sequence[Image], vectors: NDArray[np.float32] | None = None) -> Iterator[Inputs]:
         """What the backend is fed for uint8 BGR crops: inputs by name, ``card.max_batch`` crops at a time."""
         sampling = self.card.input.sampling
         for start in range(0, len(crops), self.card.max_batch):
@@ -158,8 +165,8 @@ class Scorer:
                 self.card.input.name: network_input(crops[part], self.card.input)
             }
             if sampling is not None and sampling.landmarks == "input":
-                sets = [range(LANDMARKS)] * len(crops[part]) if visible is None else visible[part]
-                inputs["landmarks"] = np.stack([landmark_vector(indices) for indices in sets])
+                alike = [landmark_vector(range(LANDMARKS))] * len(crops[part])
+                inputs["landmarks"] = np.stack(alike) if vectors is None else vectors[part]
             yield inputs
 
     def _output(self, name: str, what: str, crops: Sequence[Image]) -> NDArray[np.float32]:
@@ -175,14 +182,16 @@ class Scorer:
             check_image(picture)
             height, width = picture.shape[:2]
             offsets = crop_offsets(height, width, sampling.crops, crop_stream(sampling.seed))
-            visible = None
+            vectors = None
             if landmarks is not None:
-                visible = [visible_landmarks(landmarks[index], offset) for offset in offsets]
-                if sampling.landmarks == "constant" and not all_visible(landmarks[index], offsets):
+                points = check_landmarks(landmarks[index])
+                if sampling.landmarks == "constant" and not (len(points) == LANDMARKS and all_visible(points, offsets)):
                     raise InputError(
-                        f"picture {index} hides landmarks in some of its crops, and {self.path.name} takes all of them "
-                        "for visible; score it with the artefact that has a landmark input (dsl-fiqa)"
+                        f"{self.path.name} takes {LANDMARKS} landmarks for visible in every crop, and picture {index} "
+                        "shows others; score it with the artefact that has a landmark input (dsl-fiqa)"
                     )
-            crop_scores = self.outputs(cut(picture, offsets), visible)["score"].reshape(-1)
+                seen = (visible_landmarks(points, offset) for offset in offsets)
+                vectors = np.stack([landmark_vector(indices, len(points)) for indices in seen])
+            crop_scores = self.outputs(cut(picture, offsets), vectors)["score"].reshape(-1)
             scores[index] = crop_scores.sum(dtype=np.float32) / np.float32(sampling.crops)
         return scores

@@ -179,7 +179,10 @@ _DSL_FIQA = ModelSpec(
     source="Chen et al.: DSL-FIQA, CVPR 2024; github.com/DSL-FIQA/DSL-FIQA",
     weights={scenario: _dsl_scenario(scenario) for scenario in ("gfiqa", "cgfiqa", "custom")},
     max_batch=4,
-    notes=("a picture's score is the mean over 20 crops of 384 x 384 from the authors' seeded sequence",),
+    notes=(
+        "a picture's score is the mean over 20 crops of 384 x 384 from the authors' seeded sequence, begun anew for "
+        "every picture; the authors' script goes on with it, so that its scores depend on the order of the pictures",
+    ),
 )
 
 _DSL_FIQA_VISIBLE = replace(

@@ -46,9 +46,8 @@ class OpenCvBackend:
 
     @staticmethod
     def _refused(name: str, error: cv2.error) -> UnsupportedError:
-        found = re.search(r"\[(\w+)\]:\(|layer of type '?(\w+)|type: '?(\w+)", str(error))
-        what = next((g for g in found.groups() if g), None) if found else None
-        detail = f"operator {what}" if what else str(error).strip().splitlines()[-1]
+        found = re.search(r"Node \[(\w+)@", str(error))
+        detail = f"operator {found[1]}" if found else " ".join(str(error).split())
         return UnsupportedError(f"OpenCV {cv2.__version__} cannot run {name}: {detail}; use --backend onnxruntime")
 
 

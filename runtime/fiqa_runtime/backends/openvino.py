@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,8 @@ class OpenVinoBackend:
                 model.reshape([1, 3, -1, -1])
             self._model = core.compile_model(model, "CPU", config)
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
             raise UnsupportedError(
-                f"OpenVINO cannot run {artefact.name}: {reason}; use --backend onnxruntime"
+                f"OpenVINO cannot run {artefact.name}: {_reason(str(error))}; use --backend onnxruntime"
             ) from error
         self._request = self._model.create_infer_request()
         self._inputs = [port.get_any_name() for port in self._model.inputs]
@@ -51,6 +51,12 @@ class OpenVinoBackend:
 
     def close(self) -> None:
         del self._request, self._model
+
+
+def _reason(error: str) -> str:
+    """The operators that OpenVINO does not know, else the last line of what it says."""
+    unknown = re.search(r"No conversion rule found for operations: (.+)", error)
+    return f"operator {unknown[1]}" if unknown else error.strip().splitlines()[-1]
 
 
 def open_artefact(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,13 +48,12 @@ class PlanFacts:
 
 def plan_facts(card: Card, artefact: Path) -> PlanFacts:
     """The facts of the plan `artefact`; raises CardError where its card does not say them."""
-    precision = {"fp32": "", "int8": " --int8 --calib FOLDER"}.get(card.precision, f" --{card.precision}")
     plan = card.plan
     try:
         flags: Mapping[str, Any] = plan["flags"]
         facts = PlanFacts(
             name=artefact.name,
-            rebuild=f"fiqa-export {card.model}{precision} --target {plan['flavour'].replace('_', '-')}",
+            rebuild=_rebuild(card, artefact, plan["flavour"]),
             flavour=plan["flavour"],
             version=plan["version"],
             gpu=plan["gpu"],
@@ -66,11 +66,24 @@ def plan_facts(card: Card, artefact: Path) -> PlanFacts:
     except (KeyError, TypeError, AttributeError) as error:
         raise CardError(
             f"the card of {artefact.name} does not say what the plan was built for ({error}); "
-            f"build it again: fiqa-export {card.model}{precision} --target tensorrt"
+            f"build it again: {_rebuild(card, artefact, 'tensorrt')}"
         ) from error
     if facts.flavour not in EXTRAS:
         raise CardError(f"{artefact.name} is a plan of '{facts.flavour}', which is no TensorRT; upgrade fiqa-edge")
     return facts
+
+
+def _rebuild(card: Card, artefact: Path, flavour: str) -> str:
+    """From the ONNX file beside the plan, which needs no torch, else from what its weights were."""
+    target = f"--target {flavour.replace('_', '-')}"
+    onnx = artefact.with_suffix(".onnx")
+    if onnx.is_file():
+        return f"fiqa-export {shlex.quote(str(onnx))} {target}"
+    precision = {"fp32": "", "int8": " --int8 --calib FOLDER"}.get(card.precision, f" --{card.precision}")
+    given = {"file": "FILE", "standin": "standin", "seeded": f"seeded:{card.weights.get('seed', 0)}"}
+    kind = card.weights.get("kind")
+    weights = f" --weights {given[kind]}" if kind in given else ""
+    return f"fiqa-export {card.model}{precision}{weights}{' --raw-input' if card.input.raw else ''} {target}"
 
 
 def read_plan(artefact: Path, card: Card) -> bytes:
