@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
-# Test processes of one thread each; neighbours stay together because they share exported networks.
+# Test processes of one thread each; tests of one network or file stay together (tests/conftest.py).
 JOBS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) --dist loadgroup --durations 25
 
 .PHONY: demo test test-slow test-long lint bench clean
 
@@ -12,15 +12,15 @@ demo: $(VENV)/.demo
 	$(VENV)/bin/python -m fiqa_export.demo
 
 test: $(VENV)/.dev
-	$(PYTEST) --durations 25
+	$(PYTEST)
 
 # The largest networks: gigabytes of memory, minutes.
 test-slow: $(VENV)/.dev
-	$(PYTEST) -m 'slow and not long' --durations 25
+	$(PYTEST) -m 'slow and not long'
 
 # Every precision of the largest networks: tens of minutes, not part of CI.
 test-long: $(VENV)/.dev
-	$(PYTEST) -m long --durations 25
+	$(PYTEST) -m long
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

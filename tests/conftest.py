@@ -19,6 +19,17 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.extra_keyword_matches.add("golden")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup` a file's tests stay in one process, which prepares what they share once.
+
+    Those of one network are a group of their own, see registry.py.
+    """
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], Any]:
     """Loader of one golden document by its path without suffix: `golden("ifqa.state")`."""
