@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fiqa_runtime.zoo import MODELS
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -19,15 +20,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.extra_keyword_matches.add("golden")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup` a file's tests stay in one process, which prepares what they share once.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Tests of one network, or else of one file, stay in one process, which prepares what they share once."""
+    from xdist.scheduler import LoadScopeScheduling
 
-    Those of one network are a group of their own, see registry.py.
-    """
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    class ByNetwork(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return max((name for name in MODELS if f"[{name}" in nodeid), key=len, default=nodeid.split("::")[0])
+
+    return ByNetwork(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -14,17 +14,11 @@ VARIANTS = ("dsl-fiqa-visible", "facexformer-512")
 
 
 def by_size(long: int | None = None) -> list[Any]:
-    """All networks by name; variants and those with more than `long` parameters are long, others above SLOW slow.
-
-    Tests of one network are one group: with `--dist loadgroup` one process exports it once for all of them.
-    """
+    """All networks by name; variants and those with more than `long` parameters are long, others above SLOW slow."""
 
     def marks(name: str, parameters: int) -> list[pytest.MarkDecorator]:
         if name in VARIANTS or (long is not None and parameters > long):
             return [pytest.mark.long]
         return [pytest.mark.slow] if parameters > SLOW else []
 
-    return [
-        pytest.param(name, marks=[pytest.mark.xdist_group(name), *marks(name, spec.parameters)])
-        for name, spec in MODELS.items()
-    ]
+    return [pytest.param(name, marks=marks(name, spec.parameters)) for name, spec in MODELS.items()]

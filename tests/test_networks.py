@@ -5,6 +5,9 @@ A new network is covered by its zoo entry alone. The large ones are slow.
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from fiqa_benchmarks.memory import peak_resident_bytes
 from fiqa_export.artefact import files_of
 from fiqa_export.models import build
 from fiqa_export.pipeline import Exported, export
@@ -24,16 +26,21 @@ from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.selftest import self_test
 from fiqa_runtime.zoo import MODELS
 from folders import brief_folder
-from registry import by_size
+from registry import SLOW, by_size
 from rtx_builds import build_rtx, every_node_in, needs_rtx
 
 NAMES = by_size()
 """A constant and a size apart from networks that are built in every precision."""
 BYTES_PER_LAYER, BYTES_OF_CODE = 15_000, 4_000_000
 """What a plan of TensorRT-RTX holds beside weights, at most."""
-GROWTH: dict[str, int] = {}
-"""By network: how much more memory than before its export took at its peak, in bytes."""
 GIB = 2**30
+EXPORT = """
+import sys
+from fiqa_benchmarks.memory import peak_resident_bytes
+from fiqa_export.cli import app
+app(sys.argv[1:], standalone_mode=False)
+sys.stderr.write(f" {peak_resident_bytes()}")
+"""
 RELATIVE = 1e-4
 """Largest |d| between runtimes and batch sizes, as a share of the output's range."""
 
@@ -42,19 +49,7 @@ RELATIVE = 1e-4
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
     """Each network exported once; its files go before the next one comes."""
     with brief_folder(tmp_path_factory, request.param) as folder:
-        before = resident_bytes_from_now_on()
-        done = export(request.param, "seeded", folder)
-        GROWTH[request.param] = peak_resident_bytes() - before if before else 0
-        yield done
-
-
-def resident_bytes_from_now_on() -> int:
-    """Resident bytes, where the peak begins anew from here; 0 where the system cannot do that."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return 0
-    return peak_resident_bytes()
+        yield export(request.param, "seeded", folder)
 
 
 def images_for(exported: Exported, count: int) -> list[np.ndarray]:
@@ -77,13 +72,13 @@ def test_verdict_and_graph(exported: Exported) -> None:
     assert [output.name for output in graph.graph.output] == [o.name for o in exported.card.outputs]
 
 
-def test_memory_of_the_export(exported: Exported, record_property: Callable[[str, object], None]) -> None:
-    """4 x the checkpoint's float32 bytes + 1.5 GiB, half a GiB of which this process had before."""
-    model = exported.card.model
-    if not GROWTH[model]:
-        pytest.skip("this system cannot tell the peak of a part of a process")
-    record_property(model, f"{GROWTH[model] / GIB:.2f} GiB")
-    assert GROWTH[model] <= 4 * 4 * MODELS[model].parameters + GIB
+@pytest.mark.parametrize("name", by_size(long=SLOW))
+def test_memory_of_the_export(name: str, tmp_path: Path) -> None:
+    """In a process of its own: at most 4 x the checkpoint's float32 bytes + 1.5 GiB."""
+    command = [sys.executable, "-c", EXPORT, name, "--weights", "seeded", "--out", str(tmp_path), "--json", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    shutil.rmtree(tmp_path)
+    assert int(done.stderr.split()[-1]) <= 4 * 4 * MODELS[name].parameters + 1.5 * GIB
 
 
 @pytest.mark.parametrize("backend", PACKAGES)
