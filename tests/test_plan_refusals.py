@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 from fake_machine import make_fixture  # noqa: F401
-from fake_trt_builder import (
-    ErrorCode,
-)
+from fake_trt_builder import ErrorCode
 from fiqa_runtime.errors import ArtefactError, FiqaError, InputError, UnsupportedError
-from plan_workshop import CARD, Open, workshop_fixture  # noqa: F401
+from plan_workshop import CARD, Open, Workshop, workshop_fixture  # noqa: F401
 
-# failures
+
+def refused(here: Workshop, message: str) -> None:
+    """Building is refused with one line that matches, and leaves nothing."""
+    with pytest.raises(UnsupportedError, match=message) as caught:
+        here.build()
+    assert "\n" not in str(caught.value)
+    here.check_nothing_left()
 
 
 @pytest.mark.parametrize(
@@ -35,10 +39,7 @@ from plan_workshop import CARD, Open, workshop_fixture  # noqa: F401
 def test_a_node_that_the_parser_refuses(workshop: Open, code: ErrorCode, text: str, message: str) -> None:
     here = workshop()
     here.seen.faults.node = ("Flatten", code, text)
-    with pytest.raises(UnsupportedError, match=message) as caught:
-        here.build()
-    assert "\n" not in str(caught.value)
-    here.check_nothing_left()
+    refused(here, message)
 
 
 def test_an_onnx_file_cut_in_half(workshop: Open) -> None:
@@ -69,10 +70,7 @@ def test_an_onnx_file_cut_in_half(workshop: Open) -> None:
 def test_a_build_that_fails(workshop: Open, errors: list[str], message: str) -> None:
     here = workshop()
     here.seen.faults.build = errors
-    with pytest.raises(UnsupportedError, match=message) as caught:
-        here.build()
-    assert "\n" not in str(caught.value)
-    here.check_nothing_left()
+    refused(here, message)
 
 
 def test_errors_of_an_earlier_build_are_forgotten(workshop: Open) -> None:

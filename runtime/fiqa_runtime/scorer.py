@@ -165,8 +165,9 @@ class Scorer:
                 self.card.input.name: network_input(crops[part], self.card.input)
             }
             if sampling is not None and sampling.landmarks == "input":
-                alike = [landmark_vector(range(LANDMARKS))] * len(crops[part])
-                inputs["landmarks"] = np.stack(alike) if vectors is None else vectors[part]
+                if vectors is None:
+                    vectors = np.stack([landmark_vector(range(LANDMARKS))] * len(crops))
+                inputs["landmarks"] = vectors[part]
             yield inputs
 
     def _output(self, name: str, what: str, crops: Sequence[Image]) -> NDArray[np.float32]:
