@@ -68,15 +68,17 @@ def to_network_size(crop: Image, spec: InputSpec) -> Image:
 
 
 def _tensor(images: Sequence[Image], spec: InputSpec) -> NDArray[np.float32]:
-    """(pixel - mean) * (1 / std) per channel in float32, written once into the NCHW tensor."""
+    """(pixel - mean) * (1 / std) per channel in float32, written once into the NCHW tensor; 0 and 1 are left out."""
     height, width = images[0].shape[:2]
     tensor = np.empty((len(images), 3, height, width), np.float32)
     step = -1 if spec.colour == "RGB" else 1
     mean, scale = _normalisation(spec.mean, spec.std)
     for image, target in zip(images, tensor, strict=True):
         target[...] = image[:, :, ::step].transpose(2, 0, 1)
-        target -= mean
-        target *= scale
+        if any(spec.mean):
+            target -= mean
+        if set(spec.std) != {1}:
+            target *= scale
     return tensor
 
 

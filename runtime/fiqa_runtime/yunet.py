@@ -74,9 +74,11 @@ def select(rows: Rows, min_confidence: np.float32, nms: np.float32, top_k: int) 
     rows = rows[np.argsort(-rows[:, 14], kind="stable")][:top_k]
     boxes = np.trunc(rows[:, :4].astype(np.float64))
     kept: list[int] = []
-    for index, box in enumerate(boxes):
-        if (_iou(box, boxes[kept]) <= nms).all():
-            kept.append(index)
+    left = np.arange(len(rows))
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(best)
+        left = left[_iou(boxes[best], boxes[left]) <= nms]
     return rows[kept]
 
 
