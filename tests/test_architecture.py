@@ -23,8 +23,8 @@ MAY_IMPORT = {
     "fiqa_export": {"fiqa_runtime", "fiqa_calibration"},
     "fiqa_benchmarks": {"fiqa_runtime", "fiqa_calibration"},
 }
-# The one way from benchmarks to export: the torch peers, inside functions.
-EXPORT_INSIDE_FUNCTIONS = {"fiqa_benchmarks": {"peers.py", "plain.py"}}
+# The ways from benchmarks to export: torch peers and the forms of graphs that are compared, inside functions.
+EXPORT_INSIDE_FUNCTIONS = {"fiqa_benchmarks": {"peers.py", "plain.py", "forms.py", "dsl_forms.py"}}
 # Where a package beside numpy and cv2 may be imported at module level in the runtime.
 RUNTIME_TOP_LEVEL = {
     "cli.py": {"typer", "rich"},

@@ -25,6 +25,15 @@ def export_onnx(reference: Reference, path: Path) -> None:
 
     Weights that are too large for one file go to ``<path>.data``. The file passes onnx.checker.
     """
+    program = trace(reference)
+    rewrite(program.model)
+    _drop_metadata(program.model)
+    program.save(path, external_data=needs_data_file(program.model))
+    onnx.checker.check_model(str(path))
+
+
+def trace(reference: Reference) -> torch.onnx.ONNXProgram:
+    """`reference` as torch.onnx makes it, with the exporter's notes, before any pass of ours."""
     spec = reference.spec
     reference.freeze()
     batch = torch.export.Dim("batch", min=1, max=4096)
@@ -50,10 +59,7 @@ def export_onnx(reference: Reference, path: Path) -> None:
             verbose=False,
         )
     assert program is not None
-    rewrite(program.model)
-    _drop_metadata(program.model)
-    program.save(path, external_data=needs_data_file(program.model))
-    onnx.checker.check_model(str(path))
+    return program
 
 
 def _drop_metadata(model: object) -> None:
