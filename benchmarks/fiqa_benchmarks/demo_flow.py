@@ -28,16 +28,23 @@ class DemoFlow:
 
     def assess(self, photo: Image) -> tuple[Rows, NDArray[np.float32]]:
         """Detections (N, 15) of a uint8 BGR photo, highest confidence first, and their scores (N,)."""
+        faces = self.find(photo)
+        return faces, np.array([self.score(crop) for crop in self.crops(photo, faces)], np.float32)
+
+    def find(self, photo: Image) -> Rows:
+        """The detections of :meth:`assess`."""
         height, width = photo.shape[:2]
         self._detector.setInputSize((width, height))
         _, rows = self._detector.detect(photo)
-        if rows is None:
-            return np.empty((0, 15), np.float32), np.empty(0, np.float32)
-        faces = np.asarray(rows, np.float32)
-        crops = (arcface_crop(photo, face[4:14].reshape(5, 2), "lmeds") for face in faces)
-        return faces, np.array([self._score(crop) for crop in crops], np.float32)
+        return np.empty((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
 
-    def _score(self, crop: Image) -> float:
+    @staticmethod
+    def crops(photo: Image, faces: Rows) -> list[Image]:
+        """uint8 BGR 112 x 112, one of each detection."""
+        return [arcface_crop(photo, face[4:14].reshape(5, 2), "lmeds") for face in faces]
+
+    def score(self, crop: Image) -> float:
+        """Of one uint8 BGR crop."""
         spec = self._spec
         mean, scale = spec.mean[0], 1 / spec.std[0]
         blob = cv2.dnn.blobFromImage(crop, scale, mean=(mean,) * 3, swapRB=spec.colour == "RGB")

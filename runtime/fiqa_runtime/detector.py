@@ -95,7 +95,9 @@ class Detector:
             self._rows = partial(_opencv_rows, _create(self.path, min_confidence, nms, top_k))
         else:
             self.engine = name
-            self._rows = YunetDecoder(_run(self.path, name, threads or thread_limit()), min_confidence, nms, top_k).rows
+            self._rows = YunetDecoder(
+                yunet_network(self.path, name, threads or thread_limit()), min_confidence, nms, top_k
+            ).rows
 
     def __repr__(self) -> str:
         return f"<Detector {self.path.name} through {self.engine}>"
@@ -128,6 +130,14 @@ class Detector:
         back = np.array([width / size[0], height / size[1]], np.float32)
         rows = self._rows(_padded(copy)) * np.append(np.tile(back, 7), np.float32(1))
         return [_detection(row) for row in rows], shrunk
+
+
+def yunet_network(path: Path, name: str, threads: int | None = None) -> Run:
+    """The YuNet file `path` in the backend `name`, for :class:`YunetDecoder`; raises what `open_backend` raises."""
+    spec = MODELS["yunet-s"]
+    card = Card("yunet", "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, max_batch=1)
+    backend = open_backend(name, path, card, threads)
+    return lambda blob: backend.run({spec.input.name: blob})
 
 
 def _padded(image: Image) -> Image:
@@ -195,13 +205,6 @@ def _fastest(path: Path) -> str:
 
 def _cannot_read(path: Path) -> str:
     return f"OpenCV {cv2.__version__} cannot read {path.name}"
-
-
-def _run(path: Path, name: str, threads: int | None) -> Run:
-    spec = MODELS["yunet-s"]
-    card = Card("yunet", "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, max_batch=1)
-    backend = open_backend(name, path, card, threads)
-    return lambda blob: backend.run({spec.input.name: blob})
 
 
 @contextmanager
