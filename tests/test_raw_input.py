@@ -11,12 +11,15 @@ import pytest
 from fiqa_export.pipeline import Options, export
 from fiqa_export.raw_input import take_raw_input
 from fiqa_export.recipe import FP16
-from fiqa_runtime.backends import PACKAGES
-from fiqa_runtime.errors import InputError
+from fiqa_runtime.backends import PACKAGES, open_backend
+from fiqa_runtime.card import Card
+from fiqa_runtime.detector import Detector
+from fiqa_runtime.errors import InputError, UnsupportedError
+from fiqa_runtime.images import read_image
 from fiqa_runtime.preprocess import network_input, prepare
 from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.spec import InputSpec
+from fiqa_runtime.spec import InputSpec, OutputSpec
 from fiqa_runtime.zoo import MODELS
 from onnx import TensorProto, helper
 
@@ -29,10 +32,9 @@ def identity(path: Path, spec: InputSpec) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
 
 
+@pytest.mark.parametrize("backend", PACKAGES)
 @pytest.mark.parametrize("name", MODELS)
-def test_network_sees_the_same(name: str, tmp_path: Path) -> None:
-    import onnxruntime as ort
-
+def test_network_sees_the_same(name: str, backend: str, tmp_path: Path) -> None:
     spec = MODELS[name].input
     identity(tmp_path / "g.onnx", spec)
     take_raw_input(tmp_path / "g.onnx", spec)
@@ -40,7 +42,8 @@ def test_network_sees_the_same(name: str, tmp_path: Path) -> None:
     raw = network_input(crops, replace(spec, raw=True))
     assert raw.dtype == np.uint8
     assert raw.shape == (2, spec.height or 64, spec.width or 96, 3)
-    seen = ort.InferenceSession(tmp_path / "g.onnx").run(None, {spec.name: raw})[0]
+    card = Card(name, "fp32", "onnx", replace(spec, raw=True), (OutputSpec("seen", "map"),), "", "", 2)
+    seen = open_backend(backend, tmp_path / "g.onnx", card).run({spec.name: raw})["seen"]
     np.testing.assert_allclose(seen, prepare(crops, spec), atol=1e-6, rtol=0)
 
 
@@ -54,6 +57,25 @@ def test_export(seeded_engine: Path, tmp_path: Path) -> None:
         with Scorer(exported.path, backend) as inside:
             assert inside.card.input.raw
             np.testing.assert_allclose(inside.score(crops), expected, atol=1e-6, rtol=0)
+
+
+def test_detector(weights_dir: Path, images_dir: Path, tmp_path: Path) -> None:
+    weights = str(weights_dir / "yunet_s.pth")
+    for folder in ("outside", "inside"):
+        (tmp_path / folder).mkdir()
+    outside, inside = (
+        export("yunet-s", weights, tmp_path / folder, Options(raw_input=raw)).path
+        for folder, raw in (("outside", False), ("inside", True))
+    )
+    photo = read_image(images_dir / "dlib/2007_007763.jpg")
+    for backend in ("onnxruntime", "openvino"):
+        found, expected = (Detector(path, backend=backend).detect(photo) for path in (inside, outside))
+        assert len(expected) > 3
+        for face, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(face.box, other.box, atol=1e-3, rtol=0)
+            assert face.confidence == pytest.approx(other.confidence, abs=1e-6)
+    with pytest.raises(UnsupportedError, match="choose another backend"):
+        Detector(inside, backend="opencv")
 
 
 def test_export_in_fp16(tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiqa_runtime.backends import available, open_backend
-from fiqa_runtime.card import Card
-from fiqa_runtime.errors import ArtefactError, DependencyError, InputError, UnsupportedError
+from fiqa_runtime.card import Card, read_card
+from fiqa_runtime.errors import ArtefactError, CardError, DependencyError, InputError, UnsupportedError
 from fiqa_runtime.fetch import locate
 from fiqa_runtime.host import limit_opencv, thread_limit
 from fiqa_runtime.preprocess import Image, check_image
+from fiqa_runtime.spec import InputSpec
 from fiqa_runtime.yunet import HEADS, Rows, Run, YunetDecoder
 from fiqa_runtime.zoo import DETECTOR, MODELS
 
@@ -55,9 +56,9 @@ class Detector:
     keeps the blurred and the covered faces that a quality network should see; OpenCV's demos use 0.9. `nms`
     is the largest overlap (intersection over union) of two faces, `top_k` the most candidates compared.
     `backend`: `auto` is ONNX Runtime where it is installed, else `opencv`, which is FaceDetectorYN, else `openvino`,
-    which prepares anew for every photo size. The boxes are the same to a thousandth of a pixel. `longest`: a photo with
-    a longer side is shrunk to this many pixels; the time falls with its square. Not to be used from two threads at
-    once.
+    which prepares anew for every photo size. The boxes are the same to a thousandth of a pixel. Files exported with
+    ``--raw-input`` are not for `opencv`. `longest`: a photo with a longer side is shrunk to this many pixels; the time
+    falls with its square. Not to be used from two threads at once.
 
     Raises InputError for a missing file, a threshold outside 0..1 or a side below 64 px, ArtefactError where the file
     is no YuNet, DependencyError where what `backend` names is not installed, UnsupportedError where FaceDetectorYN
@@ -95,9 +96,8 @@ class Detector:
             self._rows = partial(_opencv_rows, _create(self.path, min_confidence, nms, top_k))
         else:
             self.engine = name
-            self._rows = YunetDecoder(
-                yunet_network(self.path, name, threads or thread_limit()), min_confidence, nms, top_k
-            ).rows
+            run = yunet_network(self.path, name, threads or thread_limit())
+            self._rows = YunetDecoder(run, min_confidence, nms, top_k, _input(self.path)).rows
 
     def __repr__(self) -> str:
         return f"<Detector {self.path.name} through {self.engine}>"
@@ -138,6 +138,14 @@ def yunet_network(path: Path, name: str, threads: int | None = None) -> Run:
     card = Card("yunet", "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, max_batch=1)
     backend = open_backend(name, path, card, threads)
     return lambda blob: backend.run({spec.input.name: blob})
+
+
+def _input(path: Path) -> InputSpec:
+    """What the file takes: what its card says, where it has one."""
+    try:
+        return read_card(path).input
+    except CardError:
+        return MODELS["yunet-s"].input
 
 
 def _padded(image: Image) -> Image:

@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiqa_runtime.errors import ArtefactError
-from fiqa_runtime.preprocess import Image, prepare
+from fiqa_runtime.preprocess import Image, network_input
+from fiqa_runtime.spec import InputSpec
 from fiqa_runtime.zoo import MODELS
 
 Rows = NDArray[np.float32]
 """(N, 15): x, y, width, height, five landmarks x, y, score; pixels of the image."""
 Heads = Mapping[str, NDArray[np.float32]]
-Run = Callable[[NDArray[np.float32]], Heads]
-"""float32 (1, 3, H, W), BGR 0..255, H and W multiples of 32 -> head outputs (1, cells, C) by name."""
+Run = Callable[[NDArray[np.float32] | NDArray[np.uint8]], Heads]
+"""float32 (1, 3, H, W) or raw uint8 (1, H, W, 3), BGR 0..255, H and W multiples of 32 -> head outputs (1, cells, C)
+by name."""
 
 STRIDES = (8, 16, 32)
 HEADS = tuple(output.name for output in MODELS["yunet-s"].outputs)
@@ -28,8 +30,17 @@ HEADS = tuple(output.name for output in MODELS["yunet-s"].outputs)
 class YunetDecoder:
     """A YuNet network behind any `run`, with FaceDetectorYN's decoding and selection."""
 
-    def __init__(self, run: Run, min_confidence: float = 0.6, nms: float = 0.3, top_k: int = 5000) -> None:
+    def __init__(
+        self,
+        run: Run,
+        min_confidence: float = 0.6,
+        nms: float = 0.3,
+        top_k: int = 5000,
+        spec: InputSpec = MODELS["yunet-s"].input,
+    ) -> None:
+        """`spec`: what `run` takes; it may be `raw`."""
         self._run = run
+        self._spec = spec
         self._min_confidence = np.float32(min_confidence)
         self._nms = np.float32(nms)
         self._top_k = top_k
@@ -39,12 +50,12 @@ class YunetDecoder:
 
         Raises ArtefactError where the network's outputs are not YuNet's.
         """
-        blob = prepare([image], MODELS["yunet-s"].input)
+        blob = network_input([image], self._spec)
         heads = self._run(blob)
         missing = [name for name in HEADS if name not in heads]
         if missing:
             raise ArtefactError(f"the detector has no output {missing[0]}: it is no YuNet; name a YuNet file")
-        rows = decode(heads, blob.shape[3], self._min_confidence)
+        rows = decode(heads, blob.shape[2 if self._spec.raw else 3], self._min_confidence)
         return select(rows, self._min_confidence, self._nms, self._top_k)
 
 
