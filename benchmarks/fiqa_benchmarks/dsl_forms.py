@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -58,6 +59,7 @@ def write_forms(folder: Path) -> Iterator[Form]:
         (LANDMARKS, "dsl-fiqa", lambda reference: None),
     )
     for number, (name, network, alter) in enumerate(forms):
+        gc.collect()  # references and graphs point at themselves: the one before would keep its gigabyte
         reference, _ = load_reference(network, "seeded")
         alter(reference)
         path = folder / f"{number}.onnx"
