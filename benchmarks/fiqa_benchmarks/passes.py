@@ -30,6 +30,7 @@ from fiqa_benchmarks.machine import machine, versions
 
 MEASURES: Mapping[str, tuple[str, ...]] = {
     "ediffiqa-t": (PRELU,),
+    "cr-fiqa-s": (PRELU,),
     "yunet-s": ("constant_reshapes", "join_branches", BATCH_NORMS),
     "ifqa": ("pointwise_on_small_maps", "average_inside_kernel", "convolve_before_repeat"),
     "facexformer": ("fold_constants", "unused_and_double", *OPERATORS),

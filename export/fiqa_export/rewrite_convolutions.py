@@ -1,7 +1,8 @@
 """Rewrites of convolutions: the same numbers up to rounding, for fewer multiplications or fewer nodes.
 
 New weights are computed in float64 and rounded once. The figures behind a network's name are its time before over
-its time after, in ONNX Runtime / OpenCV 5 / OpenVINO float32: one thread, batch 1, medians of interleaved runs.
+its time after, in ONNX Runtime / OpenCV 5 / OpenVINO float32: one thread, batch 1, medians of interleaved runs. Again:
+``python -m fiqa_benchmarks.passes --threads 1``.
 """
 
 from __future__ import annotations
