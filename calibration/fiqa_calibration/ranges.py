@@ -165,14 +165,19 @@ class Ranges:
     def load(cls, path: Path, model: str, calibration: str | None = None) -> Ranges:
         """Read what :meth:`save` wrote for the fp32 file with SHA-256 `model` (and the image set `calibration`).
 
-        Raises InputError where the file is no such cache, or was made of another network or of other images.
+        Raises InputError where the file is missing or no such cache, or was made of another network or of other
+        images.
         """
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             found = cls(**{key: value for key, value in data.items() if key != "version"})
             version, numbers = data["version"], [*found.chosen.values(), *found.activations.values()]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path} is no file of ranges ({error!r}); calibrate again with --calib FOLDER") from error
+        except FileNotFoundError as error:
+            raise InputError(f"there is no file of ranges {path}; make one with --calib FOLDER") from error
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path} is no file of ranges; calibrate again with --calib FOLDER") from error
         if version != VERSION:
             raise InputError(f"{path} was written by another version; calibrate again with --calib FOLDER")
         if not all(isinstance(value, int | float) and math.isfinite(value) and value >= 0 for value in numbers):

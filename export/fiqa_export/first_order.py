@@ -77,6 +77,7 @@ def first_order(
         values.append([float(target.detach()) for target in targets])
         for position, target in enumerate(targets, start=1):
             target.backward(retain_graph=position < len(targets))  # type: ignore[no-untyped-call]
+    report("predict what int8 moves", len(values), len(values))
     if len(values) < 2:
         raise InputError("one image cannot tell how scores spread; give more")
     spread = np.std(values, axis=0)
