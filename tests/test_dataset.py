@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from fiqa_runtime.zoo import MODELS
 from numpy.typing import NDArray
 
 SPEC = MODELS["ediffiqa-t"].input
+HEADS = MODELS["ifqa"].input
+"""Takes square crops of any size."""
 
 
 def brightness(images: Sequence[Image]) -> NDArray[np.float32]:
@@ -48,14 +51,55 @@ def chosen_from(folder: Path, count: int = 40) -> CalibrationSet:
     return choose(folder_candidates(folder), SPEC, brightness, count)
 
 
-def test_every_tenth_of_the_scores_gives_the_same_number(folder: Path) -> None:
+def graded(levels: Sequence[int]) -> list[Candidate]:
+    """Different pictures whose score by `first_pixel` is the level."""
+
+    def candidate(i: int, level: int) -> Candidate:
+        image = seeded_image(i, 16, 16).copy()
+        image[0, 0] = level
+        return Candidate(f"{i}", lambda: image, lambda: f"{i}")
+
+    return [candidate(i, level) for i, level in enumerate(levels)]
+
+
+def first_pixel(images: Sequence[Image]) -> NDArray[np.float32]:
+    return np.array([image[0, 0, 0] for image in images], np.float32)
+
+
+def scores_of(chosen: CalibrationSet) -> list[float]:
+    return [item.score for item in chosen.chosen if item.score is not None]
+
+
+def test_every_tenth_of_the_quality_range_gives_the_same_number(folder: Path) -> None:
     everything = np.sort([brightness([read_image(path)])[0] for path in find_images([folder])])
     scores = np.array([item.score for item in chosen_from(folder).chosen])
     assert (np.diff(scores) >= 0).all()
     assert scores[0] == everything[0]
     assert scores[-1] == everything[-1]
-    edges = np.quantile(everything, np.linspace(0, 1, 11))
+    edges = np.linspace(everything[0], everything[-1], 11)
     assert np.histogram(scores, edges)[0].tolist() == [4] * 10
+
+
+def test_a_folder_of_sharp_images_gives_all_its_others_too() -> None:
+    dull, sharp = [0, 10, 30, 60, 61, 62], np.linspace(230, 250, 114).round().astype(int).tolist()
+    scores = scores_of(choose(graded([*sharp, *dull]), HEADS, first_pixel, 40))
+    assert scores[:6] == dull
+    assert len(scores) == 40
+    assert (scores[6], scores[-1]) == (230, 250)
+    assert max(np.diff(scores[6:])) <= 1
+
+
+@pytest.mark.parametrize(
+    ("count", "shares"), [(60, [20, 20, 20]), (50, [17, 17, 16]), (100, [20, 20, 60]), (250, [20, 20, 160])]
+)
+def test_what_one_band_lacks_the_others_give(count: int, shares: list[int]) -> None:
+    levels = [0] * 20 + [100] * 20 + [250] * 160
+    scores = scores_of(choose(graded(levels), HEADS, first_pixel, count))
+    assert [scores.count(level) for level in (0, 100, 250)] == shares
+
+
+def test_images_of_one_score_are_taken_all_the_same() -> None:
+    assert len(choose(graded([7] * 50), HEADS, first_pixel, 40)) == 40
 
 
 def test_halves_share_nothing_and_span_the_range(folder: Path) -> None:
@@ -80,6 +124,33 @@ def test_hashes_of_every_file_and_of_the_whole(folder: Path) -> None:
     lines = "".join(f"{sha256}\n" for sha256 in sorted(item.sha256 for item in chosen.chosen))
     assert chosen.sha256 == hashlib.sha256(lines.encode()).hexdigest()
     assert chosen.found == 80
+
+
+def test_manifest_tells_every_image_and_what_was_left_out(folder: Path, tmp_path: Path) -> None:
+    (folder / "broken.jpg").write_bytes(b"no image")
+    cv2.imwrite(str(folder / "copy.png"), read_image(folder / "000.png"))
+    chosen = chosen_from(folder)
+    chosen.save(tmp_path / "manifest.json")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    images = manifest.pop("images")
+    assert [image["sha256"] for image in images] == [item.sha256 for item in chosen.chosen]
+    assert [image["score"] for image in images] == scores_of(chosen)
+    assert {image["name"] for image in images} < {path.name for path in find_images([folder])}
+    lines = "".join(f"{sha256}\n" for sha256 in sorted(image["sha256"] for image in images))
+    left_out = {"unreadable": ["broken.jpg"], "misfits": [], "faceless": [], "duplicates": ["copy.png"]}
+    assert manifest == {
+        "version": 1,
+        "sha256": hashlib.sha256(lines.encode()).hexdigest(),
+        "found": 82,
+        "coverage": chosen.coverage,
+        "warning": chosen.warning,
+        "left_out": left_out,
+    }
+
+
+def test_manifest_that_cannot_be_written_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="choose a folder"):
+        chosen_from(folder).save(tmp_path / "nowhere" / "manifest.json")
 
 
 def test_hash_of_the_whole_follows_the_images_and_not_their_names(folder: Path, tmp_path: Path) -> None:
@@ -165,10 +236,12 @@ def test_crops_of_a_wrong_size_are_refused_where_they_cannot_be_used(folder: Pat
     ("model", "height", "width", "usable"),
     [
         ("ediffiqa-t", 112, 112, True),
-        ("ediffiqa-t", 250, 250, True),
-        ("ediffiqa-t", 259, 260, True),
-        ("ediffiqa-t", 375, 500, False),
-        ("ediffiqa-t", 112, 96, False),
+        ("ediffiqa-t", 96, 96, False),
+        ("ediffiqa-t", 200, 200, False),
+        ("ediffiqa-t", 112, 113, False),
+        ("ifqa", 250, 250, True),
+        ("ifqa", 259, 260, True),
+        ("ifqa", 375, 500, False),
         ("dsl-fiqa", 512, 512, True),
         ("dsl-fiqa", 385, 1000, True),
         ("dsl-fiqa", 384, 512, False),
@@ -214,7 +287,7 @@ def test_seeded_images_need_no_folder() -> None:
 
 
 def test_readers_may_cut_the_face_first(folder: Path) -> None:
-    halved = choose(folder_candidates(folder, lambda path: read_image(path)[:56, :56]), SPEC, brightness, 40)
+    halved = choose(folder_candidates(folder, lambda path: read_image(path)[:56, :56]), HEADS, brightness, 40)
     assert next(halved.images()).shape == (56, 56, 3)
 
 
@@ -258,7 +331,7 @@ def test_of_very_many_candidates_a_limited_number_is_read() -> None:
 
         return Candidate(str(i), read, lambda: str(i))
 
-    chosen = choose([candidate(i) for i in range(3 * LIMIT)], SPEC, None)
+    chosen = choose([candidate(i) for i in range(3 * LIMIT)], HEADS, None)
     assert len(reads) == LIMIT
     assert chosen.found == 3 * LIMIT
     assert len(chosen) == 40

@@ -13,8 +13,11 @@ import onnxruntime as ort
 import pytest
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_calibration.ranges import Ranges
+from fiqa_export.first_order import first_order
 from fiqa_export.int8_step import int8_step
+from fiqa_export.onnx_graph import open_graph
 from fiqa_export.pareto import draw_pareto
+from fiqa_export.qdq import activations_read, candidates
 from fiqa_export.recipe import INT8, Budget
 from fiqa_export.tensors import network_input
 from fiqa_export.to_int8 import Int8Result
@@ -72,7 +75,7 @@ def test_ranking_survives_with_all_layers_in_int8(done: tuple[Path, Int8Result])
 
 
 def test_images_that_cannot_serve_are_counted(done: tuple[Path, Int8Result]) -> None:
-    assert done[1].left_out == {"unreadable": 1, "misfits": 1, "duplicates": 0}
+    assert done[1].left_out == {"unreadable": 1, "misfits": 1, "faceless": 0, "duplicates": 0}
     assert done[1].images == 40
 
 
@@ -122,6 +125,13 @@ def test_file_that_holds_no_ranges_is_refused(text: str, tmp_path: Path) -> None
         step(tmp_path, str(tmp_path / "r.json"))
 
 
+def test_missing_and_unreadable_files_of_ranges_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no file of ranges .*none\.json; make one with --calib FOLDER$"):
+        Ranges.load(tmp_path / "none.json", "")
+    with pytest.raises(InputError, match=r"cannot read .*: Is a directory; "):
+        Ranges.load(tmp_path, "")
+
+
 def test_ranges_come_back_as_they_were_saved(done: tuple[Path, Int8Result], tmp_path: Path) -> None:
     path = done[0] / "ranges.json"
     model = sha256_file(done[0] / "fp32.onnx")
@@ -158,13 +168,15 @@ def test_poisoned_layer_would_break_the_ranking(tmp_path: Path) -> None:
 def test_budget_that_cannot_be_met_is_a_verdict(tmp_path: Path) -> None:
     save_network(tmp_path / "fp32.onnx")
     impossible = Budget(srcc=0.995, flips=0.01, max_abs={"score": 1e-9})
-    with pytest.raises(VerdictError, match=r"no mixture meets the budget.*max \|d\|.*first of them") as caught:
-        step(tmp_path, budget=impossible)
+    result = step(tmp_path, budget=impossible)
+    with pytest.raises(VerdictError, match=r"no mixture meets the budget.*max \|d\|.*left reduced and blocks it: \w+") as caught:
+        result.search.require()
     assert caught.value.exit_code == 3
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "int8.onnx").exists()
-    assert not step(tmp_path, budget=impossible, keep_failed=True).search.chosen.passed
-    assert (tmp_path / "int8.onnx").exists()
+    told: list[str] = []
+    step(tmp_path, budget=impossible, report=lambda what, done, total: told.append(what))
+    assert "measure activations" not in told
+    assert told.count("judge a mixture") == 0, "what was judged serves again"
 
 
 def test_interrupted_step_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -195,7 +207,7 @@ def test_interrupted_step_goes_on_where_it_was(tmp_path: Path) -> None:
     [
         ([], "no images under"),
         (IMAGES[:31], "31 of 31 images can calibrate"),
-        ([seeded_image(i, 64, 64) for i in range(40)], "not crops of 32 x 32 pixels"),
+        ([seeded_image(i, 64, 64) for i in range(40)], "40 of another size .*crops of 32 x 32 pixels"),
         ([IMAGES[0]] * 40, "near-copies"),
     ],
 )
@@ -225,6 +237,15 @@ def test_card_and_picture_tell_every_mixture(done: tuple[Path, Int8Result], tmp_
     assert "<svg" in (tmp_path / "p.svg").read_text()
     with pytest.raises(InputError, match=r"\.png or \.svg"):
         draw_pareto(result.search, tmp_path / "p.txt")
+
+
+def test_prediction_tells_its_end(tmp_path: Path) -> None:
+    model = open_graph(save_network(tmp_path / "fp32.onnx"))
+    ranges = {str(value.name): 1.0 for node in candidates(model.graph) for value in activations_read(node)}
+    feeds = [{"input": network_input([image], REFERENCE.spec.input).numpy()} for image in IMAGES[:2]]
+    told: list[tuple[int, int]] = []
+    first_order(model, feeds, {"minmax": ranges}, 2, lambda _, done, total: told.append((done, total)))
+    assert told == [(0, 2), (1, 2), (2, 2)]
 
 
 def test_progress_is_told(done: tuple[Path, Int8Result]) -> None:

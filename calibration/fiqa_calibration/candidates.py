@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from fiqa_runtime.errors import InputError
 from fiqa_runtime.files import sha256_file
 from fiqa_runtime.images import find_images, read_image
 from fiqa_runtime.preprocess import Image
@@ -17,9 +18,15 @@ from fiqa_runtime.spec import InputSpec
 from numpy.typing import NDArray
 
 ASPECT = 1.1
-"""A crop may be this much wider or taller than the network's input before it is no crop for it."""
+"""A crop that is resized may be this much wider or taller than the network's input before it is no crop for it."""
+ALIGNED = ("arcface-112", "ffhq")
+"""Framings that the five landmarks of a face in a photo give."""
 FIRST_SEEDED = 1000
 """Index of the first seeded image to measure with: canaries, parity and batch-norm calibration use lower ones."""
+
+
+class FacelessError(InputError):
+    """A photo shows no face to cut out."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Candidate:
     name: str
     """What people call it: a path inside its folder, or how it was made."""
     read: Callable[[], Image]
-    """uint8 BGR (H, W, 3); raises InputError where it cannot be read."""
+    """uint8 BGR (H, W, 3); raises InputError where it cannot be read, FacelessError where it shows no face."""
     digest: Callable[[], str]
     """Hex SHA-256 of the file, or of the pixels where there is none."""
 
@@ -66,13 +73,17 @@ def evenly(count: int, total: int) -> NDArray[np.intp]:
 
 
 def fits(image: Image, spec: InputSpec) -> bool:
-    """Whether the network takes uint8 (H, W, 3) `image`: in its size, or nearly in its shape where it is resized."""
+    """Whether uint8 (H, W, 3) `image` is a crop for the network.
+
+    Alignment to the ArcFace template gives exactly the network's size, so any other is no such crop; crops of other
+    framings may have nearly the network's shape where they are resized.
+    """
     height, width = (int(side) for side in image.shape[:2])
     if spec.height is None or spec.width is None:
         return True
     if spec.sampling is not None:
         return height > spec.height and width > spec.width
-    if spec.resize == "none":
+    if _is_exact(spec):
         return (height, width) == (spec.height, spec.width)
     return abs(math.log(width / height * spec.height / spec.width)) <= math.log(ASPECT)
 
@@ -84,4 +95,13 @@ def wanted_size(spec: InputSpec) -> str:
     size = f"{spec.width} x {spec.height}"
     if spec.sampling is not None:
         return f"pictures larger than {size} pixels"
-    return f"crops of {size} pixels" if spec.resize == "none" else f"face crops in the shape of {size}"
+    return f"crops of {size} pixels" if _is_exact(spec) else f"face crops in the shape of {size}"
+
+
+def wanted(spec: InputSpec) -> str:
+    """What a folder of images for the network may hold, in words."""
+    return f"photos with a face, or {wanted_size(spec)}" if spec.framing in ALIGNED else wanted_size(spec)
+
+
+def _is_exact(spec: InputSpec) -> bool:
+    return spec.resize == "none" or spec.framing == "arcface-112"

@@ -1,6 +1,6 @@
 """Which images to calibrate with: spread over the quality range of the fp32 network, no picture twice, hashed.
 
-chosen = choose(folder_candidates(Path("crops")), spec.input, score)
+chosen = choose(folder_candidates(Path("photos"), Cropper(spec.input)), spec.input, score)
 ranging, judging = chosen.halves()
 for image in ranging.images(): ...
 """
@@ -8,18 +8,21 @@ for image in ranging.images(): ...
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.files import write_text
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.seeded import rng
 from fiqa_runtime.spec import InputSpec
 from numpy.typing import NDArray
 
-from fiqa_calibration.candidates import Candidate, evenly, fits, wanted_size
+from fiqa_calibration.candidates import Candidate, FacelessError, evenly, fits, wanted
 from fiqa_calibration.duplicates import Thumbnails
 from fiqa_calibration.ladder import KINDS, degrade
 
@@ -31,10 +34,21 @@ LIMIT = 10_000
 """Of more candidates, this many are looked at, evenly spaced: bounds time and memory for any folder."""
 BATCH = 16
 """Images held in memory and scored at once."""
+BANDS = 10
+"""Parts of the quality range, equally wide, that the images are spread over."""
 NARROW = 0.5
 """Share of the quality range below which a set is called narrow."""
 PROBES = 4
 """Images of the set that are degraded to learn how far scores can fall."""
+VERSION = 1
+"""Of the manifest."""
+REASONS = {
+    "unreadable": "unreadable",
+    "misfits": "of another size",
+    "faceless": "of another size and without a face",
+    "duplicates": "near-copies of others",
+}
+"""By field of :class:`LeftOut`: why, in words."""
 
 Score = Callable[[Sequence[Image]], NDArray[np.float32]]
 """Up to 16 uint8 BGR images -> float32 (N,)."""
@@ -60,6 +74,8 @@ class LeftOut:
     """Damaged files, and what is no image."""
     misfits: list[str] = field(default_factory=list)
     """Of a size that the network cannot use."""
+    faceless: list[str] = field(default_factory=list)
+    """Photos in which no face was found."""
     duplicates: list[str] = field(default_factory=list)
     """Near-copies of an earlier candidate."""
 
@@ -94,6 +110,23 @@ class CalibrationSet:
         """Every other image: two sets over the same quality range, to choose with one and to judge with the other."""
         return replace(self, chosen=self.chosen[::2]), replace(self, chosen=self.chosen[1::2])
 
+    def save(self, path: Path) -> None:
+        """Write the manifest to `path` as JSON; raises InputError where that cannot be done.
+
+        It names the images, each with SHA-256 and score, and those left out by reason, but holds no picture. The
+        SHA-256 of the whole is :attr:`sha256`.
+        """
+        manifest = {
+            "version": VERSION,
+            "sha256": self.sha256,
+            "found": self.found,
+            "coverage": self.coverage,
+            "warning": self.warning,
+            "left_out": asdict(self.left_out),
+            "images": [{"name": i.candidate.name, "sha256": i.sha256, "score": i.score} for i in self.chosen],
+        }
+        write_text(path, json.dumps(manifest, indent=1) + "\n")
+
     @property
     def sha256(self) -> str:
         """Hex SHA-256 of the images' sorted hashes, one per line: the same for the same images under other names."""
@@ -118,11 +151,12 @@ def choose(
     count: int = COUNT,
     report: Report = silent,
 ) -> CalibrationSet:
-    """Up to `count` of `candidates`, the same number from every tenth of the fp32 network's scores.
+    """Up to `count` of `candidates`, spread over the range of the fp32 network's scores.
 
-    Files that cannot be read, images that the network of `spec` cannot use and near-copies of earlier ones
-    (:class:`Thumbnails`) are left out and named. From the rest, evenly spaced ranks are taken, the lowest and the
-    highest score included; without `score` (a network that gives none) evenly spaced positions.
+    Files that cannot be read, photos without a face, images that the network of `spec` cannot use and near-copies of
+    earlier ones (:class:`Thumbnails`) are left out and named. The range from the lowest to the highest score of the
+    rest is cut into BANDS of equal width: each gives the same number of images, or all it has, and the others then
+    give more; both ends are included. Without `score` (a network that gives none) evenly spaced positions are taken.
 
     The set's `coverage` compares the middle 90 % of its scores with all scores of its images and of copies of a few
     of them, degraded in every way as far as the ladder goes.
@@ -134,13 +168,23 @@ def choose(
     usable, scores, left_out = _sift(candidates, spec, score, report)
     if len(usable) < MINIMUM:
         raise InputError(_too_few(len(usable), len(candidates), left_out, spec))
-    positions = evenly(count, len(usable))
     if score is None:
-        chosen = tuple(Chosen(usable[i], _digest(usable[i]), None) for i in positions)
+        chosen = tuple(Chosen(usable[i], _digest(usable[i]), None) for i in evenly(count, len(usable)))
         return CalibrationSet(chosen, len(candidates), left_out, None)
-    ranked = np.argsort(np.array(scores), kind="stable")
-    chosen = tuple(Chosen(usable[i], _digest(usable[i]), scores[i]) for i in ranked[positions])
+    chosen = tuple(Chosen(usable[i], _digest(usable[i]), scores[i]) for i in _spread(np.array(scores), count))
     return CalibrationSet(chosen, len(candidates), left_out, _coverage(chosen, score))
+
+
+def _spread(scores: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Positions of up to `count` of `scores` (N,), from the lowest to the highest, as :func:`choose` says."""
+    ranked = np.argsort(scores, kind="stable")
+    edges = np.linspace(scores.min(), scores.max(), BANDS + 1)[1:-1]
+    bands = np.split(ranked, np.searchsorted(scores[ranked], edges))
+    sizes = np.array([len(band) for band in bands])
+    taken = np.zeros(BANDS, np.intp)
+    for _ in range(min(count, len(scores))):
+        taken[np.where(taken < sizes, taken, len(scores)).argmin()] += 1
+    return np.concatenate([band[evenly(n, len(band))] for n, band in zip(taken.tolist(), bands, strict=True)])
 
 
 def _sift(
@@ -169,6 +213,9 @@ def _sift(
 def _admit(candidate: Candidate, spec: InputSpec, thumbnails: Thumbnails, left_out: LeftOut) -> Image | None:
     try:
         image = candidate.read()
+    except FacelessError:
+        left_out.faceless.append(candidate.name)
+        return None
     except InputError:
         left_out.unreadable.append(candidate.name)
         return None
@@ -201,16 +248,12 @@ def _coverage(chosen: Sequence[Chosen], score: Score) -> float:
 
 
 def _too_few(usable: int, found: int, left_out: LeftOut, spec: InputSpec) -> str:
-    reasons = {
-        "unreadable": left_out.unreadable,
-        f"not {wanted_size(spec)}": left_out.misfits,
-        "near-copies of others": left_out.duplicates,
-    }
-    told = ", ".join(f"{len(names)} {what} ({names[0]})" for what, names in reasons.items() if names)
+    reasons = asdict(left_out).items()
+    told = ", ".join(f"{len(names)} {REASONS[reason]} ({names[0]})" for reason, names in reasons if names)
     why = f"; left out: {told}" if told else ""
     return (
-        f"{usable} of {found} images can calibrate this network{why}; give at least {MINIMUM}, better {COUNT}, "
-        f"different {wanted_size(spec)}"
+        f"{usable} of {found} images can calibrate this network{why}; give at least {MINIMUM} different ones, "
+        f"better {COUNT}: {wanted(spec)}"
     )
 
 

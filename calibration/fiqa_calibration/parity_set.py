@@ -12,18 +12,28 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from fiqa_runtime.align import arcface_crop, ffhq_crop
-from fiqa_runtime.detector import Detector
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images import find_images, read_image
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.spec import InputSpec
 
-from fiqa_calibration.candidates import evenly, fits, wanted_size
+from fiqa_calibration.candidates import evenly, wanted
+from fiqa_calibration.cropper import Cropper
 from fiqa_calibration.ladder import KINDS, STRENGTHS, Rung, ladders
 
 PORTRAIT = Path(__file__).with_name("portrait.png")
+FRAMINGS = (
+    (False, 1.0, 0.0),
+    (True, 1.0, 0.0),
+    (False, 1.15, 6.0),
+    (True, 0.9, -6.0),
+    (False, 0.9, -10.0),
+    (True, 1.15, 10.0),
+    (False, 1.3, -3.0),
+    (True, 1.3, -8.0),
+)
+"""How the portrait is shown: mirrored or not, enlarged by, turned by degrees counter-clockwise."""
 MOST_PHOTOS = 32
 """Pictures of a folder that are degraded, evenly spread over it: 1152 images."""
 RUNGS = 1 + len(KINDS) * STRENGTHS
@@ -53,20 +63,35 @@ class ParitySet:
             yield image, rung
 
 
-def default_pictures() -> list[Image]:
-    """The portrait that comes along, uint8 BGR (256, 256, 3)."""
-    return [read_image(PORTRAIT)]
+def default_pictures(count: int = 1) -> list[Image]:
+    """The portrait that comes along in the first `count` of FRAMINGS, uint8 BGR (256, 256, 3)."""
+    portrait = read_image(PORTRAIT)
+    return [_framed(portrait, *framing) for framing in FRAMINGS[:count]]
+
+
+def _framed(picture: Image, mirrored: bool, closer: float, tilt: float) -> Image:
+    """`picture` turned around its middle; what lies beyond its edge is what is on the edge."""
+    height, width = picture.shape[:2]
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), tilt, closer)
+    picture = np.asarray(cv2.flip(picture, 1) if mirrored else picture, np.uint8)
+    return np.asarray(cv2.warpAffine(picture, turn, (width, height), borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def squared(picture: Image) -> Image:
+    """uint8 BGR (H, W, 3) with black at the bottom or right, as the runtime pads what a detector gets."""
+    height, width = picture.shape[:2]
+    side = max(height, width)
+    return np.asarray(cv2.copyMakeBorder(picture, 0, side - height, 0, side - width, cv2.BORDER_CONSTANT), np.uint8)
 
 
 def folder_pictures(folder: Path, spec: InputSpec) -> list[Image]:
     """Crops for the network of `spec` from at most MOST_PHOTOS crops or photos in `folder`.
 
-    A picture in the shape of the network's input is taken as it is; in any other the face that YuNet is surest of is
-    cut out as `spec.framing` says. Pictures that cannot be read or show no face are left out. Raises InputError where
-    none is left, FetchError where photos need a detector that is not here.
+    What :class:`Cropper` makes of them; pictures that cannot be read or show no face are left out. Raises InputError
+    where none is left, FetchError where photos need a detector that is not here.
     """
     paths = find_images([folder])
-    crop = _Cropper(spec)
+    crop = Cropper(spec)
     pictures, first_problem = [], None
     for index in evenly(MOST_PHOTOS, len(paths)):
         try:
@@ -75,27 +100,9 @@ def folder_pictures(folder: Path, spec: InputSpec) -> list[Image]:
             first_problem = first_problem or error
     if not pictures:
         raise InputError(
-            f"no picture in {folder} shows a face or is a crop for this network ({first_problem}); "
-            f"give photos with a face, or {wanted_size(spec)}"
+            f"no picture in {folder} shows a face or is a crop for this network ({first_problem}); give {wanted(spec)}"
         )
     return pictures
-
-
-class _Cropper:
-    def __init__(self, spec: InputSpec) -> None:
-        self._spec = spec
-        self._detector: Detector | None = None
-
-    def __call__(self, path: Path) -> Image:
-        picture = read_image(path)
-        if self._spec.framing not in ("arcface-112", "ffhq") or fits(picture, self._spec):
-            return picture
-        self._detector = self._detector or Detector()
-        faces = self._detector.detect(picture)
-        if not faces:
-            raise InputError(f"{path} shows no face")
-        cut = ffhq_crop if self._spec.framing == "ffhq" else arcface_crop
-        return cut(picture, faces[0].landmarks)
 
 
 def resized(picture: Image, height: int, width: int) -> Image:

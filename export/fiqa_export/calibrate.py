@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 from fiqa_calibration.candidates import evenly, folder_candidates, seeded_candidates
+from fiqa_calibration.cropper import Cropper
 from fiqa_calibration.dataset import COUNT, MINIMUM, CalibrationSet, Score, choose
 from fiqa_calibration.histogram import METHODS
 from fiqa_calibration.ranges import Inputs, Ranges, measure, session_options
@@ -78,9 +79,10 @@ def _thinned(half: CalibrationSet, most: int | None) -> CalibrationSet:
 def calibration_images(
     calib: str, spec: ModelSpec, size: tuple[int, int], fp32: Path, feed: Feed, report: Report
 ) -> Images:
-    """The images that ``--calib`` names: a folder of crops, or `seeded` for seeded ones of `size` (height, width).
+    """The images that ``--calib`` names: a folder of photos or crops, or `seeded` ones of `size` (height, width).
 
-    Raises InputError where the folder is missing or fewer than 32 of its images are of use.
+    Raises InputError where the folder is missing or fewer than 32 of its images are of use, FetchError where photos
+    need a detector that is not here.
     """
     count = min(COUNT, max(MINIMUM, round(OPERATIONS / spec.macs)))
     found = seeded_candidates(*size, count) if calib == "seeded" else folder_candidates(Path(calib), _reader(spec))
@@ -96,7 +98,7 @@ def one_crop(image: Image, spec: ModelSpec) -> Image:
 
 
 def _reader(spec: ModelSpec) -> Callable[[Path], Image]:
-    return read_image if spec.input.height is not None else _read_shrunk
+    return Cropper(spec.input) if spec.input.height is not None else _read_shrunk
 
 
 def _read_shrunk(path: Path) -> Image:

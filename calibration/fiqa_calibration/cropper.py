@@ -1,0 +1,50 @@
+"""Photos or crops from disk -> crops for one network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from fiqa_runtime.align import arcface_crop, ffhq_crop
+from fiqa_runtime.detector import Detector
+from fiqa_runtime.images import read_image
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.spec import InputSpec
+from numpy.typing import NDArray
+
+from fiqa_calibration.candidates import ALIGNED, FacelessError, fits
+
+
+class Cropper:
+    """Reads pictures for the network of `spec`: a crop as it is, of a photo the face that YuNet is surest of.
+
+    A crop is what :func:`fiqa_calibration.candidates.fits`. Networks whose framing five landmarks do not give get every
+    picture as it is. YuNet is loaded when the first photo comes. The landmarks of a photo are found once, however
+    often it is read.
+    """
+
+    def __init__(self, spec: InputSpec) -> None:
+        self._spec = spec
+        self._detector: Detector | None = None
+        self._landmarks: dict[Path, NDArray[np.float32]] = {}
+
+    def __call__(self, path: Path) -> Image:
+        """uint8 BGR: the picture (H, W, 3), or its face cut out as the network's framing says.
+
+        Raises InputError where `path` cannot be read, FacelessError where it is a photo without a face, FetchError
+        where a photo needs a detector that is not here.
+        """
+        picture = read_image(path)
+        if self._spec.framing not in ALIGNED or fits(picture, self._spec):
+            return picture
+        if path not in self._landmarks:
+            self._landmarks[path] = self._find(picture, path)
+        cut = ffhq_crop if self._spec.framing == "ffhq" else arcface_crop
+        return cut(picture, self._landmarks[path])
+
+    def _find(self, photo: Image, path: Path) -> NDArray[np.float32]:
+        self._detector = self._detector or Detector()
+        faces = self._detector.detect(photo)
+        if not faces:
+            raise FacelessError(f"{path} shows no face; leave it out")
+        return faces[0].landmarks
