@@ -17,9 +17,11 @@ import fiqa_export.cli
 import onnx
 import pytest
 from commands import Invoke, invoker
-from fiqa_export.recipe import FP32, RECIPES, Budget
+from fiqa_export.parity import Parity
+from fiqa_export.pipeline import Exported, Options
+from fiqa_export.recipe import FP32, INT8, RECIPES, Budget
 from fiqa_runtime.card import read_card
-from fiqa_runtime.errors import FiqaError
+from fiqa_runtime.errors import FiqaError, InputError
 from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.selftest import self_test
@@ -34,7 +36,7 @@ def export(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 def test_export(export: Invoke, tmp_path: Path) -> None:
     images = tmp_path / "images"
     images.mkdir()
-    cv2.imwrite(str(images / "a.png"), seeded_image(77, 120, 112))
+    cv2.imwrite(str(images / "a.png"), seeded_image(77, 112, 112))
     out = tmp_path / "out"
     places = ("--out", out, "--images", images, "--target", "none", "--json", "-")
     result = export("ediffiqa-t", "--weights", "seeded:3", *places)
@@ -114,9 +116,21 @@ def test_list(export: Invoke) -> None:
         (["ediffiqa-t", "--weights", "seeded:x"], ["seeded:x"]),
         (["ediffiqa-t", "--weights", "seeded", "--images", "nowhere"], ["nowhere"]),
         (["ediffiqa-t", "--weights", "seeded", "--out", "file/out"], ["file/out", "choose a folder"]),
-        (["ediffiqa-t", "--weights", "seeded", "--int8"], ["--calib FOLDER", "--calib seeded"]),
+        (
+            ["ediffiqa-t", "--weights", "seeded", "--int8"],
+            ["--calib FOLDER with at least 32 photos or aligned crops", "--calib RANGES.json", "--calib seeded"],
+        ),
         (["ediffiqa-t", "--weights", "seeded", "--calib", "seeded"], ["--int8"]),
         (["ediffiqa-t", "--weights", "seeded", "--fp16", "--int8", "--calib", "seeded"], ["once for each"]),
+        (["ediffiqa-t", "--min-srcc", "0.9"], ["--min-srcc and --max-flips", "add --fp16 or --int8"]),
+        (["ediffiqa-t", "--max-flips", "0"], ["--min-srcc and --max-flips", "add --fp16 or --int8"]),
+        (["ediffiqa-t", "--fp16", "--min-srcc", "0"], ["--min-srcc 0 ", "above 0, at most 1"]),
+        (["ediffiqa-t", "--fp16", "--min-srcc", "1.01"], ["--min-srcc 1.01 ", "above 0, at most 1"]),
+        (["ediffiqa-t", "--fp16", "--min-srcc", "nan"], ["--min-srcc nan ", "above 0, at most 1"]),
+        (["ediffiqa-t", "--fp16", "--max-flips", "-0.1"], ["--max-flips -0.1 ", "from 0 to below 1"]),
+        (["ediffiqa-t", "--fp16", "--max-flips", "1"], ["--max-flips 1 ", "from 0 to below 1"]),
+        (["yunet-n", "--fp16", "--max-flips", "0.1"], ["yunet-n gives no score", "leave out"]),
+        (["some.onnx", "--max-flips", "0"], ["exported already"]),
         (["cr-fiqa-s"], ["32572backbone.pth", "drive.google.com", "weights/32572backbone.pth", "--weights seeded"]),
     ],
 )
@@ -130,6 +144,77 @@ def test_bad_input(
     result = export(*arguments)
     assert result.is_one_line(*parts), result
     assert not list(tmp_path.rglob("*.onnx*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seeded", "trained"),
+    [
+        ([], (0.995, 0.01), (0.998, 0.01)),
+        (["--min-srcc", "0.98"], (0.98, 0.01), (0.98, 0.01)),
+        (["--max-flips", "0.05"], (0.995, 0.05), (0.998, 0.05)),
+        (["--min-srcc", "1", "--max-flips", "0"], (1.0, 0.0), (1.0, 0.0)),
+    ],
+)
+def test_budget_of_the_user(
+    export: Invoke,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    seeded: tuple[float, float],
+    trained: tuple[float, float],
+) -> None:
+    asked: list[Options] = []
+    monkeypatch.setattr(
+        "fiqa_export.export_command.export_all",
+        lambda names, weights, out, options, *rest: asked.append(options),
+    )
+    result = export("ediffiqa-t", "--int8", "--calib", "seeded", "--out", tmp_path, *arguments)
+    assert result.code == 0, result.err
+    for kind, expected in (("seeded", seeded), ("official", trained)):
+        budget = asked[0].recipe.budget_for(kind)
+        assert (budget.srcc, budget.flips) == expected
+        assert budget.correlation == INT8.budget.correlation
+
+
+def test_int8_without_calibration_is_refused_in_python_too() -> None:
+    with pytest.raises(InputError, match="--int8 and --calib go together"):
+        Options(INT8)
+
+
+@pytest.mark.parametrize(
+    ("conversion", "lines"),
+    [
+        ({}, []),
+        ({"warning": None, "left_out": {"unreadable": 0, "faceless": 0}}, []),
+        ({"warning": None, "left_out": None}, []),
+        (
+            {
+                "warning": "the set is narrow",
+                "left_out": {"unreadable": 1, "misfits": 0, "faceless": 2, "duplicates": 3},
+            },
+            [
+                "ediffiqa-t: the set is narrow",
+                "ediffiqa-t: 6 calibration images left out: "
+                "1 unreadable, 2 of another size and without a face, 3 near-copies of others",
+            ],
+        ),
+    ],
+)
+def test_calibration_is_told(
+    export: Invoke,
+    tmp_path: Path,
+    seeded_engine: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    conversion: dict[str, object],
+    lines: list[str],
+) -> None:
+    card = replace(read_card(seeded_engine), conversion=conversion)
+    parity = Parity(1, INT8.budget, {"score": 0.0}, {"score": 1.0}, {}, None, ())
+    done = Exported(seeded_engine, card, parity, 0.0)
+    monkeypatch.setattr("fiqa_export.export_command.export", lambda *_: done)
+    result = export("ediffiqa-t", "--int8", "--calib", "seeded", "--target", "none", "--out", tmp_path)
+    assert result.code == 0, result.err
+    assert [line for line in result.err.splitlines() if line.startswith("ediffiqa-t: ")] == lines
 
 
 def test_missing_package_names_the_extra(export: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

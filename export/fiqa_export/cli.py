@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from fiqa_runtime.console import check_output_folder, run
@@ -12,9 +13,7 @@ from fiqa_runtime.scorer import ENGINES
 from fiqa_runtime.zoo import MODELS, find_model
 
 from fiqa_export.doctor_facts import EXPORT_PACKAGES
-
-if TYPE_CHECKING:
-    from fiqa_export.recipe import Recipe
+from fiqa_export.recipe import FP16, INT8, RECIPES, Recipe
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -34,7 +33,22 @@ def export(
     fp16: Annotated[bool, typer.Option("--fp16", help="Half precision where the ranking survives it.")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="8-bit integers where the ranking survives it.")] = False,
     calib: Annotated[
-        str | None, typer.Option(help="--int8: folder of face crops, a file of ranges, or 'seeded' for a dry run.")
+        str | None,
+        typer.Option(help="--int8: folder of photos or face crops, a file of ranges, or 'seeded' for a dry run."),
+    ] = None,
+    min_srcc: Annotated[
+        float | None,
+        typer.Option(
+            help="--fp16, --int8: smallest rank correlation with the scores of the reference, 0 to 1. Default: fp16 "
+            f"{FP16.trained_srcc}, int8 {INT8.trained_srcc}; seeded weights {FP16.budget.srcc} and {INT8.budget.srcc}."
+        ),
+    ] = None,
+    max_flips: Annotated[
+        float | None,
+        typer.Option(
+            help="--fp16, --int8: largest share of decisions, 0 to 1, that flip where 10 % are rejected. Default: fp16 "
+            f"{FP16.budget.flips}, int8 {INT8.budget.flips}."
+        ),
     ] = None,
     raw_input: Annotated[
         bool, typer.Option("--raw-input", help="The graph takes uint8 BGR crops and normalises them itself.")
@@ -56,7 +70,7 @@ def export(
     deepstream: Annotated[Path | None, typer.Option(help="Folder for the artefact with nvinfer's settings.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the artefacts.")] = ENGINES,
     images: Annotated[
-        Path | None, typer.Option(help="Photos or crops whose degradation ladders join the parity check.")
+        Path | None, typer.Option(help="Photos or crops to degrade for the parity check, instead of a portrait.")
     ] = None,
     json: Annotated[str | None, typer.Option(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
     keep_failed: Annotated[
@@ -102,7 +116,8 @@ def export(
     if from_file:
         from fiqa_export.plan_command import plan_of
 
-        if weights or fp16 or int8 or calib or raw_input or images or keep_failed or out != ENGINES:
+        asked = weights or fp16 or int8 or calib or raw_input or images or keep_failed or out != ENGINES
+        if asked or (min_srcc, max_flips) != (None, None):
             raise InputError(
                 f"{model} is exported already, its plan stands beside it; "
                 "only --target and the options of the plan apply to it"
@@ -113,22 +128,34 @@ def export(
     from fiqa_export.export_command import export_all
     from fiqa_export.pipeline import Options
 
-    recipe = _recipe(fp16, int8, calib)
+    recipe = _within(_recipe(fp16, int8), names, min_srcc, max_flips)
     options = Options(recipe, images, calib, raw_input, keep_failed, None if target == "none" else plan)
     export_all(names, weights, out, options, delivery, json)
 
 
-def _recipe(fp16: bool, int8: bool, calib: str | None) -> Recipe:
-    from fiqa_export.recipe import RECIPES
-
+def _recipe(fp16: bool, int8: bool) -> Recipe:
     if fp16 and int8:
         raise InputError("--fp16 and --int8 make two artefacts; run the command once for each")
-    if int8 != (calib is not None):
-        raise InputError(
-            "--int8 and --calib go together: --int8 --calib FOLDER with face crops as the network gets them"
-            " (fiqa-score --overlay writes them), --calib RANGES.json, or --calib seeded to try the toolchain"
-        )
     return RECIPES["fp16" if fp16 else "int8" if int8 else "fp32"]
+
+
+def _within(recipe: Recipe, names: list[str], srcc: float | None, flips: float | None) -> Recipe:
+    """`recipe` with what the user allows instead of its own."""
+    if (srcc, flips) == (None, None):
+        return recipe
+    if recipe.precision == "fp32":
+        raise InputError("--min-srcc and --max-flips are for reduced precision; add --fp16 or --int8")
+    if not any(output.name == "score" for name in names for output in MODELS[name].outputs):
+        raise InputError(f"{names[0]} gives no score to rank by; leave out --min-srcc and --max-flips")
+    if srcc is not None:
+        if not 0 < srcc <= 1:
+            raise InputError(f"--min-srcc {srcc:g} is no rank correlation to ask for; choose above 0, at most 1")
+        recipe = replace(recipe, budget=replace(recipe.budget, srcc=srcc), trained_srcc=srcc)
+    if flips is not None:
+        if not 0 <= flips < 1:
+            raise InputError(f"--max-flips {flips:g} is no share to allow; choose from 0 to below 1, as in 0.01")
+        recipe = replace(recipe, budget=replace(recipe.budget, flips=flips))
+    return recipe
 
 
 def _batch(text: str | None) -> tuple[int, int, int] | None:

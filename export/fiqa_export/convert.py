@@ -12,7 +12,6 @@ from fiqa_calibration.ladder import KINDS, degrade
 from fiqa_calibration.parity_set import ParitySet, default_pictures, resized
 from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.console import Report
-from fiqa_runtime.errors import InputError
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.seeded import rng, seeded_image
 
@@ -41,7 +40,7 @@ class Order:
     images: ParitySet
     """int8: images on which that is measured."""
     calib: str | None
-    """int8: folder of crops, file of ranges, or `seeded`."""
+    """int8: folder of photos or crops, file of ranges, or `seeded`."""
     out: Path
     """int8: folder for the ranges, which outlast an interrupted export, and for the picture of the search."""
     keep_failed: bool
@@ -63,8 +62,7 @@ def convert(reference: Reference, fp32: Path, order: Order, report: Report) -> t
 
 
 def _int8(reference: Reference, fp32: Path, artefact: Path, order: Order, report: Report) -> dict[str, Any]:
-    if order.calib is None:
-        raise InputError("int8 needs calibration images; give --calib FOLDER, RANGES.json or seeded")
+    assert order.calib is not None  # the options of an export see to it
     cache = order.out / f"{reference.spec.name}.ranges.json"
     result = int8_step(
         reference, fp32, artefact, order.calib, order.images, order.budget, cache, order.keep_failed, report

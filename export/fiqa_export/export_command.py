@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fiqa_calibration.dataset import REASONS
 from fiqa_runtime.card import Card
 from fiqa_runtime.console import Report, progress_bar, stderr, write_json
 from fiqa_runtime.errors import FiqaError
@@ -47,6 +49,8 @@ def export_all(
         stderr.print(f"in {out}; weights: {done[0].card.weights['description']}", soft_wrap=True, highlight=False)
         for item in done:
             stderr.print(f"licence of {item.card.model}: {escape(item.card.licence)}", soft_wrap=True, highlight=False)
+            for line in _on_calibration(item.card.conversion):
+                stderr.print(f"{item.card.model}: {escape(line)}", soft_wrap=True, highlight=False)
         if no_plan:
             stderr.print(f"no TensorRT plan was built: {escape(no_plan)}", soft_wrap=True, highlight=False)
     for name, problem in failed.items():
@@ -62,6 +66,16 @@ def _one(name: str, weights: str | None, out: Path, options: Options, delivery: 
     exported = export(name, weights, out, options, report)
     delivery.deliver(exported.path, exported.card, exported.plan)
     return exported
+
+
+def _on_calibration(conversion: Mapping[str, Any]) -> Iterator[str]:
+    """What people have to know of the calibration images; nothing where there were none."""
+    if conversion.get("warning"):
+        yield str(conversion["warning"])
+    left_out = {reason: count for reason, count in (conversion.get("left_out") or {}).items() if count}
+    if left_out:
+        reasons = ", ".join(f"{count} {REASONS[reason]}" for reason, count in left_out.items())
+        yield f"{sum(left_out.values())} calibration images left out: {reasons}"
 
 
 def _documents(exported: Exported) -> list[dict[str, Any]]:

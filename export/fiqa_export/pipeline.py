@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fiqa_calibration.dataset import MINIMUM
 from fiqa_runtime.card import Canary, Card, with_files, write_card
 from fiqa_runtime.console import Report, silent
-from fiqa_runtime.errors import VerdictError
+from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.selftest import probe
 
 from fiqa_export.artefact import files_of, publish, seal, versions, workplace
@@ -36,15 +37,23 @@ class Options:
     recipe: Recipe = FP32
     """Precision and budget."""
     images: Path | None = None
-    """Folder of photos or crops whose degradation ladders join the parity check; None: those of one portrait."""
+    """Folder of photos or crops whose degradation ladders the parity check runs over; None: those of one portrait."""
     calib: str | None = None
-    """int8: folder of crops, file of ranges, or `seeded`."""
+    """int8: folder of photos or crops, file of ranges, or `seeded`."""
     raw_input: bool = False
     """Whether the graph takes uint8 BGR crops (N, H, W, 3) and does colour order and normalisation itself."""
     keep_failed: bool = False
     """Whether an artefact that fails its verdict stays."""
     plan: PlanOptions | None = None
     """How to build a TensorRT plan of it; None: none is built."""
+
+    def __post_init__(self) -> None:
+        """Raises InputError where int8 lacks `calib`, or another precision has one."""
+        if (self.recipe.precision == "int8") != (self.calib is not None):
+            raise InputError(
+                f"--int8 and --calib go together: --calib FOLDER with at least {MINIMUM} photos or aligned crops, "
+                "--calib RANGES.json of an earlier export, or --calib seeded to try the toolchain"
+            )
 
 
 @dataclass(frozen=True)
