@@ -231,8 +231,8 @@ def test_the_table_of_passes(passes: Invoke, tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_network_without_measures(passes: Invoke) -> None:
-    assert passes("--only", "cr-fiqa-s").is_one_line(
-        "nothing is measured on cr-fiqa-s; choose from ediffiqa-t, yunet-s"
+    assert passes("--only", "cr-fiqa-l").is_one_line(
+        "nothing is measured on cr-fiqa-l; choose from ediffiqa-t, cr-fiqa-s"
     )
 
 
