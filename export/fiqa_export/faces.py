@@ -1,69 +1,98 @@
-"""What a conversion does to the faces that a detector finds, read from its raw heads.
+"""What a conversion does to the faces that a trained detector finds.
 
-Heads are noise wherever there is no face, so their values alone say little: only cells that either network takes for a
-face count.
+Heads are noise wherever there is no face, so their values alone say little. What the runtime makes of them counts.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from fiqa_runtime.yunet import HEADS, STRIDES
+from fiqa_runtime.detector import CONFIDENCE
+from fiqa_runtime.yunet import HEADS, STRIDES, Rows, YunetDecoder
 from numpy.typing import NDArray
 
-SURE = 0.75
-"""Score from which a cell counts as a face: neighbours of the best cell, which suppression drops, score less."""
-EVERYWHERE = 0.05
-"""A network that takes more than this share of all cells for faces is not trained: its faces mean nothing."""
 IOU = 0.9
-"""Smallest overlap of the two boxes of one cell."""
+"""Smallest overlap of the two boxes of one face."""
 SCORE = 0.05
-"""Largest difference of the two scores of one cell."""
+"""Largest difference of the two scores of one face: one that is no surer than this may come or go."""
+SAME = 0.5
+"""Overlap from which two boxes are those of one face."""
 
 Heads = Mapping[str, NDArray[np.float32]]
-Cells = NDArray[Any]
 
 
-def face_failures(expected: Sequence[Heads], actual: Sequence[Heads]) -> tuple[str, ...] | None:
-    """One line for each way in which the faces differ; None where the reference finds none, or faces everywhere.
+@dataclass(frozen=True)
+class Faces:
+    """The faces of a reference beside those of an artefact, over all images."""
 
-    Both are YuNet's outputs by name, (1, cells, C), image by image.
+    found: int
+    """Faces of the reference that it is sure of."""
+    lost: int
+    """Those of them that the artefact does not find."""
+    new: int
+    """Faces that the artefact is sure of and the reference does not find."""
+    iou: float
+    """Least overlap of a face's two boxes, intersection over union."""
+    score: float
+    """Largest |d| of a face's two scores, which are 0..1."""
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """One line for each way in which the faces differ."""
+        lines = []
+        if self.lost or self.new:
+            lines.append(f"of {self.found} faces {self.lost} are lost, and {self.new} are new")
+        if self.iou < IOU:
+            lines.append(f"a face's box overlaps with the reference's by {self.iou:.2f}, wanted {IOU}")
+        if self.score > SCORE:
+            lines.append(f"a face's score moves by {self.score:.3f}, allowed {SCORE}")
+        return tuple(lines)
+
+
+def compare_faces(expected: Sequence[Heads], actual: Sequence[Heads]) -> Faces | None:
+    """Hold the faces of an artefact (`actual`) against the reference's (`expected`), image by image.
+
+    Both are YuNet's outputs by name, (1, cells, C), of square images. None where they are no detector's, or where the
+    reference finds no face.
     """
     if not expected or any(name not in expected[0] for name in HEADS):
         return None
-    overlaps, differences, found, cells = [np.ones(1)], [np.zeros(1)], 0, 0
-    for heads, others in zip(expected, actual, strict=True):
-        for stride in STRIDES:
-            (score, box), (other_score, other_box) = _cells(heads, stride), _cells(others, stride)
-            face = score >= SURE
-            found, cells = found + int(face.sum()), cells + face.size
-            new = other_score >= SURE
-            differences.append(np.abs(np.nan_to_num(other_score, nan=np.inf) - score)[face | new])
-            overlaps.append(_overlap(box[face], other_box[face]))
-    if not 0 < found <= EVERYWHERE * cells:
-        return None
-    worst, least = float(np.concatenate(differences).max()), float(np.concatenate(overlaps).min())
-    lines = []
-    if not worst <= SCORE:
-        lines.append(f"a face's score moves by {worst:.3f}, allowed {SCORE}")
-    if not least >= IOU:
-        lines.append(f"a face's box overlaps with the reference's by {least:.2f}, wanted {IOU}")
-    return tuple(lines)
+    found = lost = new = 0
+    overlaps, moves = [1.0], [0.0]
+    for faces, others in zip(map(_faces, expected), map(_faces, actual), strict=True):
+        pairs, missing = _pairs(faces, others)
+        back, unknown = _pairs(others, faces)
+        found, lost, new = found + len(pairs) + missing, lost + missing, new + unknown
+        overlaps += [overlap for overlap, _ in pairs + back]
+        moves += [move for _, move in pairs + back]
+    return Faces(found, lost, new, min(overlaps), max(moves)) if found else None
 
 
-def _cells(heads: Heads, stride: int) -> tuple[Cells, Cells]:
-    """Scores (cells,) and boxes (cells, 4) as centre and size, in cells, relative to each cell's own corner."""
-    cls, obj, bbox = (heads[f"{kind}_{stride}"][0].astype(np.float64) for kind in ("cls", "obj", "bbox"))
-    score = np.sqrt(np.clip(cls, 0, 1) * np.clip(obj, 0, 1))[:, 0]
-    return score, np.hstack([bbox[:, :2], np.exp(bbox[:, 2:])])
+def _faces(heads: Heads) -> Rows:
+    side = math.isqrt(heads[f"cls_{STRIDES[0]}"].shape[1]) * STRIDES[0]
+    return YunetDecoder(lambda _: heads).rows(np.zeros((side, side, 3), np.uint8))
 
 
-def _overlap(a: Cells, b: Cells) -> Cells:
-    """Intersection over union of boxes (N, 4), pair by pair; 0 where one is not finite."""
-    low = np.maximum(a[:, :2] - a[:, 2:] / 2, b[:, :2] - b[:, 2:] / 2)
-    high = np.minimum(a[:, :2] + a[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2)
-    common: Cells = np.clip(high - low, 0, None).prod(axis=1)
-    union: Cells = a[:, 2:].prod(axis=1) + b[:, 2:].prod(axis=1) - common
-    return np.asarray(np.nan_to_num(common / union, nan=0.0))
+def _pairs(faces: Rows, others: Rows) -> tuple[list[tuple[float, float]], int]:
+    """For the sure ones of `faces` overlap with the nearest of `others` and |d score|, and how many have no such."""
+    pairs, missing = [], 0
+    for face in faces[faces[:, -1] >= CONFIDENCE + SCORE].astype(np.float64):
+        overlaps = _overlap(face, others)
+        if overlaps.max(initial=0.0) < SAME:
+            missing += 1
+        else:
+            nearest = int(overlaps.argmax())
+            pairs.append((float(overlaps[nearest]), abs(float(face[-1] - others[nearest, -1]))))
+    return pairs, missing
+
+
+def _overlap(face: NDArray[np.float64], others: Rows) -> NDArray[np.float64]:
+    """Intersection over union of the box of one row with those of (N, 15); 0 where one is not finite."""
+    low = np.maximum(face[:2], others[:, :2])
+    high = np.minimum(face[:2] + face[2:4], others[:, :2] + others[:, 2:4])
+    common = np.clip(high - low, 0, None).prod(axis=1)
+    union = face[2:4].prod() + others[:, 2:4].astype(np.float64).prod(axis=1) - common
+    return np.asarray(np.nan_to_num(common / union), np.float64)

@@ -15,7 +15,7 @@ from fiqa_runtime.preprocess import Image
 from fiqa_runtime.spec import OutputSpec
 from numpy.typing import NDArray
 
-from fiqa_export.faces import face_failures
+from fiqa_export.faces import Faces, compare_faces
 from fiqa_export.models import Reference
 from fiqa_export.recipe import Budget
 from fiqa_export.tensors import network_input
@@ -39,6 +39,8 @@ class Parity:
     """Agreement of the scores; None for a network without a score."""
     failures: tuple[str, ...]
     """One line for each part of the budget that is missed."""
+    faces: Faces | None = None
+    """What a trained detector finds; None for other networks and where it finds no face."""
     srcc_interval: tuple[float, float] | None = None
     """Bootstrap 95 % interval of the scores' Spearman correlation."""
     ladders: Monotony | None = None
@@ -76,7 +78,7 @@ def compare(
 ) -> Parity:
     """Verdict on an artefact's outputs (`actual`) against the reference's (`expected`), image by image.
 
-    Detector heads that correlate less than `budget` asks for are judged by the faces they give, if there are any.
+    Where `budget` asks for faces and the reference finds some, they are judged, and heads may correlate less.
     """
     max_abs, spans, correlation = {}, {}, {}
     failures: list[str] = []
@@ -94,14 +96,13 @@ def compare(
             if budget.correlation and not r >= budget.correlation:
                 lines = unlike if output.kind == "head" else failures
                 lines.append(f"{output.name}: correlation {r:.4f} is below {budget.correlation:g}")
-    if unlike:
-        faces = face_failures(expected, actual)
-        failures += unlike if faces is None else faces
+    faces = compare_faces(expected, actual) if budget.faces else None
+    failures += faces.failures if faces is not None else unlike
     score = None
     if "score" in max_abs:
         score = agree(scores_of(expected), scores_of(actual))
         failures += _ranking_failures(score, budget)
-    return Parity(len(expected), budget, max_abs, spans, correlation, score, tuple(failures))
+    return Parity(len(expected), budget, max_abs, spans, correlation, score, tuple(failures), faces)
 
 
 def _largest_difference(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
