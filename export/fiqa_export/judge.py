@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fiqa_calibration.monotone import monotony
-from fiqa_calibration.parity_set import ParitySet, default_pictures, folder_pictures
+from fiqa_calibration.parity_set import RUNGS, ParitySet, default_pictures, folder_pictures, squared
 from fiqa_runtime.agreement import bootstrap
 from fiqa_runtime.backends.base import Arrays, Backend
 from fiqa_runtime.console import Report
@@ -66,15 +66,20 @@ def parity_set(reference: Reference, recipe: Recipe, weights: str, images: Path 
     """What an artefact of `recipe` is judged on; raises what :func:`fiqa_calibration.parity_set.folder_pictures` does.
 
     `weights` is their kind: to a trained network seeded images are all noise alike, so it gets few of them. `images`
-    is the user's folder of photos or crops; without one a portrait stands in where that is affordable.
+    is the user's folder of photos or crops; without one a portrait stands in where that is affordable, to a trained
+    network in as many framings as the seeded images leave room for.
     """
     spec = reference.spec
     fewest, most = recipe.images
+    affordable = min(most, max(fewest, round(recipe.operations / spec.macs)))
     means_much = spec.task == "quality" and (weights == "seeded" or recipe.precision == "fp32")
-    seeded = min(most, max(fewest, round(recipe.operations / spec.macs))) if means_much else fewest
+    seeded = affordable if means_much else fewest
     if images is not None:
         pictures = folder_pictures(images, spec.input)
     else:
         moves = recipe.precision != "fp32" and spec.task != "landmarks"
-        pictures = default_pictures() if moves and spec.macs < LARGE else []
+        framings = 1 if weights == "seeded" else max(1, (affordable - seeded) // RUNGS)
+        pictures = default_pictures(framings) if moves and spec.macs < LARGE else []
+    if spec.input.height is None:
+        pictures = [squared(picture) for picture in pictures]
     return ParitySet(seeded, pictures, reference.calibration_size)
