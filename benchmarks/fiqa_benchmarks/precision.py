@@ -1,6 +1,7 @@
 """What each precision costs each network: the table of the README, from the cards of exported artefacts.
 
-fiqa-export all --weights seeded --fp16 --out E && fiqa-export all --weights seeded --int8 --calib seeded --out E
+fiqa-export all --weights seeded --fp16 --target none --out E
+fiqa-export all --weights seeded --int8 --calib FACES --target none --out E
 python -m fiqa_benchmarks.precision E/*.fp16.onnx E/*.int8.onnx
 """
 
@@ -17,9 +18,10 @@ from fiqa_runtime.errors import InputError
 
 app = typer.Typer(add_completion=False)
 HEADER = (
-    "| network | weights | MB | of fp32 | images | SRCC | flips | max \\|d\\| of range | nodes kept high | verdict |\n"
-    "|---|---|---:|---:|---:|---:|---:|---:|---:|---|"
+    "| network | weights | MB | int8 MACs | images | SRCC | flips | r | max \\|d\\| | faces | fp32 nodes | verdict |\n"
+    "|---|---|---:|---:|---:|---:|---:|---:|---:|---|---:|---|"
 )
+NONE = "-"
 
 
 def row(card: Card, size: int) -> str:
@@ -28,16 +30,17 @@ def row(card: Card, size: int) -> str:
     if not parity or "fp32_bytes" not in conversion:
         raise InputError(f"the card of {card.model} {card.precision} holds no verdict; export it with this version")
     score: dict[str, Any] = parity["score"] or {}
-    worst = max(parity["max_abs"], key=lambda name: parity["max_abs"][name] / parity["range"][name])
     cells = (
         f"{card.model} {card.precision}",
         card.weights["kind"],
-        f"{size / 1e6:.1f}",
-        f"{size / conversion['fp32_bytes']:.0%}",
-        parity["images"],
-        f"{score['srcc']:.5f}" if score else _correlation(parity),
-        f"{score['flips']['0.1']:.1%}" if score else "-",
-        f"{parity['max_abs'][worst] / parity['range'][worst]:.1e} ({worst})",
+        f"{size / 1e6:.1f} ({size / conversion['fp32_bytes']:.0%})",
+        f"{conversion['mac_share']:.0%}" if "mac_share" in conversion else NONE,
+        f"{conversion.get('images', NONE)} / {parity['images']}",
+        f"{score['srcc']:.5f}" if score else NONE,
+        f"{score['flips']['0.1']:.1%}" if score else NONE,
+        _correlation(parity),
+        _largest_difference(parity),
+        _faces(parity),
         f"{len(conversion['kept_in_fp32'])} of {conversion['nodes']}",
         "pass" if parity["passed"] else "fail",
     )
@@ -45,8 +48,23 @@ def row(card: Card, size: int) -> str:
 
 
 def _correlation(parity: Mapping[str, Any]) -> str:
-    """For networks without a score: the smallest correlation of an output."""
-    return f"r {min(r for r in parity['correlation'].values() if r is not None):.4f}"
+    """The smallest of an output other than the score, over images."""
+    correlations = [r for r in parity["correlation"].values() if r is not None]
+    return f"{min(correlations):.4f}" if correlations else NONE
+
+
+def _largest_difference(parity: Mapping[str, Any]) -> str:
+    shares = {name: d / parity["range"][name] for name, d in parity["max_abs"].items()}
+    worst = max(shares, key=lambda name: shares[name])
+    return f"{shares[worst]:.1e} ({worst})"
+
+
+def _faces(parity: Mapping[str, Any]) -> str:
+    faces = parity.get("faces")
+    if not faces:
+        return NONE
+    changed = "".join(f", {faces[key]} {key}" for key in ("lost", "new") if faces[key])
+    return f"{faces['found']}{changed}, IoU {faces['iou']:.2f}, \\|d\\| {faces['score']:.3f}"
 
 
 @app.command()
