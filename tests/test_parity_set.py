@@ -7,7 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fiqa_calibration.parity_set import FRAMINGS, RUNGS, default_pictures, squared
+from fiqa_calibration.ladder import KINDS
+from fiqa_calibration.parity_set import FRAMINGS, default_pictures, squared
 from fiqa_export.judge import parity_set
 from fiqa_export.models import build
 from fiqa_export.recipe import FP16, FP32, INT8, Recipe
@@ -29,7 +30,7 @@ from fiqa_export.recipe import FP16, FP32, INT8, Recipe
 def test_images_without_photos(name: str, recipe: Recipe, weights: str, seeded: int, pictures: int) -> None:
     found = parity_set(build(name), recipe, weights, None)
     assert (found.seeded, len(found.pictures)) == (seeded, pictures)
-    assert len(found) == seeded + RUNGS * pictures
+    assert len(found) == seeded + (8 if name == "yunet-s" else 36) * pictures
 
 
 def test_framings_of_the_portrait() -> None:
@@ -45,8 +46,11 @@ def test_a_detector_is_judged_on_photos_of_their_own_shape(tmp_path: Path) -> No
     photo = np.full((60, 100, 3), 200, np.uint8)
     cv2.imwrite(str(tmp_path / "photo.png"), photo)
     found = parity_set(build("yunet-s"), INT8, "official", tmp_path)
-    image, rung = list(found)[found.seeded]
-    assert rung is not None
+    images = list(found)
+    image, pristine = images[found.seeded]
+    assert pristine is not None
+    assert {rung.kind for _, rung in images if rung} == {pristine.kind, *KINDS}
+    assert len(images) == len(found) == found.seeded + 1 + len(KINDS)
     assert image.shape == (320, 320, 3)
     assert (image[: 60 * 320 // 100] == 200).all()
     assert not image[60 * 320 // 100 :].any()

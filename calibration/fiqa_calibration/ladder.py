@@ -6,7 +6,7 @@ shares of the picture's shorter side, so that a ladder looks alike at 112 and at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 STRENGTHS = 5
 """Steps of a ladder above the untouched picture."""
+ALL = tuple(range(1, STRENGTHS + 1))
 PRISTINE = "pristine"
 """Kind of the untouched picture, strength 0: the first rung of all ladders of its source."""
 
@@ -40,8 +41,8 @@ class Rung:
     """What the degradation did, in the units of its function."""
 
 
-def ladders(images: Iterable[Image], seed: int = 0) -> Iterator[tuple[Rung, Image]]:
-    """Each photo untouched, then every kind at every strength: 36 pictures per photo, one at a time.
+def ladders(images: Iterable[Image], seed: int = 0, strengths: Sequence[int] = ALL) -> Iterator[tuple[Rung, Image]]:
+    """Each photo untouched, then every kind at these `strengths`: at all 36 pictures per photo, one at a time.
 
     `images` are uint8 BGR (H, W, 3) of any size; the results have the size of their photo. Same photos, same order
     and same `seed`: same pictures (JPEG within what two versions of libjpeg differ by). Raises InputError for
@@ -50,7 +51,7 @@ def ladders(images: Iterable[Image], seed: int = 0) -> Iterator[tuple[Rung, Imag
     for source, image in enumerate(images):
         yield Rung(source, PRISTINE, 0, {}), image
         for kind in KINDS:
-            for strength in range(1, STRENGTHS + 1):
+            for strength in strengths:
                 stream = rng(f"ladder:{seed}:{source}:{kind}")
                 degraded, parameters = degrade(image, kind, strength / STRENGTHS, stream)
                 yield Rung(source, kind, strength, parameters), degraded

@@ -20,7 +20,7 @@ from fiqa_runtime.spec import InputSpec
 
 from fiqa_calibration.candidates import evenly, wanted
 from fiqa_calibration.cropper import Cropper
-from fiqa_calibration.ladder import KINDS, STRENGTHS, Rung, ladders
+from fiqa_calibration.ladder import ALL, KINDS, Rung, ladders
 
 PORTRAIT = Path(__file__).with_name("portrait.png")
 FRAMINGS = (
@@ -36,8 +36,8 @@ FRAMINGS = (
 """How the portrait is shown: mirrored or not, enlarged by, turned by degrees counter-clockwise."""
 MOST_PHOTOS = 32
 """Pictures of a folder that are degraded, evenly spread over it: 1152 images."""
-RUNGS = 1 + len(KINDS) * STRENGTHS
-"""Images that one picture gives."""
+RUNGS = 1 + len(KINDS) * len(ALL)
+"""Images that one picture gives at all strengths."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,19 @@ class ParitySet:
     """What is degraded: uint8 BGR crops (H, W, 3), of any size."""
     size: tuple[int, int]
     """Height and width of the seeded images and of the ladders' pictures."""
+    strengths: Sequence[int] = ALL
+    """Of the ladders."""
 
     def __len__(self) -> int:
-        return self.seeded + RUNGS * len(self.pictures)
+        return self.seeded + (1 + len(KINDS) * len(self.strengths)) * len(self.pictures)
 
     def __iter__(self) -> Iterator[tuple[Image, Rung | None]]:
         """uint8 BGR images one at a time, each with what was done to it (None: seeded)."""
         height, width = self.size
         for index in range(self.seeded):
             yield seeded_image(index, height, width), None
-        for rung, image in ladders(resized(picture, height, width) for picture in self.pictures):
+        pictures = (resized(picture, height, width) for picture in self.pictures)
+        for rung, image in ladders(pictures, strengths=self.strengths):
             yield image, rung
 
 

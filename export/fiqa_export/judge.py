@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fiqa_calibration.monotone import monotony
-from fiqa_calibration.parity_set import RUNGS, ParitySet, default_pictures, folder_pictures, squared
+from fiqa_calibration.parity_set import RUNGS, ParitySet, default_pictures, folder_pictures, resized, squared
 from fiqa_runtime.agreement import bootstrap
 from fiqa_runtime.backends.base import Arrays, Backend
 from fiqa_runtime.console import Report
@@ -21,6 +21,8 @@ from fiqa_export.recipe import Budget, Recipe
 CANARIES = 4
 LARGE = 3 * 10**10
 """Multiply-accumulates from which the portrait's ladders are left out."""
+DETECTED = (3,)
+"""Strengths of a detector's ladders: it ranks nothing, and many photos show more than many strengths."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def parity_set(reference: Reference, recipe: Recipe, weights: str, images: Path 
         moves = recipe.precision != "fp32" and spec.task != "landmarks"
         framings = 1 if weights == "seeded" else max(1, (affordable - seeded) // RUNGS)
         pictures = default_pictures(framings) if moves and spec.macs < LARGE else []
-    if spec.input.height is None:
-        pictures = [squared(picture) for picture in pictures]
-    return ParitySet(seeded, pictures, reference.calibration_size)
+    size = reference.calibration_size
+    if spec.task == "detection":
+        return ParitySet(seeded, [resized(squared(picture), *size) for picture in pictures], size, DETECTED)
+    return ParitySet(seeded, pictures, size)
