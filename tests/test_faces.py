@@ -77,6 +77,21 @@ def test_face_near_the_threshold_may_come_and_go_but_not_by_much() -> None:
     assert faces.failures == ("a face's score moves by 0.080, allowed 0.05",)
 
 
+def test_another_cell_of_the_face_may_win() -> None:
+    """Two cells see one face, as boxes that overlap by 0.6; the artefact is as sure of the second."""
+    one, other = heads(), heads()
+    for outputs, score in ((one, 0.899), (other, 0.901)):
+        outputs["bbox_8"][0, 1] = [-0.25, 0.5, 0, 0]
+        outputs["cls_8"][0, 1] = outputs["obj_8"][0, 1] = score
+    faces = compare_faces([one], [other])
+    assert faces is not None
+    assert vars(faces) == pytest.approx(vars(Faces(1, 0, 0, 1.0, 0.002)), abs=1e-5)
+    other["cls_8"][0, 0] = other["obj_8"][0, 0] = 0
+    faces = compare_faces([one], [other])
+    assert faces is not None
+    assert faces.iou == pytest.approx(0.6)
+
+
 def test_faces_are_judged_where_heads_correlate_too() -> None:
     """One face among 1575 numbers: heads correlate by more than asked though its box is another."""
     reference, other = heads(), heads()
