@@ -80,7 +80,13 @@ def test_images_that_cannot_serve_are_counted(done: tuple[Path, Int8Result]) -> 
 
 
 def test_nothing_is_left_lying_about(done: tuple[Path, Int8Result]) -> None:
-    assert sorted(p.name for p in done[0].iterdir()) == ["crops", "fp32.onnx", "int8.onnx", "ranges.json"]
+    assert sorted(p.name for p in done[0].iterdir()) == [
+        "crops",
+        "fp32.onnx",
+        "int8.onnx",
+        "ranges.json",
+        "small.calibration.json",
+    ]
 
 
 def test_openvino_agrees_with_onnxruntime_on_the_same_file(done: tuple[Path, Int8Result]) -> None:
@@ -169,7 +175,9 @@ def test_budget_that_cannot_be_met_is_a_verdict(tmp_path: Path) -> None:
     save_network(tmp_path / "fp32.onnx")
     impossible = Budget(srcc=0.995, flips=0.01, max_abs={"score": 1e-9})
     result = step(tmp_path, budget=impossible)
-    with pytest.raises(VerdictError, match=r"no mixture meets the budget.*max \|d\|.*left reduced and blocks it: \w+") as caught:
+    with pytest.raises(
+        VerdictError, match=r"no mixture meets the budget.*max \|d\|.*left reduced and blocks it: \w+"
+    ) as caught:
         result.search.require()
     assert caught.value.exit_code == 3
     assert "\n" not in str(caught.value)

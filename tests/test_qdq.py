@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,9 +11,9 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from fiqa_export.equalise import equalise
-from fiqa_export.fit import fit_rounding
+from fiqa_export.fit import Rounding
 from fiqa_export.onnx_graph import open_graph
-from fiqa_export.qdq import Fitted, candidates, dequantised, insert_qdq, is_layer, macs, nearest, weights_of
+from fiqa_export.qdq import candidates, dequantised, insert_qdq, is_layer, macs, nearest, weights_of
 from fiqa_runtime.errors import InputError
 from int8_network import SIDE, WIDTH, save_network
 from onnx_graphs import node, save_graph
@@ -107,6 +108,29 @@ def test_no_tensor_is_quantised_twice_and_sum_keeps_the_layer_that_fuses_it(mode
     assert nodes["sum"].inputs[1] is nodes["second"].inputs[0]
 
 
+def test_concatenation_that_int8_alone_reads_is_of_int8(tmp_path: Path) -> None:
+    """Parts of different range take the scale of the whole, and nothing changes."""
+    weights = {"w": RNG.standard_normal((2, 8, 1, 1)).astype("f4")}
+    nodes = [
+        node("Relu", "x", "a", name="relu"),
+        node("Neg", "x", "b", name="neg"),
+        node("Concat", "a b", "c", name="concat", axis=1),
+        node("Conv", "c w", "y", name="conv"),
+    ]
+    model = open_graph(save_graph(tmp_path / "g.onnx", nodes, weights, [1, 4, 3, 3]))
+    levels = dequantised(by_name(model)["conv"], nearest(by_name(model)["conv"]))
+    insert_qdq(model, ["conv"], {"c": 4.0})
+    concat = by_name(model)["concat"]
+    assert [producer(concat, i) for i in (0, 1)] == ["DequantizeLinear"] * 2
+    assert len({n.inputs[1] for n in model.graph if n.op_type == "QuantizeLinear"}) == 1
+    x = RNG.standard_normal((1, 4, 3, 3)).astype("f4")
+    c = np.concatenate([np.maximum(x, 0), -x], axis=1)
+    rounded = np.clip(np.rint(c / (4 / 127)), -128, 127) * np.float32(4 / 127)
+    expected = np.einsum("oc,nchw->nohw", levels[..., 0, 0], rounded)
+    session = ort.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
+    assert np.abs(session.run(None, {"x": x})[0] - expected).max() < 1e-5
+
+
 def test_layer_that_only_stores_int8_weights(model: ir.Model) -> None:
     insert_qdq(model, ["second"], reads(model), weights_only=["third"])
     nodes = by_name(model)
@@ -149,33 +173,60 @@ def test_nearest_levels_are_within_half_a_step(model: ir.Model) -> None:
     assert np.abs(constants.levels).max() == 127
 
 
-def test_fitted_rounding_serves_better_than_the_nearest(model: ir.Model) -> None:
+FEEDS = [{"input": x} for x in IMAGES]
+
+
+def copy_of(model: ir.Model) -> ir.Model:
+    return ir.from_proto(ir.to_proto(model))
+
+
+def mixture(model: ir.Model, ranges: dict[str, float], int8: list[str], **options: Any) -> ir.Model:
+    """A copy of `model` in which the nodes `int8` compute in int8."""
+    changed = copy_of(model)
+    insert_qdq(changed, int8, ranges, **options)
+    return changed
+
+
+@pytest.mark.parametrize("weights_only", [False, True])
+def test_fitted_rounding_serves_better_than_the_nearest(model: ir.Model, weights_only: bool) -> None:
     expected, ranges = run(model), reads(model)
     layers = [str(n.name) for n in candidates(model.graph) if is_layer(n)]
-    fitted = fit_rounding(model, layers, ranges, lambda: [{"input": x} for x in IMAGES], len(IMAGES))
+    int8, alone = ([], layers) if weights_only else (names_of(model), [])
+    plain = mixture(model, ranges, int8, weights_only=alone)
+    fitted = Rounding(model, FEEDS)(plain, layers)
     assert set(fitted) == set(layers)
-    errors = {}
-    for how, constants in (("nearest", {}), ("fitted", fitted)):
-        rounded = ir.from_proto(ir.to_proto(model))
-        insert_qdq(rounded, [], ranges, constants, weights_only=layers)
-        errors[how] = float(np.sqrt(np.mean((run(rounded) - expected) ** 2)))
-    assert errors["fitted"] < 0.7 * errors["nearest"]
+    better = mixture(model, ranges, int8, fitted=fitted, weights_only=alone)
+    nearest_error, fitted_error = (np.sqrt(np.mean((run(m) - expected) ** 2)) for m in (plain, better))
+    assert fitted_error < 0.7 * nearest_error
+
+
+def test_fit_sees_the_rounding_before_a_layer(model: ir.Model) -> None:
+    """`fourth` alone, and `fourth` behind a layer that is rounded badly: its weights make up for that."""
+    ranges = reads(model) | {"r1": 0.3}
+    alone = Rounding(model, FEEDS)(mixture(model, ranges, ["fourth"]), ["fourth"])["fourth"]
+    behind = Rounding(model, FEEDS)(mixture(model, ranges, ["second", "fourth"]), ["second", "fourth"])["fourth"]
+    weights = weights_of(by_name(model)["fourth"])
+    kept, moved = (
+        np.abs(dequantised(by_name(model)["fourth"], f) - weights).mean() / np.abs(weights).mean()
+        for f in (alone, behind)
+    )
+    assert kept < 0.02
+    assert moved > 5 * kept
 
 
 def test_bias_takes_up_the_mean_error(model: ir.Model) -> None:
-    images = [np.abs(x) / np.abs(x).std() for x in IMAGES]
-    layer = by_name(model)["first"]
-    fitted = fit_rounding(model, ["first"], {"input": 1.5}, lambda: [{"input": x} for x in images], len(images))[
-        "first"
-    ]
-    assert isinstance(fitted, Fitted)
-    assert fitted.shift is not None
-    assert fitted.shift_alone is not None
-    cut_off = np.mean([np.mean(x - np.minimum(x, 1.5)) for x in images])
-    assert cut_off > 0.1
-    lost = weights_of(layer).sum((1, 2, 3)) * cut_off
-    assert np.corrcoef(lost, fitted.shift)[0, 1] > 0.9
-    assert np.abs(fitted.shift_alone).max() < 0.1 * np.abs(fitted.shift).max()
+    feeds = [{"input": np.abs(x) / np.abs(x).std()} for x in IMAGES]
+    ranges = reads(model) | {"input": 0.5}
+    fitted = Rounding(model, feeds)(mixture(model, ranges, ["first"]), ["first"])
+    means = []
+    for network in (model, mixture(model, ranges, ["first"]), mixture(model, ranges, ["first"], fitted=fitted)):
+        proto = ir.to_proto(network)
+        proto.graph.output.append(onnx.helper.make_tensor_value_info("c1", onnx.TensorProto.FLOAT, None))
+        session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+        means.append(np.mean([session.run(["c1"], feed)[0].mean(axis=(0, 2, 3)) for feed in feeds], axis=0))
+    exact, cut_off, corrected = means
+    assert np.abs(cut_off - exact).max() > 0.1
+    assert np.abs(corrected - exact).max() < 1e-3
 
 
 def test_equalised_network_computes_the_same(tmp_path: Path) -> None:

@@ -89,11 +89,16 @@ def test_hurt_that_is_no_number_comes_first() -> None:
 
 def test_budget_that_cannot_be_met_names_the_best_and_what_blocks_it() -> None:
     def evaluate(kept: frozenset[str]) -> Judged:
+        if len(kept) == len(NODES):
+            return Judged(math.nan, ("nothing is reduced",))
         return Judged(0.90 + len(kept) / 1000, ("SRCC is below 0.995",))
 
     result = search(HURT, COST, evaluate)
-    assert len(result.chosen.kept) == len(NODES)
-    with pytest.raises(VerdictError, match=r"SRCC is below 0\.995.* first of them node19") as caught:
+    last = ranking(HURT, COST)[len(result.chosen.kept) :]
+    assert result.chosen.judged.quality == max(trial.judged.quality for trial in result.trials[:-1])
+    assert result.reduced == tuple(last)
+    assert last
+    with pytest.raises(VerdictError, match=rf"SRCC is below 0\.995; .* blocks it: {last[0]}") as caught:
         result.require()
     assert caught.value.exit_code == 3
     assert "\n" not in str(caught.value)

@@ -63,6 +63,8 @@ class SearchResult:
     """Every mixture evaluated, the cheapest first."""
     chosen: Trial
     """The cheapest within the budget; where none is, the one of the best quality."""
+    reduced: tuple[str, ...]
+    """What is reduced in the chosen mixture, what hurts most for its cost first."""
 
     @property
     def pareto(self) -> tuple[Trial, ...]:
@@ -74,13 +76,15 @@ class SearchResult:
         return tuple(front)
 
     def require(self) -> Trial:
-        """The chosen trial; raises VerdictError where it fails: the best found and the nodes that block it."""
+        """The chosen trial; raises VerdictError where it fails: the best found and what blocks it."""
         if self.chosen.passed:
             return self.chosen
-        blocking = ", ".join(self.chosen.kept[:5]) or "none"
+        kept = len(self.chosen.kept)
+        blocking = ", ".join(self.reduced[:5]) or "nothing"
         raise VerdictError(
-            f"no mixture meets the budget; the best one misses it with {'; '.join(self.chosen.judged.failures)}, and "
-            f"{len(self.chosen.kept)} nodes in higher precision, first of them {blocking}; allow more or use --fp16"
+            f"no mixture meets the budget; the best one, with {kept} of {kept + len(self.reduced)} parts in higher "
+            f"precision, misses it with {'; '.join(self.chosen.judged.failures)}; what is left reduced and blocks it: "
+            f"{blocking}; allow more or use --fp16"
         )
 
 
@@ -136,7 +140,8 @@ def search(
     report("search for nodes to keep", len(tried), len(tried))
     trials = tuple(sorted(tried.values(), key=lambda trial: (trial.cost, len(trial.kept))))
     good = [trial for trial in trials if trial.passed]
-    return SearchResult(trials, good[0] if good else max(trials, key=_quality))
+    chosen = good[0] if good else max(trials, key=_quality)
+    return SearchResult(trials, chosen, tuple(order[len(chosen.kept) :]))
 
 
 def _descend(passes: Callable[[int], bool], start: int) -> None:

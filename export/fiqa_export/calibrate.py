@@ -26,16 +26,18 @@ from numpy.typing import NDArray
 
 from fiqa_export.equalise import equalise
 from fiqa_export.first_order import first_order
-from fiqa_export.fit import fit_rounding
+from fiqa_export.fit import Rounding
 from fiqa_export.onnx_graph import open_graph, save_graph
-from fiqa_export.qdq import Fitted, activations_read, candidates, is_layer
+from fiqa_export.qdq import activations_read, candidates
 
 OPERATIONS = 6e11
 """Multiply-accumulates spent on running the calibration images once: large networks get fewer, at least MINIMUM."""
 JUDGED = 32
 """Images of the judging half that methods are chosen and harm is predicted with."""
-FITTED = 64
-"""Images of the ranging half that rounding is fitted to."""
+FITTED = (8, 128)
+"""Images of the ranging half that rounding is fitted to, fewest and most; they are in memory together."""
+FIT_OPERATIONS = 2.5e11
+"""Multiply-accumulates spent on running these images once, within FITTED."""
 LARGEST_SIDE = 640
 """Photos for networks that take any size are shrunk to this: bounds memory."""
 
@@ -161,12 +163,11 @@ def write_base(
     return {name: [float(largest) for largest in channels[name]] for name in done}
 
 
-def fit(base: Path, ranges: Ranges, images: Images, report: Report) -> dict[str, Fitted]:
-    """int8 weights and biases for every layer, rounded such that the layers give what they gave, by name."""
-    model = open_graph(base)
-    layers = [str(node.name) for node in candidates(model.graph) if is_layer(node)]
-    ranging = images.ranging(FITTED)
-    return fit_rounding(model, layers, ranges.chosen, lambda: ranging, len(ranging), report)
+def rounding(base: Path, spec: ModelSpec, images: Images, report: Report) -> Rounding:
+    """What fits the weights of a mixture of the network `base` to images of the ranging half."""
+    fewest, most = FITTED
+    count = min(most, max(fewest, round(FIT_OPERATIONS / spec.macs)))
+    return Rounding(open_graph(base), list(images.ranging(count)), report)
 
 
 def _tensors_read(model: ir.Model) -> list[str]:

@@ -50,7 +50,8 @@ class Order:
 def convert(reference: Reference, fp32: Path, order: Order, report: Report) -> tuple[Path, dict[str, Any]]:
     """The artefact that `order` makes of `fp32`, in the same folder, and plain data on the conversion.
 
-    Raises what :func:`fiqa_export.to_fp16.to_fp16` and :func:`fiqa_export.int8_step.int8_step` raise.
+    Raises what :func:`fiqa_export.to_fp16.to_fp16` and :func:`fiqa_export.int8_step.int8_step` raise, and VerdictError
+    where no int8 mixture is within the budget and the best one is not to be kept.
     """
     if order.precision == "fp32":
         return fp32, {}
@@ -64,10 +65,10 @@ def convert(reference: Reference, fp32: Path, order: Order, report: Report) -> t
 def _int8(reference: Reference, fp32: Path, artefact: Path, order: Order, report: Report) -> dict[str, Any]:
     assert order.calib is not None  # the options of an export see to it
     cache = order.out / f"{reference.spec.name}.ranges.json"
-    result = int8_step(
-        reference, fp32, artefact, order.calib, order.images, order.budget, cache, order.keep_failed, report
-    )
+    result = int8_step(reference, fp32, artefact, order.calib, order.images, order.budget, cache, report)
     draw_pareto(result.search, order.out / f"{reference.spec.name}.int8.png", f"{reference.spec.name}, int8")
+    if not order.keep_failed:
+        result.search.require()
     facts = result.as_json()
     return {"kept_in_fp32": facts.pop("kept"), **facts}
 

@@ -1,14 +1,15 @@
-"""Rounding fitted to calibration images: int8 weights and biases whose layers give what the fp32 layers give.
+"""Rounding fitted to calibration images: int8 weights and biases with which a mixture gives what the fp32 one gives.
 
-One pass over the fp32 network collects, for every layer, what its kernel sees: the mean patch before and after the
-activation is rounded, and the second moments of the latter. The weights are then rounded one input after the other,
-each time moving the remaining ones so that the output changes least (Frantar et al., "GPTQ", 2022), and the bias takes
-up the mean of what is left (Nagel et al., "Data-Free Quantization", 2019).
+The images go through the fp32 network and the mixture side by side, layer by layer. The weights of a layer are first
+moved to where they make the best of what its activations have become under the rounding before it, then rounded one
+input after the other, each time moving the remaining ones so that the output changes least (Frantar et al., "GPTQ",
+2022; Li et al., "GPTAQ", 2025). The bias takes up the mean of what is left (Nagel et al., "Data-Free Quantization",
+2019), and the mixture goes on from the layer as it will be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -19,96 +20,160 @@ from fiqa_runtime.console import Report, silent
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from fiqa_export.first_order import round_symmetric
-from fiqa_export.qdq import Fitted, is_layer, output_axis, weight_scales, weights_of
-from fiqa_export.torch_graph import Arguments, Results, TorchGraph, compute
+from fiqa_export.qdq import Fitted, dequantised, output_axis, weight_scales, weights_of
+from fiqa_export.torch_graph import Results, TorchGraph, compute
 
 WIDEST = 1152
 """Kernels that see more inputs than this are rounded to the nearest level: their second moments would take too long."""
-SAMPLES = 3
+SAMPLES = 6
 """Patches per input of the kernel, over all images, from which second moments are estimated."""
-HELD = 2**29
-"""Bytes of second moments held at once; more layers mean more passes over the images."""
-DAMPING = 0.01
+FEWEST = 4096
+"""Patches at least, where the images have as many."""
+DAMPING = 0.03
 """Share of the mean second moment that is added to each: keeps a few patches from being trusted too much."""
 BLOCK = 128
 """Inputs rounded before the rest of the weights is moved."""
 
 
-def fit_rounding(
-    model: ir.Model,
-    nodes: Sequence[str],
-    ranges: Mapping[str, float],
-    inputs: Callable[[], Iterable[Inputs]],
-    total: int,
-    report: Report = silent,
-) -> dict[str, Fitted]:
-    """int8 weights and a bias for every layer among `nodes` of the fp32 `model`, by name.
+class Rounding:
+    """Fits the weights of any mixture of one fp32 network to one set of images."""
 
-    `ranges` are those that the layers will read their activations with; `inputs` gives the same `total` images, one
-    at a time, each time it is called.
-    """
-    graph = TorchGraph(model)
-    layers = [node for node in model.graph if node.name in nodes and is_layer(node)]
-    fitted: dict[str, Fitted] = {}
-    for group in _groups(layers):
-        patches = {node: _Patches(node, total) for node in group}
+    def __init__(self, fp32: ir.Model, images: Sequence[Inputs], report: Report = silent) -> None:
+        """`images` are network inputs, one image each."""
+        self._fp32, self._images, self._report = TorchGraph(fp32), images, report
 
-        def collect(node: ir.Node, arguments: Arguments, patches: Mapping[ir.Node, _Patches] = patches) -> Results:
-            if node in patches:
-                x, name = arguments[0], node.inputs[0].name  # type: ignore[union-attr]
-                patches[node].add(x, round_symmetric(x, ranges[str(name)]))  # type: ignore[arg-type]
-            return compute(node, arguments)
+    def __call__(self, mixture: ir.Model, layers: Collection[str]) -> dict[str, Fitted]:
+        """int8 weights and biases for the `layers` of `mixture`, by name.
 
-        for done, feed in enumerate(inputs()):
-            report("fit rounding", len(fitted) * total + done * len(group), len(layers) * total)
-            with torch.inference_mode():
-                graph.run(feed, collect)
-        for node, seen in patches.items():
-            fitted[str(node.name)] = _fit(node, seen)
-    report("fit rounding", len(layers) * total, len(layers) * total)
-    return fitted
+        `mixture` is the fp32 network with QuantizeLinear and DequantizeLinear put in, and with any int8 weights.
+        Memory is that of what one layer reads and writes for all images, twice.
+        """
+        reduced = TorchGraph(mixture)
+        exact, rough = ([_Walk(graph, feed) for feed in self._images] for graph in (self._fp32, reduced))
+        names = [str(node.name) for node in mixture.graph if node.name in layers]
+        fitted: dict[str, Fitted] = {}
+        with torch.inference_mode():
+            for name in names:
+                self._report("fit rounding", len(fitted), len(names))
+                fitted[name] = _fit(name, exact, rough)
+        self._report("fit rounding", len(fitted), len(names))
+        return fitted
+
+
+class _Walk:
+    """One image on its way through a graph, stopping at layers."""
+
+    def __init__(self, graph: TorchGraph, feed: Inputs) -> None:
+        self._walk = graph.walk(feed)
+        self.node, self.arguments = next(self._walk)
+        self._results: Results | None = None
+
+    def reach(self, layer: str) -> None:
+        """Compute all that comes before `layer`: `node` and `arguments` are then its own."""
+        while self._results is not None or self.node.name != layer:
+            results = self._results if self._results is not None else compute(self.node, self.arguments)
+            self._results = None
+            self.node, self.arguments = self._walk.send(results)
+
+    def leave(self, result: Tensor) -> None:
+        """Go on from the layer with `result` as what it gives."""
+        self._results = (result,)
+
+
+def _fit(layer: str, exact: Sequence[_Walk], rough: Sequence[_Walk]) -> Fitted:
+    """The constants of `layer`; every image leaves it, the rough ones with what these constants give."""
+    for walk in (*exact, *rough):
+        walk.reach(layer)
+    node = exact[0].node
+    pairs = [(_activation(e), _activation(r)) for e, r in zip(exact, rough, strict=True)]
+    fitted = _rounded(node, pairs)
+    weights = torch.from_numpy(dequantised(node, fitted))
+    expected = [compute(node, walk.arguments)[0] for walk in exact]
+    given = [compute(node, [_activation(walk), weights, *walk.arguments[2:]])[0] for walk in rough]
+    shift = _mean(node, expected) - _mean(node, given)
+    if node.op_type == "MatMul":
+        shift = torch.zeros_like(shift)
+    sides = [-1, 1, 1] if node.op_type == "Conv" else [-1]
+    for walk, result in zip(exact, expected, strict=True):
+        walk.leave(result)
+    for walk, result in zip(rough, given, strict=True):
+        walk.leave(result + shift.view(sides).float())
+    return Fitted(fitted.levels, fitted.scales, shift.float().numpy())
+
+
+def _activation(walk: _Walk) -> Tensor:
+    tensor = walk.arguments[0]
+    assert tensor is not None
+    return tensor
+
+
+def _mean(node: ir.Node, results: Sequence[Tensor]) -> Tensor:
+    """Mean per output channel (C,) float64."""
+    axis = 1 if node.op_type == "Conv" else -1
+    sums = [result.double().movedim(axis, 0).flatten(1).sum(1) for result in results]
+    return torch.stack(sums).sum(0) * len(sums[0]) / sum(result.numel() for result in results)
+
+
+def _rounded(node: ir.Node, pairs: Sequence[tuple[Tensor, Tensor]]) -> Fitted:
+    """int8 weights for the activations `pairs` of several images, in the fp32 network and in the mixture."""
+    weights, axis = weights_of(node), output_axis(node)
+    groups, width = _groups_of(node), _width(node)
+    outputs_first = np.moveaxis(weights, axis, 0)
+    rows = torch.from_numpy(outputs_first.astype(np.float64)).reshape(groups, -1, width)
+    moments = None
+    if width <= WIDEST:
+        rows, moments = _moved(rows, _Patches(node, len(pairs)), pairs)
+    moved = np.moveaxis(rows.numpy().reshape(outputs_first.shape), 0, axis).astype(np.float32)
+    scales = weight_scales(moved, axis)
+    levels = rows / torch.from_numpy(scales).double().view(groups, -1, 1)
+    levels = _nearest(levels) if moments is None else _compensated(levels, moments)
+    int8 = np.moveaxis(levels.to(torch.int8).numpy().reshape(outputs_first.shape), 0, axis)
+    return Fitted(np.ascontiguousarray(int8), scales)
+
+
+def _moved(rows: Tensor, patches: _Patches, pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Weights (G, O, K) that give from rounded activations what `rows` give from exact ones, and the moments."""
+    for exact, rough in pairs:
+        patches.add(exact, rough)
+    moments, cross = (matrix.double() / patches.count for matrix in (patches.moments, patches.cross))
+    width = moments.shape[-1]
+    share = max(DAMPING, width / patches.count)
+    mean = moments.diagonal(dim1=1, dim2=2).mean(dim=1)[:, None, None]
+    damping = (share * mean + 1e-12) * torch.eye(width, dtype=torch.float64)
+    moments = moments + damping
+    wanted = (rows @ (cross + damping)).transpose(1, 2)
+    return torch.cholesky_solve(wanted, torch.linalg.cholesky(moments)).transpose(1, 2), moments
 
 
 class _Patches:
-    """What the kernel of one layer sees: G groups of K inputs; G = 1 but for grouped convolutions."""
+    """Second moments of what the kernel of one layer sees: G groups of K inputs; G = 1 but for grouped convolutions."""
 
     def __init__(self, node: ir.Node, images: int) -> None:
         weights = weights_of(node)
         self._node = node
         self._kernel = weights.shape[2:] if node.op_type == "Conv" else (1, 1)
         self._shape = (_groups_of(node), _width(node))
-        self._per_image = -(-SAMPLES * _width(node) // images)
+        self._per_image = -(-max(SAMPLES * _width(node), FEWEST) // images)
         self._stream = torch.Generator().manual_seed(0)
-        self._sums = torch.zeros(2, *self._shape, dtype=torch.float64)
-        self._places = self._sampled = 0
-        self._moments = torch.zeros(*self._shape, _width(node)) if _width(node) <= WIDEST else None
+        self.moments = torch.zeros(*self._shape, _width(node))
+        """(G, K, K) sums over patches of rounded activations."""
+        self.cross = torch.zeros_like(self.moments)
+        """(G, K, K) the same of exact with rounded ones."""
+        self.count = 0
+        """Patches."""
 
-    def add(self, x: Tensor, rounded: Tensor) -> None:
-        """The layer's activation for some images, before and after rounding."""
-        taps = self._taps(x), self._taps(rounded)
-        means = [torch.stack([tap.mean((0, 2, 3), dtype=torch.float64) for tap in kind], dim=1) for kind in taps]
-        images, _, rows, columns = taps[0][0].shape
-        places = images * rows * columns
-        self._sums += places * torch.stack(means).view_as(self._sums)
-        self._places += places
-        if self._moments is not None:
-            chosen = torch.randperm(places, generator=self._stream)[: self._per_image]
-            image, row, column = chosen // (rows * columns), chosen // columns % rows, chosen % columns
-            seen = torch.stack([tap[image, :, row, column].T for tap in taps[1]], dim=1).view(*self._shape, -1)
-            self._moments += seen @ seen.transpose(1, 2)
-            self._sampled += len(chosen)
-
-    @property
-    def means(self) -> tuple[Tensor, Tensor]:
-        """(G, K) float64, before and after rounding."""
-        before, after = self._sums / self._places
-        return before, after
-
-    @property
-    def moments(self) -> Tensor | None:
-        """(G, K, K) second moments after rounding; None where they would be too many."""
-        return None if self._moments is None else self._moments / self._sampled
+    def add(self, exact: Tensor, rough: Tensor) -> None:
+        """The layer's activation for one image, in the fp32 network and in the mixture."""
+        both = self._taps(exact), self._taps(rough)
+        images, _, rows, columns = both[0][0].shape
+        chosen = torch.randperm(images * rows * columns, generator=self._stream)[: self._per_image]
+        image, row, column = chosen // (rows * columns), chosen // columns % rows, chosen % columns
+        before, after = (
+            torch.stack([tap[image, :, row, column].T for tap in taps], dim=1).view(*self._shape, -1) for taps in both
+        )
+        self.moments += after @ after.transpose(1, 2)
+        self.cross += before @ after.transpose(1, 2)
+        self.count += len(chosen)
 
     def _taps(self, x: Tensor) -> list[Tensor]:
         """For each place in the kernel what it sees, (N, C, rows, columns)."""
@@ -117,7 +182,8 @@ class _Patches:
         attributes = self._node.attributes
         top, left, bottom, right = attributes.get_ints("pads", [0] * 4)
         step, gap = attributes.get_ints("strides", [1, 1]), attributes.get_ints("dilations", [1, 1])
-        x = F.pad(x, [left, right, top, bottom])
+        if any((left, right, top, bottom)):
+            x = F.pad(x, [left, right, top, bottom])
         ends = [side - (kernel - 1) * g for side, kernel, g in zip(x.shape[2:], self._kernel, gap, strict=True)]
         return [
             x[:, :, i * gap[0] : i * gap[0] + ends[0] : step[0], j * gap[1] : j * gap[1] + ends[1] : step[1]]
@@ -136,36 +202,6 @@ def _width(node: ir.Node) -> int:
     return int(weights.size // weights.shape[output_axis(node)])
 
 
-def _groups(layers: Sequence[ir.Node]) -> Iterator[list[ir.Node]]:
-    """`layers` in order, in groups whose second moments fit into HELD bytes."""
-    group: list[ir.Node] = []
-    held = 0
-    for node in layers:
-        size = 4 * _width(node) ** 2 * _groups_of(node) if _width(node) <= WIDEST else 0
-        if group and held + size > HELD:
-            yield group
-            group, held = [], 0
-        group.append(node)
-        held += size
-    if group:
-        yield group
-
-
-def _fit(node: ir.Node, patches: _Patches) -> Fitted:
-    weights, axis = weights_of(node), output_axis(node)
-    scales = weight_scales(weights, axis)
-    before, after = patches.means
-    steps = torch.from_numpy(scales).double().view(len(before), -1, 1)
-    rows = torch.from_numpy(np.moveaxis(weights, axis, 0).astype(np.float64)).reshape(len(before), -1, before.shape[1])
-    levels = _nearest(rows / steps) if patches.moments is None else _compensated(rows / steps, patches.moments)
-    expected = rows @ before[..., None]
-    shift, alone = (
-        (expected - (levels * steps) @ seen[..., None]).flatten().float().numpy() for seen in (after, before)
-    )
-    int8 = levels.to(torch.int8).numpy().reshape(np.moveaxis(weights, axis, 0).shape)
-    return Fitted(np.ascontiguousarray(np.moveaxis(int8, 0, axis)), scales, shift, alone)
-
-
 def _nearest(levels: Tensor) -> Tensor:
     return levels.round().clamp(-LEVELS, LEVELS)
 
@@ -175,9 +211,7 @@ def _compensated(levels: Tensor, moments: Tensor) -> Tensor:
     rest = levels.clone()
     whole = torch.empty_like(rest)
     width = rest.shape[-1]
-    matrix = moments.double()
-    damping = DAMPING * matrix.diagonal(dim1=1, dim2=2).mean(dim=1)[:, None, None] + 1e-12
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix + damping * torch.eye(width, dtype=torch.float64)))
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(moments))
     upper = torch.linalg.cholesky(inverse, upper=True)
     for start in range(0, width, BLOCK):
         end = min(start + BLOCK, width)

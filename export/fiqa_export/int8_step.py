@@ -23,7 +23,16 @@ from fiqa_runtime.preprocess import Image
 from fiqa_runtime.spec import OutputSpec
 
 from fiqa_export.artefact import files_of
-from fiqa_export.calibrate import Feed, Images, calibrate, calibration_images, fit, one_crop, open_session, write_base
+from fiqa_export.calibrate import (
+    Feed,
+    Images,
+    calibrate,
+    calibration_images,
+    one_crop,
+    open_session,
+    rounding,
+    write_base,
+)
 from fiqa_export.models import Reference
 from fiqa_export.parity import compare
 from fiqa_export.recipe import Budget
@@ -39,21 +48,21 @@ def int8_step(
     parity: ParitySet,
     budget: Budget,
     cache: Path,
-    keep_failed: bool = False,
     report: Report = silent,
 ) -> Int8Result:
     """Write the int8 version of the ONNX file `fp32`, which `reference` was exported to, to `int8`.
 
-    `calib` is a folder of crops, a ``.json`` file of ranges (see below), or `seeded` for seeded images. On the
-    images of `parity` every mixture of int8 and float32 is held against `budget`.
+    `calib` is a folder of photos or crops, a ``.json`` file of ranges (see below), or `seeded` for seeded images. On
+    the images of `parity` every mixture of int8 and float32 is held against `budget`.
 
+    The manifest of the calibration images (names, SHA-256, scores) is ``<name>.calibration.json`` beside `cache`.
     What calibration finds is written to `cache` as soon as it is there, without faces; given as `calib` it serves the
     same fp32 file again, with what images alone can give left out: weights are then rounded to the nearest level and
-    biases stay. Beside it, in ``.search.json``, stand the mixtures judged so far: the same call after an interruption
-    goes on where it was.
+    biases stay. Beside it, in ``.search.json``, stand the mixtures judged so far, until one is within the budget: the
+    same call after an interruption goes on where it was.
 
-    Raises InputError where `calib` is missing, holds fewer than 32 usable images or belongs to another network, and
-    VerdictError where no mixture is within `budget`; `int8` then is the best one found, if `keep_failed`.
+    Where no mixture is within `budget`, `int8` is the best one found: ask ``result.search.require()``. Raises
+    InputError where `calib` is missing, holds fewer than 32 usable images or belongs to another network.
     """
     base, journal = fp32.with_name(f".{fp32.name}.base.onnx"), cache.with_suffix(".search.json")
 
@@ -62,18 +71,16 @@ def int8_step(
 
     try:
         ranges, images = _calibrated(reference, fp32, base, calib, cache, feed, report)
-        constants = fit(base, ranges, images, report) if images is not None else {}
+        fit = rounding(base, reference.spec, images, report) if images is not None else None
         judge = _Judge(fp32, parity, feed, reference.spec.outputs, budget, report)
-        key = f"{ranges.model} {ranges.calibration} {bool(constants)} {judge.digest}"
-        found = to_int8(fp32, base, int8, ranges, constants, judge, journal, key, report)
+        key = f"{ranges.model} {ranges.calibration} {fit is not None} {judge.digest}"
+        found = to_int8(fp32, base, int8, ranges, fit, judge, journal, key, report)
     finally:
         for name in files_of(base):
             base.with_name(name).unlink(missing_ok=True)
-    replace(ranges, kept=found.chosen.kept).save(cache)
-    journal.unlink(missing_ok=True)
-    if not found.chosen.passed and not keep_failed:
-        int8.unlink()
-        found.require()
+    if found.chosen.passed:
+        replace(ranges, kept=found.chosen.kept).save(cache)
+        journal.unlink(missing_ok=True)
     return _result(found, ranges, images)
 
 
@@ -104,6 +111,7 @@ def _calibrated(
         write_base(fp32, base, ranges.channels)
         return ranges, None
     images = calibration_images(calib, reference.spec, reference.calibration_size, fp32, feed, report)
+    images.whole.save(cache.with_name(f"{reference.spec.name}.calibration.json"))
     cached = _cached(cache, model, images.whole.sha256)
     if cached is not None:
         write_base(fp32, base, cached.channels)

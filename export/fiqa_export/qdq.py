@@ -33,9 +33,7 @@ class Fitted:
     scales: Scales
     """Scale per output channel (C,)."""
     shift: Scales | None = None
-    """Added to the bias (C,) where activations are int8 too and the layer can have a bias."""
-    shift_alone: Scales | None = None
-    """The same where weights alone are int8."""
+    """Added to the bias (C,) where the layer can have one."""
 
 
 def candidates(graph: ir.Graph) -> list[ir.Node]:
@@ -159,13 +157,13 @@ def insert_qdq(
         for node in _readers(value, chosen):
             for index in [i for i, read in enumerate(node.inputs) if read is value]:
                 node.replace_input_with(index, twin)
+        _quantise_parts(model.graph, value)
     for name, node in every.items():
         if is_layer(node) and (name in nodes or name in weights_only):
             constants = (fitted or {}).get(name) or nearest(node)
             _store_weights(model.graph, node, constants)
-            shift = constants.shift if name in nodes else constants.shift_alone
-            if shift is not None:
-                _shift_bias(model.graph, node, shift)
+            if constants.shift is not None:
+                _shift_bias(model.graph, node, constants.shift)
 
 
 def _readers(value: ir.Value, chosen: Mapping[str, ir.Node]) -> Iterator[ir.Node]:
@@ -181,18 +179,40 @@ def _quantised_twin(graph: ir.Graph, value: ir.Value, ranges: Mapping[str, float
     if value.name not in ranges:
         raise InputError(f"no range was measured for {value.name}; measure the very file that is to be converted")
     scale = _constant(graph, f"{value.name}.s", np.float32((ranges[str(value.name)] or 1) / LEVELS))
-    zero = _zeros(graph, ())
-    quantise = ir.node("QuantizeLinear", [value, scale, zero], name=f"{value.name}.q")
-    dequantise = ir.node("DequantizeLinear", [quantise.outputs[0], scale, zero], name=f"{value.name}.dq")
+    pair = _pair(value, scale, _zeros(graph, ()), str(value.name))
+    producer = value.producer()
+    if producer is None:
+        graph.insert_before(graph[0], pair)
+    else:
+        graph.insert_after(producer, pair)
+    return pair[1].outputs[0]
+
+
+def _pair(value: ir.Value, scale: ir.Value, zero: ir.Value, name: str) -> list[ir.Node]:
+    """QuantizeLinear and DequantizeLinear of `value`."""
+    quantise = ir.node("QuantizeLinear", [value, scale, zero], name=f"{name}.q")
+    dequantise = ir.node("DequantizeLinear", [quantise.outputs[0], scale, zero], name=f"{name}.dq")
     for node, dtype in ((quantise, ir.DataType.INT8), (dequantise, ir.DataType.FLOAT)):
         output = node.outputs[0]
         output.name, output.dtype, output.shape = node.name, dtype, value.shape
-    producer = value.producer()
-    if producer is None:
-        graph.insert_before(graph[0], [quantise, dequantise])
-    else:
-        graph.insert_after(producer, [quantise, dequantise])
-    return dequantise.outputs[0]
+    return [quantise, dequantise]
+
+
+def _quantise_parts(graph: ir.Graph, value: ir.Value) -> None:
+    """Where int8 alone reads the concatenation `value`, each part takes its scale: it then concatenates int8.
+
+    No value changes, for what is rounded to levels of a scale already stays as it is.
+    """
+    concat, uses = value.producer(), list(value.uses())
+    if concat is None or concat.op_type != "Concat" or len(uses) != 1 or value.is_graph_output():
+        return
+    _, scale, zero = uses[0].node.inputs
+    assert scale is not None and zero is not None
+    for index, part in enumerate(concat.inputs):
+        if part is not None and part.const_value is None:
+            pair = _pair(part, scale, zero, f"{value.name}.{index}")
+            graph.insert_before(concat, pair)
+            concat.replace_input_with(index, pair[1].outputs[0])
 
 
 def _store_weights(graph: ir.Graph, node: ir.Node, constants: Fitted) -> None:

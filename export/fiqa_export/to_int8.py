@@ -21,7 +21,7 @@ from fiqa_runtime.console import Report, silent
 
 from fiqa_export.artefact import size_of
 from fiqa_export.onnx_graph import open_graph, save_graph
-from fiqa_export.qdq import Fitted, candidates, insert_qdq, is_layer, macs, nearest, weights_of
+from fiqa_export.qdq import Fitted, candidates, insert_qdq, is_layer, macs, weights_of
 
 WEIGHTS = " (weights)"
 """Follows the name of a layer whose weights stay in float32, not only its activations."""
@@ -30,6 +30,8 @@ HARMLESS = 0.07
 
 Judge = Callable[[Path], Judged]
 """What an int8 file does to the outputs."""
+Fit = Callable[[ir.Model, Collection[str]], Mapping[str, Fitted]]
+"""int8 constants of the layers so named of a mixture, by name."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def to_int8(
     base: Path,
     int8: Path,
     ranges: Ranges,
-    constants: Mapping[str, Fitted],
+    fit: Fit | None,
     judge: Judge,
     journal: Path | None = None,
     key: str = "",
@@ -82,11 +84,12 @@ def to_int8(
 ) -> SearchResult:
     """Write to `int8` the mixture of int8 and float32 that `judge` lets pass and that gives least back.
 
-    `base` is the file `fp32` that `ranges` speak of, equalised as they say; `constants` are int8 weights by layer,
-    rounded to the nearest level where absent. `journal` and `key` as for :func:`fiqa_calibration.sensitivity.search`.
+    `base` is the file `fp32` that `ranges` speak of, equalised as they say; `fit` gives the int8 weights of each
+    mixture, which are rounded to the nearest level without it. `journal` and `key` as for
+    :func:`fiqa_calibration.sensitivity.search`.
     Where no mixture passes, the best one is written: ask :meth:`SearchResult.require`.
     """
-    mixtures = _Mixtures(fp32, base, int8, ranges, constants)
+    mixtures = _Mixtures(fp32, base, int8, ranges, fit)
 
     def evaluate(kept: frozenset[str]) -> Judged:
         facts = mixtures.write(kept)
@@ -111,19 +114,18 @@ def by_node(kept: Collection[str]) -> dict[str, str]:
 class _Mixtures:
     """Everything that does not change from one mixture to the next."""
 
-    def __init__(self, fp32: Path, base: Path, int8: Path, ranges: Ranges, constants: Mapping[str, Fitted]) -> None:
+    def __init__(self, fp32: Path, base: Path, int8: Path, ranges: Ranges, fit: Fit | None) -> None:
         self._base, self._int8, self._fp32_size = base, int8, size_of(fp32)
-        self._ranges = ranges.chosen
+        self._ranges, self._fit = ranges.chosen, fit
         nodes = candidates(open_graph(base).graph)
         layers = [node for node in nodes if is_layer(node)]
         self._nodes = [str(node.name) for node in nodes]
         self._layers = {str(node.name) for node in layers}
-        self._constants = {str(n.name): constants.get(str(n.name)) or nearest(n) for n in layers}
         counted = [node for node in layers if node.op_type == "Conv"] or layers
         self._macs = {str(node.name): macs(node) for node in counted}
         every = {str(node.name): macs(node) for node in layers}
         sizes = {str(node.name): weights_of(node).nbytes for node in layers}
-        rounding = 0.5 if constants else 1.0
+        rounding = 1.0 if fit is None else 0.5
         weights = {name: rounding * harm for name, harm in ranges.weights.items()}
         self.hurt = {**ranges.activations, **{name + WEIGHTS: harm for name, harm in weights.items()}}
         self.cost = {name: every.get(name, 0) / max(1, sum(every.values())) for name in self._nodes}
@@ -146,9 +148,13 @@ class _Mixtures:
         """Write the mixture in which `kept` stays in float32, and say how large it is and how much of it is int8."""
         how = by_node(kept)
         nodes = [name for name in self._nodes if name not in how]
-        model = open_graph(self._base)
         weights_only = [name for name, what in how.items() if what == "activations" and name in self._layers]
-        insert_qdq(model, nodes, self._ranges, self._constants, weights_only)
+        model = open_graph(self._base)
+        insert_qdq(model, nodes, self._ranges, weights_only=weights_only)
+        if self._fit is not None:
+            fitted = self._fit(model, self._layers & {*nodes, *weights_only})
+            model = open_graph(self._base)
+            insert_qdq(model, nodes, self._ranges, fitted, weights_only)
         _forget_types(model)
         save_graph(model, self._int8)
         size = size_of(self._int8)

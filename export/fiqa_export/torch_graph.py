@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import numpy as np
 import onnx_ir as ir
@@ -20,6 +20,8 @@ Results = tuple[Tensor, ...]
 """A node's outputs in order."""
 Execute = Callable[[ir.Node, Arguments], Results]
 """Computes one node."""
+Walk = Generator["tuple[ir.Node, Arguments]", Results, "dict[str, Tensor]"]
+"""Gives one node after the other with its arguments, takes its results, and ends with the graph's outputs by name."""
 
 
 def compute(node: ir.Node, arguments: Arguments) -> Results:
@@ -42,7 +44,18 @@ class TorchGraph:
         self._last_reader = {v: i for i, n in enumerate(self._nodes) for v in n.inputs if v is not None}
 
     def run(self, feed: Inputs, execute: Execute = compute) -> dict[str, Tensor]:
-        """Graph outputs by name for network inputs by name, each node computed by `execute`.
+        """Graph outputs by name for network inputs by name, each node computed by `execute`; raises as :meth:`walk`."""
+        walk = self.walk(feed)
+        try:
+            node, arguments = next(walk)
+            while True:
+                node, arguments = walk.send(execute(node, arguments))
+        except StopIteration as end:
+            outputs: dict[str, Tensor] = end.value
+            return outputs
+
+    def walk(self, feed: Inputs) -> Walk:
+        """The graph node by node, for whoever computes them to stop in between; `feed` is the inputs by name.
 
         Values are forgotten once nothing reads them any more. Raises InputError where `feed` lacks an input or has one
         that the graph has not.
@@ -53,7 +66,8 @@ class TorchGraph:
         values = {v: torch.from_numpy(np.ascontiguousarray(feed[str(v.name)])) for v in self._inputs}
         for index, node in enumerate(self._nodes):
             arguments = [None if v is None else self._constants.get(v, values.get(v)) for v in node.inputs]
-            values.update(zip(node.outputs, execute(node, arguments), strict=False))
+            results = yield node, arguments
+            values.update(zip(node.outputs, results, strict=False))
             for value in node.inputs:
                 if value in values and self._last_reader[value] == index and not value.is_graph_output():
                     del values[value]
