@@ -85,7 +85,11 @@ def test_another_cell_of_the_face_may_win() -> None:
         outputs["cls_8"][0, 1] = outputs["obj_8"][0, 1] = score
     faces = compare_faces([one], [other])
     assert faces is not None
-    assert vars(faces) == pytest.approx(vars(Faces(1, 0, 0, 1.0, 0.002)), abs=1e-5)
+    assert vars(faces) == pytest.approx(vars(Faces(1, 0, 0, 1.0, 0.001)), abs=1e-5)
+    other["cls_8"][0, 0] = other["obj_8"][0, 0] = 0.7
+    faces = compare_faces([one], [other])
+    assert faces is not None
+    assert vars(faces) == pytest.approx(vars(Faces(1, 0, 0, 1.0, 0.001)), abs=1e-5)
     other["cls_8"][0, 0] = other["obj_8"][0, 0] = 0
     faces = compare_faces([one], [other])
     assert faces is not None

@@ -59,7 +59,7 @@ def compare_faces(expected: Sequence[Heads], actual: Sequence[Heads]) -> Faces |
 
     Both are YuNet's outputs by name, (1, cells, C), of square images. None where they are no detector's, or where the
     reference finds no face. Of the cells that see one face the surest gives its box; which one is chance where two are
-    as sure, so a face is compared with the nearest box of any cell.
+    as sure, so a box is compared with the nearest of any cell, and a score with that of the surest.
     """
     if not expected or any(name not in expected[0] for name in HEADS):
         return None
@@ -80,15 +80,15 @@ def _rows(heads: Heads, nms: float = NMS) -> Rows:
 
 
 def _pairs(faces: Rows, others: Rows) -> tuple[list[tuple[float, float]], int]:
-    """For the sure ones of `faces` overlap with the nearest of `others` and |d score|, and how many have no such."""
+    """For the sure ones of `faces` overlap with the nearest of `others`, |d score|, and how many have no such."""
     pairs, missing = [], 0
     for face in faces[faces[:, -1] >= CONFIDENCE + SCORE].astype(np.float64):
         overlaps = _overlap(face, others)
         if overlaps.max(initial=0.0) < SAME:
             missing += 1
         else:
-            nearest = int(overlaps.argmax())
-            pairs.append((float(overlaps[nearest]), abs(float(face[-1] - others[nearest, -1]))))
+            surest = others[overlaps >= SAME, -1].max()
+            pairs.append((float(overlaps.max()), abs(float(face[-1] - surest))))
     return pairs, missing
 
 
