@@ -30,7 +30,7 @@ from fiqa_export.recipe import FP16, FP32, INT8, Recipe
 def test_images_without_photos(name: str, recipe: Recipe, weights: str, seeded: int, pictures: int) -> None:
     found = parity_set(build(name), recipe, weights, None)
     assert (found.seeded, len(found.pictures)) == (seeded, pictures)
-    assert len(found) == seeded + (8 if name == "yunet-s" else 36) * pictures
+    assert len(found) == seeded + (15 if name == "yunet-s" else 36) * pictures
 
 
 def test_framings_of_the_portrait() -> None:
@@ -50,7 +50,7 @@ def test_a_detector_is_judged_on_photos_of_their_own_shape(tmp_path: Path) -> No
     image, pristine = images[found.seeded]
     assert pristine is not None
     assert {rung.kind for _, rung in images if rung} == {pristine.kind, *KINDS}
-    assert len(images) == len(found) == found.seeded + 1 + len(KINDS)
+    assert len(images) == len(found) == found.seeded + 1 + 2 * len(KINDS)
     assert image.shape == (320, 320, 3)
     assert (image[: 60 * 320 // 100] == 200).all()
     assert not image[60 * 320 // 100 :].any()

@@ -21,7 +21,7 @@ from fiqa_export.recipe import Budget, Recipe
 CANARIES = 4
 LARGE = 3 * 10**10
 """Multiply-accumulates from which the portrait's ladders are left out."""
-DETECTED = (3,)
+DETECTED = (2, 4)
 """Strengths of a detector's ladders: it ranks nothing, and many photos show more than many strengths."""
 
 
