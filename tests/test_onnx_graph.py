@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
-from fiqa_export.onnx_graph import open_graph, save_graph
+from fiqa_export.models import build
+from fiqa_export.onnx_graph import open_graph, open_graph_of, save_graph
+from fiqa_export.qdq import macs
+from fiqa_export.to_onnx import export_onnx
 
 
 @pytest.fixture
@@ -45,3 +48,14 @@ def test_weights_are_inside_or_beside(network: Path, tmp_path: Path, beside: boo
     assert weights is not None
     assert isinstance(weights, ir.ExternalTensor) == beside
     np.testing.assert_array_equal(weights.numpy(), np.arange(1200, dtype=np.float32).reshape(4, 300))
+
+
+@pytest.mark.parametrize("name", ["yunet-s", "ediffiqa-t"])
+def test_operations_of_networks_of_any_size_are_counted_at_a_size(name: str, tmp_path: Path) -> None:
+    """The zoo counts YuNet's for 640 x 640; half of the sides, a quarter of the operations."""
+    reference = build(name)
+    export_onnx(reference, tmp_path / "g.onnx")
+    graph = open_graph_of(tmp_path / "g.onnx", 320, 320).graph
+    assert [node.name for node in graph] == [node.name for node in open_graph(tmp_path / "g.onnx").graph]
+    share = 0.25 if reference.spec.input.height is None else 1.0
+    assert sum(map(macs, graph)) == pytest.approx(share * reference.spec.macs, rel=0.01)

@@ -70,6 +70,15 @@ def test_bad_luck_does_not_end_the_way_down() -> None:
     assert len(search(HURT, COST, evaluate, first=16).chosen.kept) == 6
 
 
+def test_way_up_ends_before_nothing_is_left() -> None:
+    """Keeping everything is no mixture: the search asks about fewer first."""
+
+    def evaluate(kept: frozenset[str]) -> Judged:
+        return Judged(0.9, () if len(NODES) - 2 <= len(kept) < len(NODES) else ("missed",))
+
+    assert len(search(HURT, COST, evaluate, first=len(NODES) * 2 // 3).chosen.kept) == len(NODES) - 2
+
+
 def test_poisoned_node_is_the_only_one_kept() -> None:
     result = search({**HURT, "node7": 50.0}, COST, Network("node7"))
     assert result.chosen.kept == ("node7",)

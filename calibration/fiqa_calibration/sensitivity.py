@@ -134,7 +134,7 @@ def search(
     start = high = min(first, len(order))
     step = 1
     while not passes(high) and high < len(order):
-        high, step = min(len(order), start + step), 2 * step
+        high, step = min(start + step, (high + len(order) + 1) // 2), 2 * step
     if tried[high].passed:
         _descend(passes, high)
     report("search for nodes to keep", len(tried), len(tried))

@@ -74,7 +74,7 @@ def int8_step(
         fit = rounding(base, reference.spec, images, report) if images is not None else None
         judge = _Judge(fp32, parity, feed, reference.spec.outputs, budget, report)
         key = f"{ranges.model} {ranges.calibration} {fit is not None} {judge.digest}"
-        found = to_int8(fp32, base, int8, ranges, fit, judge, journal, key, report)
+        found = to_int8(fp32, base, int8, ranges, fit, reference.calibration_size, judge, journal, key, report)
     finally:
         for name in files_of(base):
             base.with_name(name).unlink(missing_ok=True)

@@ -35,9 +35,22 @@ def open_graph(path: Path) -> ir.Model:
         raise UnsupportedError(f"{path} has functions or control flow; inline them before converting it")
     if any(value.dtype is None for value in activations(model.graph)):
         model = _typed(model, path)
-    common.NameFixPass()(model)
-    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    return model
+    return _named(model)
+
+
+def open_graph_of(path: Path, height: int, width: int) -> ir.Model:
+    """As :func:`open_graph`, but where the images may have any size the shapes are those for `height` x `width`."""
+    proto = onnx.load(path, load_external_data=False)
+    free = [v.type.tensor_type.shape.dim for v in proto.graph.input if len(v.type.tensor_type.shape.dim) == 4]
+    free = [sides for sides in free if not (sides[2].dim_value and sides[3].dim_value)]
+    if not free:
+        return open_graph(path)
+    for sides in free:
+        sides[2].dim_value, sides[3].dim_value = height, width
+    for output in proto.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    del proto.graph.value_info[:]
+    return _named(_typed(ir.from_proto(proto), path))
 
 
 def save_graph(model: ir.Model, path: Path, weights_beside: bool = False) -> None:
@@ -69,9 +82,15 @@ def is_float(value: ir.Value | None) -> bool:
     return value is not None and value.dtype in FLOATS
 
 
+def _named(model: ir.Model) -> ir.Model:
+    common.NameFixPass()(model)
+    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    return model
+
+
 def _typed(model: ir.Model, path: Path) -> ir.Model:
     try:
-        proto = onnx.shape_inference.infer_shapes(ir.to_proto(model), strict_mode=True)
+        proto = onnx.shape_inference.infer_shapes(ir.to_proto(model), strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
         reason = str(error).splitlines()[0]
         raise ArtefactError(f"the types in {path} contradict each other ({reason}); export it again") from error

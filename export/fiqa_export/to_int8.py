@@ -20,7 +20,7 @@ from fiqa_calibration.sensitivity import Judged, SearchResult, ranking, search
 from fiqa_runtime.console import Report, silent
 
 from fiqa_export.artefact import size_of
-from fiqa_export.onnx_graph import open_graph, save_graph
+from fiqa_export.onnx_graph import open_graph, open_graph_of, save_graph
 from fiqa_export.qdq import Fitted, candidates, insert_qdq, is_layer, macs, weights_of
 
 WEIGHTS = " (weights)"
@@ -77,6 +77,7 @@ def to_int8(
     int8: Path,
     ranges: Ranges,
     fit: Fit | None,
+    size: tuple[int, int],
     judge: Judge,
     journal: Path | None = None,
     key: str = "",
@@ -85,11 +86,11 @@ def to_int8(
     """Write to `int8` the mixture of int8 and float32 that `judge` lets pass and that gives least back.
 
     `base` is the file `fp32` that `ranges` speak of, equalised as they say; `fit` gives the int8 weights of each
-    mixture, which are rounded to the nearest level without it. `journal` and `key` as for
-    :func:`fiqa_calibration.sensitivity.search`.
-    Where no mixture passes, the best one is written: ask :meth:`SearchResult.require`.
+    mixture, which are rounded to the nearest level without it; operations are counted for images of `size` (height,
+    width). `journal` and `key` as for :func:`fiqa_calibration.sensitivity.search`. Where no mixture passes, the best
+    one is written: ask :meth:`SearchResult.require`.
     """
-    mixtures = _Mixtures(fp32, base, int8, ranges, fit)
+    mixtures = _Mixtures(fp32, base, int8, ranges, fit, size)
 
     def evaluate(kept: frozenset[str]) -> Judged:
         facts = mixtures.write(kept)
@@ -114,10 +115,12 @@ def by_node(kept: Collection[str]) -> dict[str, str]:
 class _Mixtures:
     """Everything that does not change from one mixture to the next."""
 
-    def __init__(self, fp32: Path, base: Path, int8: Path, ranges: Ranges, fit: Fit | None) -> None:
+    def __init__(
+        self, fp32: Path, base: Path, int8: Path, ranges: Ranges, fit: Fit | None, size: tuple[int, int]
+    ) -> None:
         self._base, self._int8, self._fp32_size = base, int8, size_of(fp32)
         self._ranges, self._fit = ranges.chosen, fit
-        nodes = candidates(open_graph(base).graph)
+        nodes = candidates(open_graph_of(base, *size).graph)
         layers = [node for node in nodes if is_layer(node)]
         self._nodes = [str(node.name) for node in nodes]
         self._layers = {str(node.name) for node in layers}
