@@ -58,7 +58,7 @@ class Images:
         return _Inputs(_thinned(self.whole.halves()[0], most), self.feed)
 
     def judging(self, most: int | None = None) -> _Inputs:
-        """The half that methods are chosen with."""
+        """The half that methods are chosen with, and mixtures judged on."""
         return _Inputs(_thinned(self.whole.halves()[1], most), self.feed)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -53,7 +53,8 @@ def int8_step(
     """Write the int8 version of the ONNX file `fp32`, which `reference` was exported to, to `int8`.
 
     `calib` is a folder of photos or crops, a ``.json`` file of ranges (see below), or `seeded` for seeded images. On
-    the images of `parity` every mixture of int8 and float32 is held against `budget`.
+    the images of `parity`, and on the half of the calibration images that nothing is fitted to, every mixture of int8
+    and float32 is held against `budget`.
 
     The manifest of the calibration images (names, SHA-256, scores) is ``<name>.calibration.json`` beside `cache`.
     What calibration finds is written to `cache` as soon as it is there, without faces; given as `calib` it serves the
@@ -72,7 +73,7 @@ def int8_step(
     try:
         ranges, images = _calibrated(reference, fp32, base, calib, cache, feed, report)
         fit = rounding(base, reference.spec, images, report) if images is not None else None
-        judge = _Judge(fp32, parity, feed, reference.spec.outputs, budget, report)
+        judge = _Judge(fp32, parity, images, feed, reference.spec.outputs, budget, report)
         key = f"{ranges.model} {ranges.calibration} {fit is not None} {judge.digest}"
         found = to_int8(fp32, base, int8, ranges, fit, reference.calibration_size, judge, journal, key, report)
     finally:
@@ -132,37 +133,56 @@ def _cached(cache: Path, model: str, calibration: str) -> Ranges | None:
 
 
 class _Judge:
-    """Holds int8 files against the fp32 file, on ONNX Runtime."""
+    """Holds int8 files against the fp32 file, on ONNX Runtime: on the parity set, and on images of the user's."""
 
     def __init__(
-        self, fp32: Path, parity: ParitySet, feed: Feed, outputs: Sequence[OutputSpec], budget: Budget, report: Report
+        self,
+        fp32: Path,
+        parity: ParitySet,
+        images: Images | None,
+        feed: Feed,
+        outputs: Sequence[OutputSpec],
+        budget: Budget,
+        report: Report,
     ) -> None:
         self._parity, self._feed, self._outputs, self._budget = parity, feed, outputs, budget
+        self._judging = images.judging() if images is not None else None
         self._report = report
         self._expected = self._run(fp32, "run the fp32 network")
 
     def __call__(self, int8: Path) -> Judged:
-        verdict = compare(self._expected, self._run(int8, "judge a mixture"), self._outputs, self._budget)
+        """The verdict on the parity set; the other images may fail it, and are then named in the failures."""
+        actual = self._run(int8, "judge a mixture")
+        verdicts = [compare(e, a, self._outputs, self._budget) for e, a in zip(self._expected, actual, strict=True)]
+        verdict, others = verdicts[0], verdicts[1:]
+        failures = verdict.failures + tuple(f"calibration images: {line}" for v in others for line in v.failures)
         score = verdict.score
         quality = score.srcc if score is not None else min(verdict.correlation.values())
         facts = {"max_abs": max(verdict.max_abs.values())} | ({"flips": score.flips[0.10]} if score is not None else {})
-        return Judged(quality, verdict.failures, facts)
+        return Judged(quality, failures, facts)
 
     @property
     def digest(self) -> str:
         """Of everything that mixtures are held against."""
         digest = hashlib.sha256(repr(self._budget).encode())
-        for outputs in self._expected:
+        for outputs in (image for images in self._expected for image in images):
             for name, values in outputs.items():
                 digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
 
-    def _run(self, network: Path, what: str) -> list[Arrays]:
+    def _run(self, network: Path, what: str) -> list[list[Arrays]]:
+        """Outputs of `network` for the parity set, and for the judging half of the calibration images if there are."""
         session = open_session(network)
         names = [output.name for output in self._outputs]
-        found: list[Arrays] = []
-        for image, _ in self._parity:
-            self._report(what, len(found), len(self._parity))
-            found.append(dict(zip(names, session.run(names, dict(self._feed(image))), strict=True)))
-        self._report(what, len(found), len(found))
+        sets: list[Iterable[Inputs]] = [(self._feed(image) for image, _ in self._parity)]
+        total = len(self._parity)
+        if self._judging is not None:
+            sets.append(self._judging)
+            total += len(self._judging)
+        found: list[list[Arrays]] = [[] for _ in sets]
+        for outputs, feeds in zip(found, sets, strict=True):
+            for inputs in feeds:
+                self._report(what, sum(map(len, found)), total)
+                outputs.append(dict(zip(names, session.run(names, dict(inputs)), strict=True)))
+        self._report(what, total, total)
         return found
