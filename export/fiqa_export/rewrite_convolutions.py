@@ -1,8 +1,7 @@
 """Rewrites of convolutions: the same numbers up to rounding, for fewer multiplications or fewer nodes.
 
-New weights are computed in float64 and rounded once. The figures behind a network's name are its time before over
-its time after, in ONNX Runtime / OpenCV 5 / OpenVINO float32: one thread, batch 1, medians of interleaved runs. Again:
-``python -m fiqa_benchmarks.passes --threads 1``.
+New weights are computed in float64 and rounded once. What each gains is measured by ``python -m
+fiqa_benchmarks.passes``; the table stands in the README.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ def pointwise_on_small_maps(model: ir.Model) -> None:
     """Average before a 1 x 1 convolution and repeat pixels after it instead of the other way round.
 
     Such a convolution treats all pixels alike, so it commutes with averages of pixels and with their repetition: a
-    quarter of its multiplications, 3.1 % of all in IFQA. IFQA: 1.06 / 1.05 / 1.03.
+    quarter of its multiplications, 3.1 % of all in IFQA.
     """
     repeat = pattern.RewriteRule(_convolved_repeat, _repeat_convolved, _is_convolved_repeat(1))
     average = pattern.RewriteRule(_averaged_convolution, _convolve_average, _is_averaged_convolution(1))
@@ -38,7 +37,6 @@ def average_inside_kernel(model: ir.Model) -> None:
     """One 4 x 4 convolution of stride 2 for a 3 x 3 convolution and the 2 x 2 average after it.
 
     The new kernel is the mean of the old one in its four positions: 16 multiplications for 36.
-    IFQA: 1.06 / 1.04 / 1.04.
     """
     rule = pattern.RewriteRule(_averaged_convolution, _convolve_in_steps, _is_averaged_convolution(3))
     rule.apply_to_model(model)
@@ -50,7 +48,7 @@ def convolve_before_repeat(model: ir.Model) -> None:
     Three neighbouring rows of the doubled map hold two rows of the small one, so two of the kernel's rows add up,
     other ones for even than for odd rows; likewise columns. The four kinds of pixels are channels of one convolution,
     which DepthToSpace interleaves; the ring that lies outside the map is cut off. 4 multiplications for 9.
-    IFQA, where this was half of all: 1.17 / 1.07 / 1.22.
+    In IFQA this was half of all.
     """
     rule = pattern.RewriteRule(_convolved_repeat, _interleave_convolved, _is_convolved_repeat(3))
     rule.apply_to_model(model)
@@ -60,7 +58,7 @@ def join_branches(model: ir.Model) -> None:
     """One point-wise and one depth-wise convolution, then Split, for several such pairs that read the same map.
 
     Channels do not see each other in a depth-wise convolution, so weights just stand one after the other.
-    YuNet's four heads per level: 1.10 / 1.03 / 1.07.
+    YuNet has four such pairs per level.
     """
     branches: dict[Any, list[tuple[ir.Node, ir.Node]]] = defaultdict(list)
     for node in model.graph:
