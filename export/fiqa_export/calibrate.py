@@ -53,17 +53,19 @@ class Images:
     """What was chosen and what was left out."""
     feed: Feed
 
-    def ranging(self, most: int | None = None) -> _Inputs:
+    def ranging(self, most: int | None = None) -> Half:
         """The half that ranges and rounding are found with, or at most so many of it, evenly spread."""
-        return _Inputs(_thinned(self.whole.halves()[0], most), self.feed)
+        return Half(_thinned(self.whole.halves()[0], most), self.feed)
 
-    def judging(self, most: int | None = None) -> _Inputs:
+    def judging(self, most: int | None = None) -> Half:
         """The half that methods are chosen with, and mixtures judged on."""
-        return _Inputs(_thinned(self.whole.halves()[1], most), self.feed)
+        return Half(_thinned(self.whole.halves()[1], most), self.feed)
 
 
 @dataclass(frozen=True)
-class _Inputs:
+class Half:
+    """One half of the images, or a part of it, as network inputs: read anew each time."""
+
     images: CalibrationSet
     feed: Feed
 

@@ -25,6 +25,7 @@ from fiqa_runtime.spec import OutputSpec
 from fiqa_export.artefact import files_of
 from fiqa_export.calibrate import (
     Feed,
+    Half,
     Images,
     calibrate,
     calibration_images,
@@ -53,8 +54,8 @@ def int8_step(
     """Write the int8 version of the ONNX file `fp32`, which `reference` was exported to, to `int8`.
 
     `calib` is a folder of photos or crops, a ``.json`` file of ranges (see below), or `seeded` for seeded images. On
-    the images of `parity`, and on the half of the calibration images that nothing is fitted to, every mixture of int8
-    and float32 is held against `budget`.
+    the images of `parity`, and for other networks than detectors on the half of the calibration images that nothing is
+    fitted to, every mixture of int8 and float32 is held against `budget`.
 
     The manifest of the calibration images (names, SHA-256, scores) is ``<name>.calibration.json`` beside `cache`.
     What calibration finds is written to `cache` as soon as it is there, without faces; given as `calib` it serves the
@@ -73,7 +74,8 @@ def int8_step(
     try:
         ranges, images = _calibrated(reference, fp32, base, calib, cache, feed, report)
         fit = rounding(base, reference.spec, images, report) if images is not None else None
-        judge = _Judge(fp32, parity, images, feed, reference.spec.outputs, budget, report)
+        judging = images.judging() if images is not None and reference.spec.task != "detection" else None
+        judge = _Judge(fp32, parity, judging, feed, reference.spec.outputs, budget, report)
         key = f"{ranges.model} {ranges.calibration} {fit is not None} {judge.digest}"
         found = to_int8(fp32, base, int8, ranges, fit, reference.calibration_size, judge, journal, key, report)
     finally:
@@ -139,14 +141,14 @@ class _Judge:
         self,
         fp32: Path,
         parity: ParitySet,
-        images: Images | None,
+        judging: Half | None,
         feed: Feed,
         outputs: Sequence[OutputSpec],
         budget: Budget,
         report: Report,
     ) -> None:
-        self._parity, self._feed, self._outputs, self._budget = parity, feed, outputs, budget
-        self._judging = images.judging() if images is not None else None
+        self._parity, self._judging, self._feed = parity, judging, feed
+        self._outputs, self._budget = outputs, budget
         self._report = report
         self._expected = self._run(fp32, "run the fp32 network")
 
