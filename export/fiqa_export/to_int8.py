@@ -171,7 +171,6 @@ def _number(value: float) -> float | None:
 
 def _forget_types(model: ir.Model) -> None:
     """Types inside the graph, which every runtime infers, take more room in a small network than its weights."""
-    for node in model.graph:
-        for value in node.outputs:
-            if not value.is_graph_output():
-                value.type = value.shape = None
+    inside = [value for node in model.graph for value in node.outputs if not value.is_graph_output()]
+    for value in (*inside, *model.graph.initializers.values()):
+        value.type = value.shape = None
