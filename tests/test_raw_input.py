@@ -79,7 +79,7 @@ def test_detector(weights_dir: Path, images_dir: Path, tmp_path: Path) -> None:
 
 
 def test_export_in_fp16(tmp_path: Path) -> None:
-    options = Options(replace(FP16, operations=1e9), raw_input=True)
+    options = Options(replace(FP16, operations=2e10), raw_input=True)
     assert export("ediffiqa-t", "seeded", tmp_path, options).parity.passed
 
 
