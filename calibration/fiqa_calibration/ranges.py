@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import ArtefactError, InputError
 from fiqa_runtime.files import write_text
+from fiqa_runtime.host import thread_limit
 from numpy.typing import NDArray
 
 from fiqa_calibration.histogram import Histogram
@@ -73,12 +75,16 @@ def measure(
 def session_options(folder: Path) -> Any:
     """Options of ONNX Runtime for a network given as bytes, whose large weights lie in `folder`; silent but for errors.
 
-    The network itself may be given by its path too.
+    The network itself may be given by its path too. Torch, which works by turns with it, gets its cores back after each
+    run, and both take as many threads as OMP_NUM_THREADS says.
     """
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    options.intra_op_num_threads = int(wanted) if wanted.isdigit() else thread_limit() or 0
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     return options
 
