@@ -104,14 +104,10 @@ def made(
     calibration = write(tmp_path_factory.mktemp("crops"), crops)
     judged = ["--images", str(write(tmp_path_factory.mktemp("faces"), faces[:JUDGED]))] if case.judged else []
     out = tmp_path_factory.mktemp(case.model)
-    done = subprocess.run(
-        [sys.executable, "-m", "fiqa_export.cli", case.model, "--weights", case.weights]
-        + ["--int8", "--calib", str(calibration), *case.options, *judged]
-        + ["--target", "none", "--out", str(out), "--json", "-"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    options = ["--weights", case.weights, "--int8", "--calib", str(calibration), *case.options, *judged]
+    command = [sys.executable, "-m", "fiqa_export.cli", case.model, *options]
+    places = ["--target", "none", "--out", str(out), "--json", "-"]
+    done = subprocess.run([*command, *places], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)["artefacts"][0]
     return Made(case, document, out / f"{case.model}.int8.onnx")

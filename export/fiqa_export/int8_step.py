@@ -35,7 +35,7 @@ from fiqa_export.calibrate import (
     write_base,
 )
 from fiqa_export.models import Reference
-from fiqa_export.parity import compare
+from fiqa_export.parity import Parity, compare, flip_failures
 from fiqa_export.recipe import Budget
 from fiqa_export.tensors import graph_inputs
 from fiqa_export.to_int8 import Int8Result, by_node, to_int8
@@ -153,15 +153,25 @@ class _Judge:
         self._expected = self._run(fp32, "run the fp32 network")
 
     def __call__(self, int8: Path) -> Judged:
-        """The verdict on the parity set; the other images may fail it, and are then named in the failures."""
+        """The verdict on the parity set; the other images may fail it, and are then named in the failures.
+
+        Flips are counted over all images together: a hundred alone resolve no percent.
+        """
         actual = self._run(int8, "judge a mixture")
-        verdicts = [compare(e, a, self._outputs, self._budget) for e, a in zip(self._expected, actual, strict=True)]
-        verdict, others = verdicts[0], verdicts[1:]
-        failures = verdict.failures + tuple(f"calibration images: {line}" for v in others for line in v.failures)
+        verdict = self._compare(0, actual, self._budget)
+        failures = list(verdict.failures)
+        if self._judging is not None:
+            other = self._compare(1, actual, replace(self._budget, flips=1.0))
+            failures += [f"calibration images: {line}" for line in other.failures]
+            both = [parity.score for parity in (verdict, other) if parity.score is not None]
+            failures += [f"with calibration images: {line}" for line in flip_failures(both, self._budget)]
         score = verdict.score
         quality = score.srcc if score is not None else min(verdict.correlation.values())
         facts = {"max_abs": max(verdict.max_abs.values())} | ({"flips": score.flips[0.10]} if score is not None else {})
-        return Judged(quality, failures, facts)
+        return Judged(quality, tuple(failures), facts)
+
+    def _compare(self, index: int, actual: Sequence[Sequence[Arrays]], budget: Budget) -> Parity:
+        return compare(self._expected[index], actual[index], self._outputs, budget)
 
     @property
     def digest(self) -> str:
