@@ -16,6 +16,8 @@ from onnx_ir.passes import common
 
 LARGEST_FILE = 1_800_000_000
 """Weights above this many bytes go to a data file beside the graph (a protobuf ends at 2 GiB)."""
+HEAVY = 20_000_000
+"""Bytes of a network from which it pays to look for graphs that nobody uses any more."""
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16)
 """The two precisions a value of our graphs may have."""
 
@@ -26,7 +28,8 @@ def open_graph(path: Path) -> ir.Model:
     Raises ArtefactError where the file is no ONNX model or its types contradict each other, UnsupportedError where it
     has control flow or functions.
     """
-    gc.collect()  # graphs refer to themselves: those opened before would keep their weights in memory
+    if sum(file.stat().st_size for file in (path, _data_file(path)) if file.exists()) >= HEAVY:
+        gc.collect()  # graphs refer to themselves: those opened before would keep their weights in memory
     try:
         model = ir.load(path)
     except (OSError, DecodeError) as error:
@@ -61,7 +64,11 @@ def save_graph(model: ir.Model, path: Path, weights_beside: bool = False) -> Non
     """
     model.metadata_props.pop(METADATA_KEY, None)
     ir.external_data.load_to_model(model)
-    ir.save(model, path, external_data=f"{path.name}.data" if weights_beside or needs_data_file(model) else None)
+    ir.save(model, path, external_data=_data_file(path).name if weights_beside or needs_data_file(model) else None)
+
+
+def _data_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.data")
 
 
 def needs_data_file(model: ir.Model) -> bool:
