@@ -80,7 +80,7 @@ def test_detector(weights_dir: Path, images_dir: Path, tmp_path: Path) -> None:
 
 def test_export_in_fp16(tmp_path: Path) -> None:
     options = Options(replace(FP16, operations=2e10), raw_input=True)
-    assert export("ediffiqa-t", "seeded", tmp_path, options).parity.passed
+    assert export("ediffiqa-t", "seeded", tmp_path / "new folder", options).parity.passed
 
 
 def test_size_that_would_be_resized_in_floats() -> None:

@@ -22,7 +22,8 @@ STALE_SECONDS = 3600
 
 @contextmanager
 def workplace(out: Path) -> Iterator[Path]:
-    """A folder in `out`, removed at the end; those of killed exports go too."""
+    """A folder in `out`, which is made where it is missing, removed at the end; those of killed exports go too."""
+    out.mkdir(parents=True, exist_ok=True)
     for left in out.glob(".export-*"):
         if time.time() - left.stat().st_mtime > STALE_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
