@@ -37,7 +37,7 @@ def test_flips_are_counted_over_all_images_together(sets: list[tuple[int, int]],
     found = flip_failures([flipping(*counts) for counts in sets], Budget(srcc=0.995, flips=0.01))
     assert bool(found) == fails
     if fails:
-        assert "of the decisions flip at 10 % rejection, allowed 1.0%" in found[0]
+        assert "of the decisions flip at 10 % rejection, allowed 1.00%" in found[0]
 
 
 def test_budget_of_no_flips_allows_none() -> None:

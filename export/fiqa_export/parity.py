@@ -133,4 +133,4 @@ def flip_failures(scores: Sequence[Agreement], budget: Budget) -> list[str]:
     flipped = sum(score.n * score.flips[0.10] for score in scores) / max(images, 1)
     if flipped <= (max(budget.flips, 1 / max(images, 1)) if budget.flips else 0.0):
         return []
-    return [f"{flipped:.1%} of the decisions flip at 10 % rejection, allowed {budget.flips:.1%}"]
+    return [f"{flipped:.2%} of the decisions flip at 10 % rejection, allowed {budget.flips:.2%}"]
