@@ -14,6 +14,7 @@ from fiqa_calibration.candidates import Candidate, fits, folder_candidates, seed
 from fiqa_calibration.dataset import BATCH, LIMIT, MINIMUM, CalibrationSet, choose
 from fiqa_calibration.duplicates import Thumbnails
 from fiqa_calibration.ladder import ladders
+from fiqa_export.models import Reference
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images import find_images, read_image
 from fiqa_runtime.preprocess import Image
@@ -244,12 +245,20 @@ def test_crops_of_a_wrong_size_are_refused_where_they_cannot_be_used(folder: Pat
         ("ifqa", 375, 500, False),
         ("dsl-fiqa", 512, 512, True),
         ("dsl-fiqa", 385, 1000, True),
+        ("dsl-fiqa", 384, 384, True),
         ("dsl-fiqa", 384, 512, False),
         ("yunet-n", 375, 500, True),
     ],
 )
 def test_what_fits_a_network(model: str, height: int, width: int, usable: bool) -> None:
     assert fits(np.zeros((height, width, 3), np.uint8), MODELS[model].input) is usable
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_seeded_images_fit_every_network(model: str) -> None:
+    spec = MODELS[model]
+    image = seeded_candidates(*Reference(spec).calibration_size, 1)[0].read()
+    assert fits(image, spec.input)
 
 
 def test_a_set_of_one_quality_is_called_narrow(tmp_path: Path) -> None:

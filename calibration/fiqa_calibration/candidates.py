@@ -81,10 +81,11 @@ def fits(image: Image, spec: InputSpec) -> bool:
     height, width = (int(side) for side in image.shape[:2])
     if spec.height is None or spec.width is None:
         return True
+    exact = (height, width) == (spec.height, spec.width)
     if spec.sampling is not None:
-        return height > spec.height and width > spec.width
+        return exact or (height > spec.height and width > spec.width)
     if _is_exact(spec):
-        return (height, width) == (spec.height, spec.width)
+        return exact
     return abs(math.log(width / height * spec.height / spec.width)) <= math.log(ASPECT)
 
 
@@ -94,7 +95,7 @@ def wanted_size(spec: InputSpec) -> str:
         return "photos of any size"
     size = f"{spec.width} x {spec.height}"
     if spec.sampling is not None:
-        return f"pictures larger than {size} pixels"
+        return f"pictures of {size} pixels or larger in both directions"
     return f"crops of {size} pixels" if _is_exact(spec) else f"face crops in the shape of {size}"
 
 
