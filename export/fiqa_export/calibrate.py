@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +41,10 @@ FIT_OPERATIONS = 2.5e11
 """Multiply-accumulates spent on running these images once, within FITTED."""
 LARGEST_SIDE = 640
 """Photos for networks that take any size are shrunk to this: bounds memory."""
+
+FIT_MEMORY, FEWEST_HELD = 100_000_000, 4
+"""Bytes of the largest activation of all these images together, and the fewest images whatever they take: of each
+image a few activations of the fp32 network and of the mixture are held."""
 
 Feed = Callable[[Image], Inputs]
 """uint8 BGR image -> network inputs by graph name."""
@@ -168,8 +173,16 @@ def write_base(
 def rounding(base: Path, spec: ModelSpec, images: Images, report: Report) -> Rounding:
     """What fits the weights of a mixture of the network `base` to images of the ranging half."""
     fewest, most = FITTED
-    count = min(most, max(fewest, round(FIT_OPERATIONS / spec.macs)))
-    return Rounding(open_graph(base), list(images.ranging(count)), report)
+    model = open_graph(base)
+    held = max(FEWEST_HELD, FIT_MEMORY // _largest_activation(model))
+    count = min(most, max(fewest, round(FIT_OPERATIONS / spec.macs)), held)
+    return Rounding(model, list(images.ranging(count)), report)
+
+
+def _largest_activation(model: ir.Model) -> int:
+    """Bytes for one image; unknown sides count as 1."""
+    shapes = [value.shape or () for node in model.graph for value in node.outputs]
+    return 4 * max(math.prod(side for side in shape if isinstance(side, int)) for shape in shapes)
 
 
 def _tensors_read(model: ir.Model) -> list[str]:

@@ -18,6 +18,8 @@ LARGEST_FILE = 1_800_000_000
 """Weights above this many bytes go to a data file beside the graph (a protobuf ends at 2 GiB)."""
 HEAVY = 20_000_000
 """Bytes of a network from which it pays to look for graphs that nobody uses any more."""
+LIGHT = 1000
+"""Bytes of a constant that may be a shape, which inference reads."""
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16)
 """The two precisions a value of our graphs may have."""
 
@@ -96,12 +98,20 @@ def _named(model: ir.Model) -> ir.Model:
 
 
 def _typed(model: ir.Model, path: Path) -> ir.Model:
+    """`model` with every value typed; large weights are left out meanwhile, or inference would copy them twice."""
+    weights = {name: v.const_value for name, v in model.graph.initializers.items() if v.const_value is not None}
+    large = {name: tensor for name, tensor in weights.items() if tensor.nbytes > LIGHT}
+    for name, tensor in large.items():
+        stand_in = ir.ExternalTensor("", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name)
+        model.graph.initializers[name].const_value = stand_in
     try:
         proto = onnx.shape_inference.infer_shapes(ir.to_proto(model), strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
         reason = str(error).splitlines()[0]
         raise ArtefactError(f"the types in {path} contradict each other ({reason}); export it again") from error
     typed = ir.from_proto(proto)
+    for name, tensor in large.items():
+        typed.graph.initializers[name].const_value = tensor
     ir.external_data.set_base_dir(typed.graph, path.parent)
     return typed
 
