@@ -102,7 +102,8 @@ def _typed(model: ir.Model, path: Path) -> ir.Model:
     weights = {name: v.const_value for name, v in model.graph.initializers.items() if v.const_value is not None}
     large = {name: tensor for name, tensor in weights.items() if tensor.nbytes > LIGHT}
     for name, tensor in large.items():
-        stand_in = ir.ExternalTensor("", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name)
+        shape = ir.Shape(tensor.shape.numpy())
+        stand_in = ir.ExternalTensor("", 0, tensor.nbytes, tensor.dtype, shape=shape, name=name)
         model.graph.initializers[name].const_value = stand_in
     try:
         proto = onnx.shape_inference.infer_shapes(ir.to_proto(model), strict_mode=True, data_prop=True)
