@@ -18,7 +18,7 @@ test: $(VENV)/.dev
 test-slow: $(VENV)/.dev
 	$(PYTEST) -m 'slow and not long'
 
-# Every precision of the largest networks: tens of minutes, not part of CI.
+# Every precision of the largest networks, searched int8 exports, memory: an hour and more, not part of CI.
 test-long: $(VENV)/.dev
 	$(PYTEST) -m long
 
