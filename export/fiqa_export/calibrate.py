@@ -36,7 +36,8 @@ OPERATIONS = 6e11
 JUDGED = 32
 """Images of the judging half that methods are chosen and harm is predicted with."""
 FITTED = (8, 128)
-"""Images of the ranging half that rounding is fitted to, fewest and most; they are in memory together."""
+"""Images of the ranging half that rounding is fitted to, fewest and most: they are in memory together, so that
+FIT_MEMORY may ask for fewer."""
 FIT_OPERATIONS = 2.5e11
 """Multiply-accumulates spent on running these images once, within FITTED."""
 LARGEST_SIDE = 640
