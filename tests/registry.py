@@ -9,8 +9,8 @@ from fiqa_runtime.zoo import MODELS
 
 SLOW = 20_000_000
 """Networks with more parameters are slow."""
-VARIANTS = ("dsl-fiqa-visible", "facexformer-512")
-"""Other graphs of a checkpoint that is tested under its main name: long."""
+VARIANTS = ("dsl-fiqa-visible", "facexformer-512", "ediffiqa-m", "ediffiqa-l", "cr-fiqa-l")
+"""Other graphs of a checkpoint, and other depths of an architecture, that is tested under another name: long."""
 
 
 def by_size(long: int | None = None) -> list[Any]:
