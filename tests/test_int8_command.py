@@ -40,8 +40,9 @@ class Case:
     judged: bool
     """Whether the search is given faces with ``--images``; else it judges on seeded images and one portrait."""
     srcc: float
-    """Within the budget of the export, and on unseen faces."""
+    """On what the export was judged on."""
     unseen_srcc: float
+    """On unseen faces."""
     flips: float
     """On unseen faces, at 10 % rejection."""
 

@@ -63,7 +63,6 @@ def convert_seeded(reference: Reference, folder: Path) -> Converted:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibrate, "OPERATIONS", 0)
         patch.setattr(calibrate, "JUDGED", 8)
-        patch.setattr(calibrate, "FITTED", (8, 8))
         result = int8_step(reference, fp32, int8, "seeded", parity, INT8.budget, folder / "ranges.json")
     return Converted(reference, fp32, int8, result)
 

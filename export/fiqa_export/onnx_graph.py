@@ -14,6 +14,8 @@ from fiqa_runtime.errors import ArtefactError, UnsupportedError
 from google.protobuf.message import DecodeError
 from onnx_ir.passes import common
 
+from fiqa_export.artefact import size_of
+
 LARGEST_FILE = 1_800_000_000
 """Weights above this many bytes go to a data file beside the graph (a protobuf ends at 2 GiB)."""
 HEAVY = 20_000_000
@@ -30,9 +32,9 @@ def open_graph(path: Path) -> ir.Model:
     Raises ArtefactError where the file is no ONNX model or its types contradict each other, UnsupportedError where it
     has control flow or functions.
     """
-    if sum(file.stat().st_size for file in (path, _data_file(path)) if file.exists()) >= HEAVY:
-        gc.collect()  # graphs refer to themselves: those opened before would keep their weights in memory
     try:
+        if size_of(path) >= HEAVY:
+            gc.collect()  # graphs refer to themselves: those opened before would keep their weights in memory
         model = ir.load(path)
     except (OSError, DecodeError) as error:
         raise ArtefactError(f"{path} cannot be read as an ONNX model ({error}); export it again") from error
@@ -66,11 +68,7 @@ def save_graph(model: ir.Model, path: Path, weights_beside: bool = False) -> Non
     """
     model.metadata_props.pop(METADATA_KEY, None)
     ir.external_data.load_to_model(model)
-    ir.save(model, path, external_data=_data_file(path).name if weights_beside or needs_data_file(model) else None)
-
-
-def _data_file(path: Path) -> Path:
-    return path.with_name(f"{path.name}.data")
+    ir.save(model, path, external_data=f"{path.name}.data" if weights_beside or needs_data_file(model) else None)
 
 
 def needs_data_file(model: ir.Model) -> bool:
