@@ -319,15 +319,15 @@ def test_scores_must_be_finite(folder: Path) -> None:
 
 def test_batches_stay_small_and_progress_reaches_its_end(folder: Path) -> None:
     sizes: list[int] = []
-    steps: list[tuple[int, int]] = []
+    last: dict[str, tuple[int, int]] = {}
 
     def score(images: Sequence[Image]) -> NDArray[np.float32]:
         sizes.append(len(images))
         return brightness(images)
 
-    choose(folder_candidates(folder), SPEC, score, 40, lambda _, done, total: steps.append((done, total)))
+    choose(folder_candidates(folder), SPEC, score, 40, lambda what, done, total: last.update({what: (done, total)}))
     assert max(sizes) <= BATCH
-    assert steps[-1] == (80, 80)
+    assert last == {"choose calibration images": (80, 80), "compare with degraded copies": (4, 4)}
 
 
 def test_of_very_many_candidates_a_limited_number_is_read() -> None:

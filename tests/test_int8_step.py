@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_calibration.ranges import Ranges
-from fiqa_export.first_order import first_order
+from fiqa_export.first_order import FirstOrder, first_order
 from fiqa_export.int8_step import int8_step
 from fiqa_export.onnx_graph import open_graph
 from fiqa_export.pareto import draw_pareto
@@ -21,7 +23,9 @@ from fiqa_export.qdq import activations_read, candidates
 from fiqa_export.recipe import INT8, Budget
 from fiqa_export.tensors import network_input
 from fiqa_export.to_int8 import Int8Result
+from fiqa_export.torch_graph import TorchGraph
 from fiqa_runtime.agreement import agree
+from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import FiqaError, InputError, VerdictError
 from fiqa_runtime.files import sha256_file
 from fiqa_runtime.seeded import seeded_image
@@ -210,6 +214,26 @@ def test_interrupted_step_goes_on_where_it_was(tmp_path: Path) -> None:
     assert resumed.count("judge a mixture") < whole.count("judge a mixture")
 
 
+def test_interrupted_calibration_keeps_what_was_measured(tmp_path: Path) -> None:
+    save_network(tmp_path / "fp32.onnx")
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        if what == "predict what int8 moves" and done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        step(tmp_path, report=interrupt)
+    shutil.copy(tmp_path / "ranges.json", tmp_path / "unfinished.json")
+    with pytest.raises(InputError, match="was interrupted; end it with --calib FOLDER"):
+        step(tmp_path, str(tmp_path / "unfinished.json"))
+    told: list[str] = []
+    resumed = step(tmp_path, report=lambda what, done, total: told.append(what))
+    assert "measure activations" not in told
+    assert "predict what int8 moves" in told
+    (tmp_path / "ranges.json").unlink()
+    assert step(tmp_path).as_json() == resumed.as_json()
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [
@@ -247,13 +271,40 @@ def test_card_and_picture_tell_every_mixture(done: tuple[Path, Int8Result], tmp_
         draw_pareto(result.search, tmp_path / "p.txt")
 
 
-def test_prediction_tells_its_end(tmp_path: Path) -> None:
-    model = open_graph(save_network(tmp_path / "fp32.onnx"))
+def prediction(model: ir.Model, report: Report = silent) -> FirstOrder:
     ranges = {str(value.name): 1.0 for node in candidates(model.graph) for value in activations_read(node)}
     feeds = [{"input": network_input([image], REFERENCE.spec.input).numpy()} for image in IMAGES[:2]]
+    return first_order(model, feeds, {"minmax": ranges}, 2, report)
+
+
+def test_prediction_tells_its_end(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    first_order(model, feeds, {"minmax": ranges}, 2, lambda _, done, total: told.append((done, total)))
+    prediction(open_graph(save_network(tmp_path / "g.onnx")), lambda _, done, total: told.append((done, total)))
     assert told == [(0, 2), (1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize("most", [1, 100_000])
+def test_prediction_is_the_same_stretch_by_stretch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """With an output in the middle of the graph for a second target, which sees what is before it."""
+    model = open_graph(save_network(tmp_path / "g.onnx"))
+    model.graph.outputs.append(next(n.outputs[0] for n in model.graph if n.name == "second"))
+    whole = prediction(model)
+    assert len(TorchGraph(model).stretches(most)) > 1
+    monkeypatch.setattr("fiqa_export.first_order.STRETCH", most)
+    parts = prediction(model)
+    assert np.all(whole.weights["first"] != 0)
+    for one, other in ((whole.weights, parts.weights), (by_reader(whole), by_reader(parts))):
+        assert one.keys() == other.keys()
+        for name, shifts in one.items():
+            assert shifts.shape == (2, 2)
+            assert np.all(shifts[0] != 0)
+            np.testing.assert_allclose(other[name], shifts, rtol=1e-5)
+
+
+def by_reader(predicted: FirstOrder) -> dict[object, np.ndarray]:
+    """Shifts by tensor and the node that reads it."""
+    tensors = predicted.activations["minmax"].items()
+    return {(tensor, node): shifts for tensor, readers in tensors for node, shifts in readers.items()}
 
 
 def test_progress_is_told(done: tuple[Path, Int8Result]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from fiqa_export.artefact import files_of
 from fiqa_export.models import build
 from fiqa_export.pipeline import Exported, export
@@ -121,10 +122,11 @@ def test_tensorrt_builds_every_precision(
             onnx_file.unlink()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODELS)
 def test_zoo_entry(name: str) -> None:
     spec = MODELS[name]
-    assert build(name).spec is spec
+    with torch.device("meta"):
+        assert build(name).spec is spec
     assert spec.licence
     assert spec.source
     published = [c for weights, files in spec.weights.items() if weights != "standin" for c in files]

@@ -23,8 +23,13 @@ IMAGES = [(gain * RNG.standard_normal((1, 3, SIDE, SIDE))).astype(np.float32) fo
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> ir.Model:
-    return open_graph(save_network(tmp_path / "g.onnx"))
+def network(tmp_path: Path) -> Path:
+    return save_network(tmp_path / "g.onnx")
+
+
+@pytest.fixture
+def model(network: Path) -> ir.Model:
+    return open_graph(network)
 
 
 def reads(model: ir.Model, extra: list[str] | None = None) -> dict[str, float]:
@@ -188,23 +193,23 @@ def mixture(model: ir.Model, ranges: dict[str, float], int8: list[str], **option
 
 
 @pytest.mark.parametrize("weights_only", [False, True])
-def test_fitted_rounding_serves_better_than_the_nearest(model: ir.Model, weights_only: bool) -> None:
+def test_fitted_rounding_serves_better_than_the_nearest(network: Path, model: ir.Model, weights_only: bool) -> None:
     expected, ranges = run(model), reads(model)
     layers = [str(n.name) for n in candidates(model.graph) if is_layer(n)]
     int8, alone = ([], layers) if weights_only else (names_of(model), [])
     plain = mixture(model, ranges, int8, weights_only=alone)
-    fitted = Rounding(model, FEEDS)(plain, layers)
+    fitted = Rounding(network, FEEDS)(plain, layers)
     assert set(fitted) == set(layers)
     better = mixture(model, ranges, int8, fitted=fitted, weights_only=alone)
     nearest_error, fitted_error = (np.sqrt(np.mean((run(m) - expected) ** 2)) for m in (plain, better))
     assert fitted_error < 0.7 * nearest_error
 
 
-def test_fit_sees_the_rounding_before_a_layer(model: ir.Model) -> None:
+def test_fit_sees_the_rounding_before_a_layer(network: Path, model: ir.Model) -> None:
     """`fourth` alone, and `fourth` behind a layer that is rounded badly: its weights make up for that."""
     ranges = reads(model) | {"r1": 0.3}
-    alone = Rounding(model, FEEDS)(mixture(model, ranges, ["fourth"]), ["fourth"])["fourth"]
-    behind = Rounding(model, FEEDS)(mixture(model, ranges, ["second", "fourth"]), ["second", "fourth"])["fourth"]
+    alone = Rounding(network, FEEDS)(mixture(model, ranges, ["fourth"]), ["fourth"])["fourth"]
+    behind = Rounding(network, FEEDS)(mixture(model, ranges, ["second", "fourth"]), ["second", "fourth"])["fourth"]
     weights = weights_of(by_name(model)["fourth"])
     kept, moved = (
         np.abs(dequantised(by_name(model)["fourth"], f) - weights).mean() / np.abs(weights).mean()
@@ -214,13 +219,13 @@ def test_fit_sees_the_rounding_before_a_layer(model: ir.Model) -> None:
     assert moved > 5 * kept
 
 
-def test_bias_takes_up_the_mean_error(model: ir.Model) -> None:
+def test_bias_takes_up_the_mean_error(network: Path, model: ir.Model) -> None:
     feeds = [{"input": np.abs(x) / np.abs(x).std()} for x in IMAGES]
     ranges = reads(model) | {"input": 0.5}
-    fitted = Rounding(model, feeds)(mixture(model, ranges, ["first"]), ["first"])
+    fitted = Rounding(network, feeds)(mixture(model, ranges, ["first"]), ["first"])
     means = []
-    for network in (model, mixture(model, ranges, ["first"]), mixture(model, ranges, ["first"], fitted=fitted)):
-        proto = ir.to_proto(network)
+    for version in (model, mixture(model, ranges, ["first"]), mixture(model, ranges, ["first"], fitted=fitted)):
+        proto = ir.to_proto(version)
         proto.graph.output.append(onnx.helper.make_tensor_value_info("c1", onnx.TensorProto.FLOAT, None))
         session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
         means.append(np.mean([session.run(["c1"], feed)[0].mean(axis=(0, 2, 3)) for feed in feeds], axis=0))

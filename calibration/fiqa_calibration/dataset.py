@@ -172,7 +172,7 @@ def choose(
         chosen = tuple(Chosen(usable[i], _digest(usable[i]), None) for i in evenly(count, len(usable)))
         return CalibrationSet(chosen, len(candidates), left_out, None)
     chosen = tuple(Chosen(usable[i], _digest(usable[i]), scores[i]) for i in _spread(np.array(scores), count))
-    return CalibrationSet(chosen, len(candidates), left_out, _coverage(chosen, score))
+    return CalibrationSet(chosen, len(candidates), left_out, _coverage(chosen, score, report))
 
 
 def _spread(scores: NDArray[np.float64], count: int) -> NDArray[np.intp]:
@@ -235,13 +235,16 @@ def _scores(score: Score, images: Sequence[Image]) -> list[float]:
     return [float(value) for value in values]
 
 
-def _coverage(chosen: Sequence[Chosen], score: Score) -> float:
+def _coverage(chosen: Sequence[Chosen], score: Score, report: Report) -> float:
     own = [item.score for item in chosen if item.score is not None]
     reached = list(own)
-    for i in evenly(PROBES + 2, len(chosen))[1:-1]:
+    probes = evenly(PROBES + 2, len(chosen))[1:-1]
+    for done, i in enumerate(probes):
+        report("compare with degraded copies", done, len(probes))
         image = chosen[i].candidate.read()
         stream = rng(f"coverage:{chosen[i].sha256}")
         reached += _scores(score, [degrade(image, kind, 1.0, stream)[0] for kind in KINDS])
+    report("compare with degraded copies", len(probes), len(probes))
     low, high = np.percentile(own, (5, 95))
     span = float(np.ptp(reached))
     return float(high - low) / span if span else 0.0

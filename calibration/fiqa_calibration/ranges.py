@@ -150,7 +150,7 @@ class Ranges:
     ranges: Mapping[str, Mapping[str, float]]
     """By method, by tensor: largest magnitude that int8 represents, after equalisation by `channels`."""
     methods: Mapping[str, str]
-    """By tensor: the method that serves it best."""
+    """By tensor: the method that serves it best; empty where calibration was interrupted before that was known."""
     activations: Mapping[str, float]
     """By node: what rounding the activations that it reads does to the outputs, as a share of their spread."""
     weights: Mapping[str, float]
@@ -195,4 +195,6 @@ class Ranges:
             )
         if calibration is not None and found.calibration != calibration:
             raise InputError(f"{path} was made of other images; calibrate again with --calib FOLDER")
+        if calibration is None and not found.methods:
+            raise InputError(f"{path} is of a calibration that was interrupted; end it with --calib FOLDER")
         return found

@@ -130,31 +130,38 @@ def open_session(network: Path) -> ort.InferenceSession:
     return ort.InferenceSession(for_onnxruntime(network), options, providers=["CPUExecutionProvider"])
 
 
-def calibrate(fp32: Path, base: Path, images: Images, report: Report) -> Ranges:
-    """Measure the network `fp32` on the ranging half, and on the judging half what rounding would do to it.
+def measured(fp32: Path, base: Path, images: Images, report: Report) -> Ranges:
+    """Ranges of the network `fp32` by every method, on the ranging half; which serves best is still to be predicted.
 
     Writes `base`, see :func:`write_base`. Raises ArtefactError where an activation is not finite.
     """
     write_base(fp32, base, {})
     names = _tensors_read(open_graph(base))
-    ranging, judging = images.ranging(), images.judging(JUDGED)
+    ranging = images.ranging()
     statistics = measure(base, names, ranging, len(ranging), report)
     channels = write_base(fp32, base, {name: s.channels for name, s in statistics.items()})
     if channels:
         statistics = measure(base, names, ranging, len(ranging), report)
     ranges = {name: {t: method(s.histogram) for t, s in statistics.items()} for name, method in METHODS.items()}
-    effects = first_order(open_graph(base), judging, ranges, len(judging), report)
-    methods = effects.best_methods()
     return Ranges(
         model=sha256_file(fp32),
         calibration=images.whole.sha256,
         images=len(images.whole),
         channels=channels,
         ranges=ranges,
-        methods=methods,
-        activations=effects.hurt(methods),
-        weights=effects.hurt_by_weights(),
+        methods={},
+        activations={},
+        weights={},
     )
+
+
+def predicted(ranges: Ranges, base: Path, images: Images, report: Report) -> Ranges:
+    """`ranges` with what rounding would do to the network `base` on the judging half, and the best methods."""
+    judging = images.judging(JUDGED)
+    effects = first_order(open_graph(base), judging, ranges.ranges, len(judging), report)
+    methods = effects.best_methods()
+    harm = effects.hurt(methods), effects.hurt_by_weights()
+    return replace(ranges, methods=methods, activations=harm[0], weights=harm[1])
 
 
 def write_base(
@@ -174,10 +181,9 @@ def write_base(
 def rounding(base: Path, spec: ModelSpec, images: Images, report: Report) -> Rounding:
     """What fits the weights of a mixture of the network `base` to images of the ranging half."""
     fewest, most = FITTED
-    model = open_graph(base)
-    held = max(FEWEST_HELD, FIT_MEMORY // _largest_activation(model))
+    held = max(FEWEST_HELD, FIT_MEMORY // _largest_activation(open_graph(base)))
     count = min(most, max(fewest, round(FIT_OPERATIONS / spec.macs)), held)
-    return Rounding(model, list(images.ranging(count)), report)
+    return Rounding(base, list(images.ranging(count)), report)
 
 
 def _largest_activation(model: ir.Model) -> int:

@@ -7,7 +7,7 @@ it moves the output by. So each node's harm is known without running the network
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,12 +23,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fiqa_export.qdq import activations_read, candidates, dequantised, is_layer, nearest, weights_of
-from fiqa_export.torch_graph import Arguments, Results, TorchGraph, compute
+from fiqa_export.torch_graph import Arguments, Results, TorchGraph, Values, compute
 
 Shifts = NDArray[np.float64]
 """(targets, images): how far each target moves, in units of that target's spread over the images."""
 Methods = Mapping[str, Mapping[str, float]]
 """By method, by tensor: the largest magnitude that int8 represents."""
+
+STRETCH = 2**28
+"""Bytes of activations, for an image of nominal size, that gradients are computed through at once."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,7 @@ def first_order(
     values: list[list[float]] = []
     for done, feed in enumerate(inputs):
         report("predict what int8 moves", done, total or done + 1)
-        targets = tape.play(feed)
-        values.append([float(target.detach()) for target in targets])
-        for position, target in enumerate(targets, start=1):
-            target.backward(retain_graph=position < len(targets))  # type: ignore[no-untyped-call]
+        values.append(tape.play(feed))
     report("predict what int8 moves", len(values), len(values))
     if len(values) < 2:
         raise InputError("one image cannot tell how scores spread; give more")
@@ -99,11 +99,14 @@ def round_symmetric(x: Tensor, largest: float) -> Tensor:
 class _Tape:
     """Runs the graph in fp32 so that gradients reach everything that a candidate reads and writes.
 
-    Each gradient is used as soon as it is there and then forgotten: `activations` and `weights` gather numbers.
+    Each gradient is used as soon as it is there and then forgotten: `activations` and `weights` gather numbers. What
+    gradients need is held for one stretch of the graph at a time, which is computed again for it (Chen et al.,
+    "Training Deep Nets with Sublinear Memory Cost", 2016).
     """
 
     def __init__(self, model: ir.Model, methods: Methods) -> None:
         self._graph = TorchGraph(model)
+        self._stretches = self._graph.stretches(STRETCH)
         self._methods = methods
         self._candidates = set(candidates(model.graph))
         self._stream = rng("first order")
@@ -112,9 +115,31 @@ class _Tape:
         self.weights: dict[str, list[float]] = defaultdict(list)
         """By layer, likewise."""
 
-    def play(self, feed: Inputs) -> list[Tensor]:
+    def play(self, feed: Inputs) -> list[float]:
         """The targets for one image; their backward passes tell `activations` and `weights`."""
-        outputs = self._graph.run(feed, self._execute)
+        *earlier, last = self._stretches
+        values = self._graph.enter(feed)
+        starts: list[Values] = []
+        with torch.no_grad():
+            for stretch in earlier:
+                starts.append(dict(values))
+                self._graph.advance(values, stretch)
+        start, values = self._recorded(values, last)
+        targets = self._targets(self._graph.outputs(values))
+        gradients = _backward(start, [[(target, torch.ones_like(target))] for target in targets])
+        for stretch, known in zip(reversed(earlier), reversed(starts), strict=True):
+            start, values = self._recorded(known, stretch)
+            gradients = _backward(start, [[(values[v], g) for v, g in found.items()] for found in gradients])
+        return [float(target.detach()) for target in targets]
+
+    def _recorded(self, known: Values, stretch: range) -> tuple[Values, Values]:
+        """What is known before and after `stretch`, computed so that gradients reach the former from the latter."""
+        start = {v: x.detach().requires_grad_() if x.is_floating_point() else x for v, x in known.items()}
+        values = dict(start)
+        self._graph.advance(values, stretch, self._execute)
+        return start, values
+
+    def _targets(self, outputs: Mapping[str, Tensor]) -> list[Tensor]:
         targets = [value.sum() for name, value in outputs.items() if name == "score"]
         others = [self._projection(value) for name, value in outputs.items() if name != "score"]
         targets += [torch.stack(others).sum()] if others else []
@@ -151,6 +176,18 @@ class _Tape:
         signs = torch.from_numpy(2.0 * self._stream.integers(0, 2, value.shape) - 1).float()
         projection: Tensor = (signs * value).sum() / (value.detach().std() * value.numel() ** 0.5 + 1e-12)
         return projection
+
+
+def _backward(start: Values, ends: Sequence[Sequence[tuple[Tensor, Tensor]]]) -> list[Values]:
+    """Gradients of each target at the tensors `start`, from those at tensors that were computed from them."""
+    found: list[Values] = []
+    for position, end in enumerate(ends, start=1):
+        tensors, gradients = zip(*(pair for pair in end if pair[0].requires_grad), strict=True)
+        torch.autograd.backward(tensors, gradients, retain_graph=position < len(ends))
+        found.append({value: tensor.grad for value, tensor in start.items() if tensor.grad is not None})
+        for tensor in start.values():
+            tensor.grad = None
+    return found
 
 
 def _weights_error(node: ir.Node, x: Tensor | None) -> Tensor:

@@ -10,6 +10,7 @@ input after the other, each time moving the remaining ones so that the output ch
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
@@ -20,6 +21,7 @@ from fiqa_runtime.console import Report, silent
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from fiqa_export.onnx_graph import open_graph
 from fiqa_export.qdq import Fitted, dequantised, output_axis, weight_scales, weights_of
 from fiqa_export.torch_graph import Results, TorchGraph, compute
 
@@ -38,9 +40,9 @@ BLOCK = 128
 class Rounding:
     """Fits the weights of any mixture of one fp32 network to one set of images."""
 
-    def __init__(self, fp32: ir.Model, images: Sequence[Inputs], report: Report = silent) -> None:
-        """`images` are network inputs, one image each."""
-        self._fp32, self._images, self._report = TorchGraph(fp32), images, report
+    def __init__(self, fp32: Path, images: Sequence[Inputs], report: Report = silent) -> None:
+        """`fp32` is an ONNX file, opened for each mixture; `images` are network inputs, one image each."""
+        self._fp32, self._images, self._report = fp32, images, report
 
     def __call__(self, mixture: ir.Model, layers: Collection[str]) -> dict[str, Fitted]:
         """int8 weights and biases for the `layers` of `mixture`, by name.
@@ -48,8 +50,8 @@ class Rounding:
         `mixture` is the fp32 network with QuantizeLinear and DequantizeLinear put in, and with any int8 weights.
         Memory is that of what one layer reads and writes for all images, twice.
         """
-        reduced = TorchGraph(mixture)
-        exact, rough = ([_Walk(graph, feed) for feed in self._images] for graph in (self._fp32, reduced))
+        graphs = TorchGraph(open_graph(self._fp32)), TorchGraph(mixture)
+        exact, rough = ([_Walk(graph, feed) for feed in self._images] for graph in graphs)
         names = [str(node.name) for node in mixture.graph if node.name in layers]
         fitted: dict[str, Fitted] = {}
         with torch.inference_mode():
@@ -64,7 +66,7 @@ class _Walk:
     """One image on its way through a graph, stopping at layers."""
 
     def __init__(self, graph: TorchGraph, feed: Inputs) -> None:
-        self._walk = graph.walk(feed)
+        self._walk = graph.walk(graph.enter(feed), graph.nodes)
         self.node, self.arguments = next(self._walk)
         self._results: Results | None = None
 

@@ -27,10 +27,11 @@ from fiqa_export.calibrate import (
     Feed,
     Half,
     Images,
-    calibrate,
     calibration_images,
+    measured,
     one_crop,
     open_session,
+    predicted,
     rounding,
     write_base,
 )
@@ -110,17 +111,20 @@ def _calibrated(
     """Ranges, from a file where there is one; images where they are given. Writes `base`."""
     model = sha256_file(fp32)
     if calib.endswith(".json"):
-        ranges = Ranges.load(Path(calib), model)
-        write_base(fp32, base, ranges.channels)
-        return ranges, None
+        shipped = Ranges.load(Path(calib), model)
+        write_base(fp32, base, shipped.channels)
+        return shipped, None
     images = calibration_images(calib, reference.spec, reference.calibration_size, fp32, feed, report)
     images.whole.save(cache.with_name(f"{reference.spec.name}.calibration.json"))
-    cached = _cached(cache, model, images.whole.sha256)
-    if cached is not None:
-        write_base(fp32, base, cached.channels)
-        return cached, images
-    ranges = calibrate(fp32, base, images, report)
-    ranges.save(cache)
+    ranges = _cached(cache, model, images.whole.sha256)
+    if ranges is not None:
+        write_base(fp32, base, ranges.channels)
+    else:
+        ranges = measured(fp32, base, images, report)
+        ranges.save(cache)
+    if not ranges.methods:
+        ranges = predicted(ranges, base, images, report)
+        ranges.save(cache)
     return ranges, images
 
 

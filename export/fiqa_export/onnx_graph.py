@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +14,12 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes import common
 
 from fiqa_export.artefact import size_of
+from fiqa_export.heap import give_back
 
 LARGEST_FILE = 1_800_000_000
 """Weights above this many bytes go to a data file beside the graph (a protobuf ends at 2 GiB)."""
 HEAVY = 20_000_000
-"""Bytes of a network from which it pays to look for graphs that nobody uses any more."""
+"""Bytes of a network from which it pays to look for memory that nobody uses any more."""
 LIGHT = 1000
 """Bytes of a constant that may be a shape, which inference reads."""
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16)
@@ -34,7 +34,7 @@ def open_graph(path: Path) -> ir.Model:
     """
     try:
         if size_of(path) >= HEAVY:
-            gc.collect()  # graphs refer to themselves: those opened before would keep their weights in memory
+            give_back()
         model = ir.load(path)
     except (OSError, DecodeError) as error:
         raise ArtefactError(f"{path} cannot be read as an ONNX model ({error}); export it again") from error

@@ -101,7 +101,8 @@ def to_int8(
 
     first = mixtures.first_guess() if ranges.kept is None else len(ranges.kept)
     found = search(mixtures.hurt, mixtures.cost, evaluate, journal, key, report, first)
-    mixtures.write(found.chosen.kept)
+    if mixtures.written != frozenset(found.chosen.kept):
+        mixtures.write(found.chosen.kept)
     onnx.checker.check_model(str(int8), full_check=True)
     return found
 
@@ -120,6 +121,8 @@ class _Mixtures:
     ) -> None:
         self._base, self._int8, self._fp32_size = base, int8, size_of(fp32)
         self._ranges, self._fit = ranges.chosen, fit
+        self.written: frozenset[str] | None = None
+        """What stays in float32 in the file written last."""
         nodes = candidates(open_graph_of(base, *size).graph)
         layers = [node for node in nodes if is_layer(node)]
         self._nodes = [str(node.name) for node in nodes]
@@ -152,17 +155,23 @@ class _Mixtures:
         how = by_node(kept)
         nodes = [name for name in self._nodes if name not in how]
         weights_only = [name for name, what in how.items() if what == "activations" and name in self._layers]
-        model = open_graph(self._base)
-        insert_qdq(model, nodes, self._ranges, weights_only=weights_only)
+        fitted = None
         if self._fit is not None:
-            fitted = self._fit(model, self._layers & {*nodes, *weights_only})
-            model = open_graph(self._base)
-            insert_qdq(model, nodes, self._ranges, fitted, weights_only)
+            fitted = self._fit(self._mixture(nodes, weights_only), self._layers & {*nodes, *weights_only})
+        model = self._mixture(nodes, weights_only, fitted)
         _forget_types(model)
         save_graph(model, self._int8)
+        self.written = frozenset(kept)
         size = size_of(self._int8)
         reduced = sum(self._macs.get(name, 0) for name in nodes) / max(1, sum(self._macs.values()))
         return {"bytes": size, "bytes_share": size / self._fp32_size, "mac_share": reduced}
+
+    def _mixture(
+        self, nodes: Collection[str], weights_only: Collection[str], fitted: Mapping[str, Fitted] | None = None
+    ) -> ir.Model:
+        model = open_graph(self._base)
+        insert_qdq(model, nodes, self._ranges, fitted, weights_only)
+        return model
 
 
 def _number(value: float) -> float | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Generator
+from contextlib import suppress
+from itertools import pairwise
 
 import numpy as np
 import onnx_ir as ir
@@ -20,8 +23,10 @@ Results = tuple[Tensor, ...]
 """A node's outputs in order."""
 Execute = Callable[[ir.Node, Arguments], Results]
 """Computes one node."""
-Walk = Generator["tuple[ir.Node, Arguments]", Results, "dict[str, Tensor]"]
-"""Gives one node after the other with its arguments, takes its results, and ends with the graph's outputs by name."""
+Values = dict[ir.Value, Tensor]
+"""What is known at one point of the graph and read after it."""
+Walk = Generator["tuple[ir.Node, Arguments]", Results, None]
+"""Gives one node after the other with its arguments and takes its results."""
 
 
 def compute(node: ir.Node, arguments: Arguments) -> Results:
@@ -37,6 +42,8 @@ class TorchGraph:
         self._inputs = [value for value in model.graph.inputs if not value.is_initializer()]
         self._outputs = list(model.graph.outputs)
         self._nodes = list(model.graph)
+        self.nodes = range(len(self._nodes))
+        """All nodes in order, by position."""
         missing = sorted({n.op_type for n in self._nodes if n.domain or n.op_type not in OPERATORS})
         if missing:
             raise UnsupportedError(f"operator {', '.join(missing)} is not covered; add it to fiqa_export/torch_ops.py")
@@ -44,34 +51,60 @@ class TorchGraph:
         self._last_reader = {v: i for i, n in enumerate(self._nodes) for v in n.inputs if v is not None}
 
     def run(self, feed: Inputs, execute: Execute = compute) -> dict[str, Tensor]:
-        """Graph outputs by name for network inputs by name, each node computed by `execute`; raises as :meth:`walk`."""
-        walk = self.walk(feed)
-        try:
-            node, arguments = next(walk)
-            while True:
-                node, arguments = walk.send(execute(node, arguments))
-        except StopIteration as end:
-            outputs: dict[str, Tensor] = end.value
-            return outputs
+        """Graph outputs by name for network inputs by name, nodes computed by `execute`; raises as :meth:`enter`."""
+        values = self.enter(feed)
+        self.advance(values, self.nodes, execute)
+        return self.outputs(values)
 
-    def walk(self, feed: Inputs) -> Walk:
-        """The graph node by node, for whoever computes them to stop in between; `feed` is the inputs by name.
+    def enter(self, feed: Inputs) -> Values:
+        """What is known before the first node; `feed` is the inputs by name.
 
-        Values are forgotten once nothing reads them any more. Raises InputError where `feed` lacks an input or has one
-        that the graph has not.
+        Raises InputError where `feed` lacks an input or has one that the graph has not.
         """
         unknown = {str(value.name) for value in self._inputs} ^ set(feed)
         if unknown:
             raise InputError(f"inputs {sorted(unknown)} are missing or unknown; feed exactly the graph's inputs")
-        values = {v: torch.from_numpy(np.ascontiguousarray(feed[str(v.name)])) for v in self._inputs}
-        for index, node in enumerate(self._nodes):
+        return {v: torch.from_numpy(np.ascontiguousarray(feed[str(v.name)])) for v in self._inputs}
+
+    def advance(self, values: Values, nodes: range, execute: Execute = compute) -> None:
+        """Compute `nodes` by `execute`, in place from what is known before them to what is known after them."""
+        walk = self.walk(values, nodes)
+        with suppress(StopIteration):
+            node, arguments = next(walk)
+            while True:
+                node, arguments = walk.send(execute(node, arguments))
+
+    def walk(self, values: Values, nodes: range) -> Walk:
+        """As :meth:`advance`, node by node, for whoever computes them to stop in between.
+
+        Values are forgotten once nothing reads them any more.
+        """
+        for index in nodes:
+            node = self._nodes[index]
             arguments = [None if v is None else self._constants.get(v, values.get(v)) for v in node.inputs]
             results = yield node, arguments
             values.update(zip(node.outputs, results, strict=False))
             for value in node.inputs:
                 if value in values and self._last_reader[value] == index and not value.is_graph_output():
                     del values[value]
+
+    def outputs(self, values: Values) -> dict[str, Tensor]:
+        """The graph's outputs by name, once the last node is computed."""
         return {str(v.name): values[v] for v in self._outputs}
+
+    def stretches(self, most: int) -> list[range]:
+        """All nodes in order, cut so that each part gives at most `most` bytes for one image, or is one node.
+
+        Sides that are not known count as 1.
+        """
+        cuts, held = [0], 0
+        for index, node in enumerate(self._nodes):
+            size = sum(4 * math.prod(side for side in v.shape or () if isinstance(side, int)) for v in node.outputs)
+            if held + size > most and index > cuts[-1]:
+                cuts.append(index)
+                held = 0
+            held += size
+        return [range(start, end) for start, end in pairwise([*cuts, len(self._nodes)])]
 
     def close(self) -> None:
         """Let go of the constants; the graph cannot run afterwards."""
