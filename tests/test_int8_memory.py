@@ -1,4 +1,4 @@
-"""Memory of the int8 step for IFQA, the largest of the convolutional networks, in a process of its own."""
+"""Memory of the int8 step, each network in a process of its own: the largest convolutional one, and transformers."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from fiqa_export.models import build
 from fiqa_export.seeded import load_seeded
 from fiqa_export.to_onnx import export_onnx
 
-NAME = "ifqa"
 MOST = 2 << 30
 """Bytes above the size of the network."""
-SCRIPT = f"""
+SCRIPT = """
 import sys
 from pathlib import Path
+
+import torch
 from fiqa_benchmarks.memory import peak_resident_bytes
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_export.int8_step import int8_step
-from fiqa_export.models import Reference
+from fiqa_export.models import build
 from fiqa_export.recipe import Budget
-from fiqa_runtime.zoo import MODELS
 
-reference = Reference(MODELS[{NAME!r}])
+with torch.device("meta"):
+    reference = build(sys.argv[2])
 folder = Path(sys.argv[1])
 anything = Budget(srcc=-1, flips=1, correlation=-1)
 parity = ParitySet(2, [], reference.calibration_size)
@@ -38,13 +39,15 @@ print(result.images, result.mac_share, peak_resident_bytes())
 pytestmark = pytest.mark.long
 
 
+@pytest.mark.parametrize("name", ["ifqa", "ifqa-plus", "dsl-fiqa", "facexformer"])
 def test_step_takes_less_than_two_gib_above_the_network(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    name: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """Calibration, first-order effects, one mixture fitted and judged: everything that the whole search repeats."""
     fp32 = tmp_path / "fp32.onnx"
-    export_onnx(load_seeded(build(NAME)), fp32)
-    child = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, check=True)
+    export_onnx(load_seeded(build(name)), fp32)
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path), name]
+    child = subprocess.run(command, capture_output=True, text=True, check=True)
     images, mac_share, peak = map(float, child.stdout.split())
     record_property("peak MiB, network included", peak / 2**20)
     assert images >= 32

@@ -92,6 +92,15 @@ def test_node_that_costs_and_hurts_nothing_comes_last() -> None:
     assert ranking({"free": 1e-6, "dear": 0.1}, {"free": 0.0, "dear": 0.5}) == ["dear", "free"]
 
 
+@pytest.mark.parametrize("count", [5, 59, 61, 64, 90, 127, 128, 150, 199])
+def test_few_mixtures_are_tried_on_either_side_of_the_first_guess(count: int) -> None:
+    hurt = {f"node{i}": 200.0 - i for i in range(200)}
+    cost = dict.fromkeys(hurt, 0.005)
+    network = Network(*ranking(hurt, cost)[:count])
+    assert len(search(hurt, cost, network, first=60).chosen.kept) == count
+    assert len(network.asked) <= 3 + 2 * abs(count - 60).bit_length()
+
+
 def test_hurt_that_is_no_number_comes_first() -> None:
     assert ranking({**HURT, "broken": math.nan}, COST)[0] == "broken"
 

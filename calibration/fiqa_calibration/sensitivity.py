@@ -132,11 +132,11 @@ def search(
         return tried[count].passed
 
     start = high = min(first, len(order))
-    step = 1
+    low, step = -1, 1
     while not passes(high) and high < len(order):
-        high, step = min(start + step, (high + len(order) + 1) // 2), 2 * step
+        low, high, step = high, min(start + step, (high + len(order) + 1) // 2), 2 * step
     if tried[high].passed:
-        _descend(passes, high)
+        _descend(passes, low, high)
     report("search for nodes to keep", len(tried), len(tried))
     trials = tuple(sorted(tried.values(), key=lambda trial: (trial.cost, len(trial.kept))))
     good = [trial for trial in trials if trial.passed]
@@ -144,16 +144,20 @@ def search(
     return SearchResult(trials, chosen, tuple(order[len(chosen.kept) :]))
 
 
-def _descend(passes: Callable[[int], bool], start: int) -> None:
-    """Ask about counts below `start`, which passes, until one passes and the next smaller one does not."""
-    high, low, step = start, start - 1, 1
-    while low >= 0 and passes(low):
-        step *= 2
-        high, low = low, max(start - step, -1)
+def _descend(passes: Callable[[int], bool], low: int, high: int) -> None:
+    """Ask about counts below `high`, which passes, until one passes and the next smaller one does not.
+
+    `low` is a smaller count that does not pass, or -1 where none is known.
+    """
+    if low < 0:
+        start, low, step = high, high - 1, 1
+        while low >= 0 and passes(low):
+            step *= 2
+            high, low = low, max(start - step, -1)
     well_below = high * 3 // 4  # that the next one failed may be bad luck: flips come in whole images
     while well_below < high and passes(well_below):
-        high, low, well_below = well_below, -1, well_below * 3 // 4
-    low = max(low, well_below)
+        high, well_below = well_below, well_below * 3 // 4
+    low = max(low if low < high else -1, well_below)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if passes(middle) else (middle, high)

@@ -47,7 +47,7 @@ class Rounding:
     def __call__(self, mixture: ir.Model, layers: Collection[str]) -> dict[str, Fitted]:
         """int8 weights and biases for the `layers` of `mixture`, by name.
 
-        `mixture` is the fp32 network with QuantizeLinear and DequantizeLinear put in, and with any int8 weights.
+        `mixture` is the fp32 network with its activations quantised; what weights its `layers` have does not matter.
         Memory is that of what one layer reads and writes for all images, twice.
         """
         graphs = TorchGraph(open_graph(self._fp32)), TorchGraph(mixture)

@@ -143,10 +143,21 @@ def insert_qdq(
     constants of layers by name, rounded to the nearest level where absent. Raises InputError where a range is missing
     or a node is no candidate.
     """
+    layers = {str(node.name): node for node in candidates(model.graph) if is_layer(node)}
+    _known(weights_only, layers)
+    quantise_activations(model, nodes, ranges)
+    for name, node in layers.items():
+        if name in nodes or name in weights_only:
+            constants = (fitted or {}).get(name) or nearest(node)
+            _store_weights(model.graph, node, constants)
+            if constants.shift is not None:
+                _shift_bias(model.graph, node, constants.shift)
+
+
+def quantise_activations(model: ir.Model, nodes: Collection[str], ranges: Mapping[str, float]) -> None:
+    """What :func:`insert_qdq` does but for the weights, which stay as they are."""
     every = {str(node.name): node for node in candidates(model.graph)}
-    unknown = ({*nodes, *weights_only} - set(every)) | {name for name in weights_only if not is_layer(every[name])}
-    if unknown:
-        raise InputError(f"{sorted(unknown)[0]} cannot compute in int8; use names of the fp32 file")
+    _known(nodes, every)
     chosen = {name: node for name, node in every.items() if name in nodes}
     twins: dict[ir.Value, ir.Value] = {}
     for node in chosen.values():
@@ -158,12 +169,12 @@ def insert_qdq(
             for index in [i for i, read in enumerate(node.inputs) if read is value]:
                 node.replace_input_with(index, twin)
         _quantise_parts(model.graph, value)
-    for name, node in every.items():
-        if is_layer(node) and (name in nodes or name in weights_only):
-            constants = (fitted or {}).get(name) or nearest(node)
-            _store_weights(model.graph, node, constants)
-            if constants.shift is not None:
-                _shift_bias(model.graph, node, constants.shift)
+
+
+def _known(names: Collection[str], nodes: Mapping[str, ir.Node]) -> None:
+    unknown = set(names) - set(nodes)
+    if unknown:
+        raise InputError(f"{sorted(unknown)[0]} cannot compute in int8; use names of the fp32 file")
 
 
 def _readers(value: ir.Value, chosen: Mapping[str, ir.Node]) -> Iterator[ir.Node]:

@@ -21,7 +21,7 @@ from fiqa_runtime.console import Report, silent
 
 from fiqa_export.artefact import size_of
 from fiqa_export.onnx_graph import open_graph, open_graph_of, save_graph
-from fiqa_export.qdq import Fitted, candidates, insert_qdq, is_layer, macs, weights_of
+from fiqa_export.qdq import Fitted, candidates, insert_qdq, is_layer, macs, quantise_activations, weights_of
 
 WEIGHTS = " (weights)"
 """Follows the name of a layer whose weights stay in float32, not only its activations."""
@@ -157,21 +157,18 @@ class _Mixtures:
         weights_only = [name for name, what in how.items() if what == "activations" and name in self._layers]
         fitted = None
         if self._fit is not None:
-            fitted = self._fit(self._mixture(nodes, weights_only), self._layers & {*nodes, *weights_only})
-        model = self._mixture(nodes, weights_only, fitted)
+            model = open_graph(self._base)
+            quantise_activations(model, nodes, self._ranges)
+            fitted = self._fit(model, self._layers & {*nodes, *weights_only})
+            del model
+        model = open_graph(self._base)
+        insert_qdq(model, nodes, self._ranges, fitted, weights_only)
         _forget_types(model)
         save_graph(model, self._int8)
         self.written = frozenset(kept)
         size = size_of(self._int8)
         reduced = sum(self._macs.get(name, 0) for name in nodes) / max(1, sum(self._macs.values()))
         return {"bytes": size, "bytes_share": size / self._fp32_size, "mac_share": reduced}
-
-    def _mixture(
-        self, nodes: Collection[str], weights_only: Collection[str], fitted: Mapping[str, Fitted] | None = None
-    ) -> ir.Model:
-        model = open_graph(self._base)
-        insert_qdq(model, nodes, self._ranges, fitted, weights_only)
-        return model
 
 
 def _number(value: float) -> float | None:
