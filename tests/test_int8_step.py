@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import onnxruntime as ort
 import pytest
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_calibration.ranges import Ranges
+from fiqa_calibration.sensitivity import Judged, SearchResult, Trial
 from fiqa_export.first_order import FirstOrder, first_order
 from fiqa_export.int8_step import int8_step
 from fiqa_export.onnx_graph import open_graph
@@ -269,6 +271,12 @@ def test_card_and_picture_tell_every_mixture(done: tuple[Path, Int8Result], tmp_
     assert "<svg" in (tmp_path / "p.svg").read_text()
     with pytest.raises(InputError, match=r"\.png or \.svg"):
         draw_pareto(result.search, tmp_path / "p.txt")
+
+
+def test_picture_of_a_search_without_any_quality(tmp_path: Path) -> None:
+    trial = Trial(("node",), 1.0, Judged(math.nan, ("scores are constant",), {"bytes": 10, "mac_share": 1.0}))
+    draw_pareto(SearchResult((trial,), trial, ()), tmp_path / "p.png")
+    assert cv2.imread(str(tmp_path / "p.png")) is not None
 
 
 def prediction(model: ir.Model, report: Report = silent) -> FirstOrder:

@@ -1,47 +1,52 @@
-"""A picture of the mixtures of precisions that the search tried: how small against how good."""
+"""A picture of the mixtures of precisions that the search tried: how much is int8 against how good."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fiqa_calibration.sensitivity import SearchResult
+from fiqa_calibration.sensitivity import SearchResult, Trial
 from fiqa_runtime.errors import DependencyError, InputError
 
 
 def draw_pareto(result: SearchResult, path: Path, title: str = "") -> None:
-    """Draw the trials of `result` to `path` (PNG or SVG, by its suffix): size against quality, the chosen one marked.
+    """Draw the trials of `result` to `path` (PNG or SVG, by its suffix), the chosen one marked.
 
-    The size is `bytes` of each trial's facts, the colour how much of the convolutions is int8. Raises InputError for
-    another suffix or a folder that cannot be written, DependencyError without matplotlib.
+    Across is what of the multiply-accumulates is left in float32, 1 - `mac_share` of each trial's facts; the colour is
+    `bytes`, the size of the file. Raises InputError for another suffix or a folder that cannot be written,
+    DependencyError without matplotlib.
     """
     if path.suffix not in (".png", ".svg"):
         raise InputError(f"cannot draw {path.name}; name a .png or .svg file")
     figure, axes = _axes()
-    trials = [trial for trial in result.trials if trial.judged.quality == trial.judged.quality]
-    sizes = [trial.judged.facts["bytes"] / 1e6 for trial in trials]
-    shares = [100 * trial.judged.facts["mac_share"] for trial in trials]
-    dots = axes.scatter(sizes, [t.judged.quality for t in trials], c=shares, vmin=0, vmax=100, cmap="viridis", zorder=2)
-    front = sorted((t.judged.facts["bytes"] / 1e6, t.judged.quality) for t in result.pareto)
-    axes.plot(*zip(*front, strict=True), color="0.7", linewidth=1, zorder=1, label="none cheaper and better")
-    chosen = result.chosen.judged
-    axes.scatter(
-        [chosen.facts["bytes"] / 1e6],
-        [chosen.quality],
-        marker="o",
-        s=160,
-        facecolors="none",
-        edgecolors="tab:red",
-        label="chosen",
-    )
-    figure.colorbar(dots, label="multiply-accumulates in int8 (%)")
-    axes.set(xlabel="MB", ylabel="agreement with fp32 (SRCC or correlation)", title=title)
+    sizes = _megabytes(result.trials)
+    style = {"vmin": min(sizes), "vmax": max(sizes), "cmap": "viridis_r", "zorder": 2}
+    for passed, marker, label in ((True, "o", "within the budget"), (False, "X", "outside")):
+        trials = [trial for trial in result.trials if trial.passed == passed]
+        if trials:
+            dots = axes.scatter(*_columns(trials), c=_megabytes(trials), marker=marker, label=label, **style)
+    axes.plot(*_columns(result.pareto), color="0.7", zorder=1, label="best for its speed")
+    axes.scatter(*_columns([result.chosen]), s=160, facecolors="none", edgecolors="tab:red", label="chosen")
+    figure.colorbar(dots, label="MB", format="%.4g")
+    axes.set(xlabel="multiply-accumulates left in fp32 (%)", title=title)
+    axes.set_ylabel("agreement with fp32 (SRCC or correlation)")
     axes.ticklabel_format(useOffset=False)
     axes.legend()
     try:
         figure.savefig(path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}; choose a folder you may write to") from error
+
+
+def _megabytes(trials: Iterable[Trial]) -> list[float]:
+    return [trial.judged.facts["bytes"] / 1e6 for trial in trials]
+
+
+def _columns(trials: Iterable[Trial]) -> tuple[list[float], list[float]]:
+    """How much is left in float32 (%), and how good it is."""
+    places = [(100 * (1 - trial.judged.facts["mac_share"]), trial.judged.quality) for trial in trials]
+    return [x for x, _ in places], [y for _, y in places]
 
 
 def _axes() -> tuple[Any, Any]:
