@@ -21,6 +21,7 @@ from fiqa_runtime.console import Report, silent
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from fiqa_export.heap import trim
 from fiqa_export.onnx_graph import open_graph
 from fiqa_export.qdq import Fitted, dequantised, output_axis, weight_scales, weights_of
 from fiqa_export.torch_graph import Results, TorchGraph, compute
@@ -33,6 +34,8 @@ FEWEST = 4096
 """Patches at least, where the images have as many."""
 DAMPING = 0.03
 """Share of the mean second moment that is added to each: keeps a few patches from being trusted too much."""
+GROWTH = 2**24
+"""Bytes of int8 weights after which the holes that larger temporary arrays leave between them are given back."""
 BLOCK = 128
 """Inputs rounded before the rest of the weights is moved."""
 
@@ -54,10 +57,15 @@ class Rounding:
         exact, rough = ([_Walk(graph, feed) for feed in self._images] for graph in graphs)
         names = [str(node.name) for node in mixture.graph if node.name in layers]
         fitted: dict[str, Fitted] = {}
+        grown = 0
         with torch.inference_mode():
             for name in names:
                 self._report("fit rounding", len(fitted), len(names))
                 fitted[name] = _fit(name, exact, rough)
+                grown += fitted[name].levels.nbytes
+                if grown > GROWTH:
+                    trim()
+                    grown = 0
         self._report("fit rounding", len(fitted), len(names))
         return fitted
 

@@ -1,4 +1,4 @@
-"""Memory of large networks that nobody uses any more."""
+"""Memory that nobody uses any more, back to the operating system: what large networks need."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import sys
 
 
 def give_back() -> None:
-    """Return what is unused to the operating system.
-
-    Graphs refer to themselves: those opened before would keep their weights. And what runtimes free in pieces of
-    megabytes the C library of Linux keeps for the process until it is asked.
-    """
+    """Let go of graphs that nobody uses, which refer to themselves, and :func:`trim`."""
     gc.collect()
+    trim()
+
+
+def trim() -> None:
+    """Return freed memory: blocks of up to 32 MB, and holes between them, the C library of Linux keeps until asked."""
     if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
+        malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if malloc_trim is not None:
+            malloc_trim(0)
