@@ -9,7 +9,7 @@ from fiqa_runtime.zoo import MODELS
 
 SLOW, LONG = 20_000_000, 300_000_000
 """Networks with more parameters are slow, and long: minutes that CI does not have."""
-VARIANTS = ("dsl-fiqa-visible", "facexformer-512", "ediffiqa-m", "ediffiqa-l", "cr-fiqa-l")
+VARIANTS = ("dsl-fiqa-visible", "facexformer-512", "ediffiqa-m", "ediffiqa-l", "cr-fiqa-l", "yunet-n")
 """Other graphs of a checkpoint, and other depths of an architecture, that is tested under another name: long."""
 
 

@@ -160,8 +160,7 @@ def predicted(ranges: Ranges, base: Path, images: Images, report: Report) -> Ran
     judging = images.judging(JUDGED)
     effects = first_order(open_graph(base), judging, ranges.ranges, len(judging), report)
     methods = effects.best_methods()
-    harm = effects.hurt(methods), effects.hurt_by_weights()
-    return replace(ranges, methods=methods, activations=harm[0], weights=harm[1])
+    return replace(ranges, methods=methods, activations=effects.hurt(methods), weights=effects.hurt_by_weights())
 
 
 def write_base(
