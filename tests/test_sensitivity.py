@@ -70,6 +70,16 @@ def test_bad_luck_does_not_end_the_way_down() -> None:
     assert len(search(HURT, COST, evaluate, first=16).chosen.kept) == 6
 
 
+def test_bad_luck_on_the_way_up_does_not_hide_what_is_below() -> None:
+    """61 to 76 of the parts miss the budget, 57 to 60 meet it; the way up meets neither 51 nor 67."""
+    hurt = {f"node{i}": 200.0 - i for i in range(130)}
+
+    def evaluate(kept: frozenset[str]) -> Judged:
+        return Judged(len(kept) / 200, ("missed",) if len(kept) < 57 or 61 <= len(kept) < 77 else ())
+
+    assert len(search(hurt, dict.fromkeys(hurt, 0.005), evaluate, first=35).chosen.kept) == 57
+
+
 def test_way_up_ends_before_nothing_is_left() -> None:
     """Keeping everything is no mixture: the search asks about fewer first."""
 

@@ -132,11 +132,11 @@ def search(
         return tried[count].passed
 
     start = high = min(first, len(order))
-    low, step = -1, 1
+    step = 1
     while not passes(high) and high < len(order):
-        low, high, step = high, min(start + step, (high + len(order) + 1) // 2), 2 * step
+        high, step = min(start + step, (high + len(order) + 1) // 2), 2 * step
     if tried[high].passed:
-        _descend(passes, low, high)
+        _descend(passes, tried, high)
     report("search for nodes to keep", len(tried), len(tried))
     trials = tuple(sorted(tried.values(), key=lambda trial: (trial.cost, len(trial.kept))))
     good = [trial for trial in trials if trial.passed]
@@ -144,23 +144,28 @@ def search(
     return SearchResult(trials, chosen, tuple(order[len(chosen.kept) :]))
 
 
-def _descend(passes: Callable[[int], bool], low: int, high: int) -> None:
+def _descend(passes: Callable[[int], bool], tried: Mapping[int, Trial], high: int) -> None:
     """Ask about counts below `high`, which passes, until one passes and the next smaller one does not.
 
-    `low` is a smaller count that does not pass, or -1 where none is known.
+    That one fails may be bad luck, for flips come in whole images: three quarters of what passes must fail too.
     """
-    if low < 0:
-        start, low, step = high, high - 1, 1
-        while low >= 0 and passes(low):
-            step *= 2
-            high, low = low, max(start - step, -1)
-    well_below = high * 3 // 4  # that the next one failed may be bad luck: flips come in whole images
-    while well_below < high and passes(well_below):
-        high, well_below = well_below, well_below * 3 // 4
-    low = max(low if low < high else -1, well_below)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if passes(middle) else (middle, high)
+
+    def failing() -> int:
+        return max((count for count, trial in tried.items() if count < high and not trial.passed), default=-1)
+
+    start, step = high, 1
+    while failing() < 0 < high:
+        below = max(start - step, 0)
+        high, step = below if passes(below) else high, 2 * step
+    while True:
+        low = failing()
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if passes(middle) else (middle, high)
+        well_below = high * 3 // 4
+        if well_below == high or not passes(well_below):
+            return
+        high = well_below
 
 
 def _quality(trial: Trial) -> float:

@@ -53,7 +53,9 @@ class Rounding:
         `mixture` is the fp32 network with its activations quantised; what weights its `layers` have does not matter.
         Memory is that of what one layer reads and writes for all images, twice.
         """
-        graphs = TorchGraph(open_graph(self._fp32)), TorchGraph(mixture)
+        fp32 = open_graph(self._fp32)
+        _share_weights(fp32, mixture)
+        graphs = TorchGraph(fp32), TorchGraph(mixture)
         exact, rough = ([_Walk(graph, feed) for feed in self._images] for graph in graphs)
         names = [str(node.name) for node in mixture.graph if node.name in layers]
         fitted: dict[str, Fitted] = {}
@@ -68,6 +70,13 @@ class Rounding:
                     grown = 0
         self._report("fit rounding", len(fitted), len(names))
         return fitted
+
+
+def _share_weights(fp32: ir.Model, mixture: ir.Model) -> None:
+    """Have in memory once what both read from the file of `fp32`."""
+    for name, value in mixture.graph.initializers.items():
+        if isinstance(value.const_value, ir.ExternalTensor):
+            value.const_value = fp32.graph.initializers[name].const_value
 
 
 class _Walk:
