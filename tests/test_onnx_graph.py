@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
-from fiqa_export import onnx_graph
+from fiqa_export import heap
 from fiqa_export.models import build
 from fiqa_export.onnx_graph import open_graph, open_graph_of, save_graph
 from fiqa_export.qdq import macs
@@ -31,7 +31,7 @@ def network(tmp_path: Path) -> Path:
 
 
 def test_opening_a_heavy_graph_lets_go_of_the_one_before(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_graph, "HEAVY", 1000)
+    monkeypatch.setattr(heap, "HEAVY", 1000)
     gc.disable()
     try:
         before = weakref.ref(open_graph(network).graph.initializers["kernel"])

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from fiqa_export.equalise import equalise
 from fiqa_export.first_order import first_order
 from fiqa_export.fit import Rounding
+from fiqa_export.heap import make_room
 from fiqa_export.onnx_graph import open_graph, save_graph
 from fiqa_export.qdq import activations_read, candidates
 
@@ -126,6 +127,7 @@ def _score(spec: ModelSpec, fp32: Path, feed: Feed) -> Score | None:
 
 def open_session(network: Path) -> ort.InferenceSession:
     """The ONNX file `network` in ONNX Runtime on the CPU."""
+    make_room(network)
     options = session_options(network.parent)
     return ort.InferenceSession(for_onnxruntime(network), options, providers=["CPUExecutionProvider"])
 
@@ -138,9 +140,11 @@ def measured(fp32: Path, base: Path, images: Images, report: Report) -> Ranges:
     write_base(fp32, base, {})
     names = _tensors_read(open_graph(base))
     ranging = images.ranging()
+    make_room(base)
     statistics = measure(base, names, ranging, len(ranging), report)
     channels = write_base(fp32, base, {name: s.channels for name, s in statistics.items()})
     if channels:
+        make_room(base)
         statistics = measure(base, names, ranging, len(ranging), report)
     ranges = {name: {t: method(s.histogram) for t, s in statistics.items()} for name, method in METHODS.items()}
     return Ranges(

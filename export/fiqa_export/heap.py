@@ -5,6 +5,18 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from pathlib import Path
+
+from fiqa_export.artefact import size_of
+
+HEAVY = 20_000_000
+"""Bytes of a network from which it pays to look for memory that nobody uses any more."""
+
+
+def make_room(network: Path) -> None:
+    """What to do before the ONNX file `network` is opened: :func:`give_back` if it is heavy."""
+    if size_of(network) >= HEAVY:
+        give_back()
 
 
 def give_back() -> None:

@@ -13,13 +13,10 @@ from fiqa_runtime.errors import ArtefactError, UnsupportedError
 from google.protobuf.message import DecodeError
 from onnx_ir.passes import common
 
-from fiqa_export.artefact import size_of
-from fiqa_export.heap import give_back
+from fiqa_export.heap import make_room
 
 LARGEST_FILE = 1_800_000_000
 """Weights above this many bytes go to a data file beside the graph (a protobuf ends at 2 GiB)."""
-HEAVY = 20_000_000
-"""Bytes of a network from which it pays to look for memory that nobody uses any more."""
 LIGHT = 1000
 """Bytes of a constant that may be a shape, which inference reads."""
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16)
@@ -33,8 +30,7 @@ def open_graph(path: Path) -> ir.Model:
     has control flow or functions.
     """
     try:
-        if size_of(path) >= HEAVY:
-            give_back()
+        make_room(path)
         model = ir.load(path)
     except (OSError, DecodeError) as error:
         raise ArtefactError(f"{path} cannot be read as an ONNX model ({error}); export it again") from error
