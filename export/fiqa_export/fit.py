@@ -23,7 +23,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from fiqa_export.heap import trim
 from fiqa_export.onnx_graph import open_graph
-from fiqa_export.qdq import Fitted, dequantised, output_axis, weight_scales, weights_of
+from fiqa_export.qdq import Fitted, dequantised, nearest, output_axis, weight_scales, weights_of
 from fiqa_export.torch_graph import Results, TorchGraph, compute
 
 WIDEST = 1152
@@ -137,15 +137,14 @@ def _rounded(node: ir.Node, pairs: Sequence[tuple[Tensor, Tensor]]) -> Fitted:
     """int8 weights for the activations `pairs` of several images, in the fp32 network and in the mixture."""
     weights, axis = weights_of(node), output_axis(node)
     groups, width = _groups_of(node), _width(node)
+    if width > WIDEST:
+        return nearest(node)
     outputs_first = np.moveaxis(weights, axis, 0)
     rows = torch.from_numpy(outputs_first.astype(np.float64)).reshape(groups, -1, width)
-    moments = None
-    if width <= WIDEST:
-        rows, moments = _moved(rows, _Patches(node, len(pairs)), pairs)
+    rows, moments = _moved(rows, _Patches(node, len(pairs)), pairs)
     moved = np.moveaxis(rows.numpy().reshape(outputs_first.shape), 0, axis).astype(np.float32)
     scales = weight_scales(moved, axis)
-    levels = rows / torch.from_numpy(scales).double().view(groups, -1, 1)
-    levels = _nearest(levels) if moments is None else _compensated(levels, moments)
+    levels = _compensated(rows / torch.from_numpy(scales).double().view(groups, -1, 1), moments)
     int8 = np.moveaxis(levels.to(torch.int8).numpy().reshape(outputs_first.shape), 0, axis)
     return Fitted(np.ascontiguousarray(int8), scales)
 

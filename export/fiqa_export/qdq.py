@@ -116,7 +116,8 @@ def nearest(node: ir.Node) -> Fitted:
     """The weights of a layer rounded to the nearest level."""
     weights, axis = weights_of(node), output_axis(node)
     scales = weight_scales(weights, axis)
-    levels = np.clip(np.rint(weights / _per_channel(scales, node, weights.ndim)), -LEVELS, LEVELS)
+    levels = weights / _per_channel(scales, node, weights.ndim)
+    np.clip(np.rint(levels, out=levels), -LEVELS, LEVELS, out=levels)
     return Fitted(levels.astype(np.int8), scales)
 
 
