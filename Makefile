@@ -11,10 +11,10 @@ PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) --duratio
 demo: $(VENV)/.demo
 	$(VENV)/bin/python -m fiqa_export.demo
 
-# With the large networks too, as CI has it (gigabytes of memory, minutes more): make test TESTS='not long and not gpu'
 test: $(VENV)/.dev
-	$(PYTEST) $(if $(TESTS),-m '$(TESTS)')
+	$(PYTEST)
 
+# The largest networks: gigabytes of memory, minutes.
 test-slow: $(VENV)/.dev
 	$(PYTEST) -m 'slow and not long'
 

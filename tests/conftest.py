@@ -27,21 +27,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
 
     class ByNetwork(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return network_of(nodeid) or nodeid.split("::")[0]
+            return max((name for name in MODELS if f"[{name}" in nodeid), key=len, default=nodeid.split("::")[0])
 
-    config.option.loadscopereorder = False
     return ByNetwork(config, log)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of processes side by side none is left alone with a large network at the end: the largest come first."""
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: -MODELS[name].parameters if (name := network_of(item.nodeid)) else 0)
-
-
-def network_of(nodeid: str) -> str | None:
-    """The network that a test is about, if its parameters name one."""
-    return max((name for name in MODELS if f"[{name}" in nodeid), key=len, default=None)
 
 
 @pytest.fixture(scope="session")
