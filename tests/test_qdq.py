@@ -11,9 +11,19 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from fiqa_export.equalise import equalise
-from fiqa_export.fit import Rounding
+from fiqa_export.fit import Rounding, share_weights
 from fiqa_export.onnx_graph import open_graph
-from fiqa_export.qdq import candidates, dequantised, insert_qdq, is_layer, macs, nearest, weights_of
+from fiqa_export.onnx_graph import save_graph as save_graph_beside
+from fiqa_export.qdq import (
+    candidates,
+    dequantised,
+    insert_qdq,
+    is_layer,
+    macs,
+    nearest,
+    quantise_activations,
+    weights_of,
+)
 from fiqa_runtime.errors import InputError
 from int8_network import SIDE, WIDTH, save_network
 from onnx_graphs import node, save_graph
@@ -203,6 +213,17 @@ def test_fitted_rounding_serves_better_than_the_nearest(network: Path, model: ir
     better = mixture(model, ranges, int8, fitted=fitted, weights_only=alone)
     nearest_error, fitted_error = (np.sqrt(np.mean((run(m) - expected) ** 2)) for m in (plain, better))
     assert fitted_error < 0.7 * nearest_error
+
+
+def test_weights_of_both_graphs_are_in_memory_once(network: Path, model: ir.Model, tmp_path: Path) -> None:
+    """Fitting with weights in a file beside the graph, as the step has them."""
+    base = tmp_path / "base.onnx"
+    save_graph_beside(model, base, weights_beside=True)
+    ranges, mixed = reads(open_graph(network)), open_graph(base)
+    quantise_activations(mixed, ["second"], ranges)
+    exact = open_graph(base)
+    share_weights(exact, mixed)
+    assert mixed.graph.initializers["w2"].const_value is exact.graph.initializers["w2"].const_value
 
 
 def test_fit_sees_the_rounding_before_a_layer(network: Path, model: ir.Model) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from fiqa_export.equalise import equalise
 from fiqa_export.first_order import first_order
 from fiqa_export.fit import Rounding
 from fiqa_export.heap import make_room
-from fiqa_export.onnx_graph import open_graph, save_graph
+from fiqa_export.onnx_graph import nominal_bytes, open_graph, save_graph
 from fiqa_export.qdq import activations_read, candidates
 
 OPERATIONS = 6e11
@@ -184,15 +183,10 @@ def write_base(
 def rounding(base: Path, spec: ModelSpec, images: Images, report: Report) -> Rounding:
     """What fits the weights of a mixture of the network `base` to images of the ranging half."""
     fewest, most = FITTED
-    held = max(FEWEST_HELD, FIT_MEMORY // _largest_activation(open_graph(base)))
+    largest = max(nominal_bytes(value) for node in open_graph(base).graph for value in node.outputs)
+    held = max(FEWEST_HELD, FIT_MEMORY // largest)
     count = min(most, max(fewest, round(FIT_OPERATIONS / spec.macs)), held)
     return Rounding(base, list(images.ranging(count)), report)
-
-
-def _largest_activation(model: ir.Model) -> int:
-    """Bytes for one image; unknown sides count as 1."""
-    shapes = [value.shape or () for node in model.graph for value in node.outputs]
-    return 4 * max(math.prod(side for side in shape if isinstance(side, int)) for shape in shapes)
 
 
 def _tensors_read(model: ir.Model) -> list[str]:

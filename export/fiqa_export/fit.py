@@ -54,7 +54,7 @@ class Rounding:
         Memory is that of what one layer reads and writes for all images, twice.
         """
         fp32 = open_graph(self._fp32)
-        _share_weights(fp32, mixture)
+        share_weights(fp32, mixture)
         graphs = TorchGraph(fp32), TorchGraph(mixture)
         exact, rough = ([_Walk(graph, feed) for feed in self._images] for graph in graphs)
         names = [str(node.name) for node in mixture.graph if node.name in layers]
@@ -72,7 +72,7 @@ class Rounding:
         return fitted
 
 
-def _share_weights(fp32: ir.Model, mixture: ir.Model) -> None:
+def share_weights(fp32: ir.Model, mixture: ir.Model) -> None:
     """Have in memory once what both read from the file of `fp32`."""
     for name, value in mixture.graph.initializers.items():
         if isinstance(value.const_value, ir.ExternalTensor):

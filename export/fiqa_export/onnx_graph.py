@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,11 @@ def activations(graph: ir.Graph) -> Iterator[ir.Value]:
     yield from (value for value in graph.inputs if not value.is_initializer())
     for node in graph:
         yield from (value for value in node.outputs if value.name)
+
+
+def nominal_bytes(value: ir.Value) -> int:
+    """Bytes of the float32 `value` for one image; sides that are not known count as 1."""
+    return 4 * math.prod(side for side in value.shape or () if isinstance(side, int))
 
 
 def is_float(value: ir.Value | None) -> bool:

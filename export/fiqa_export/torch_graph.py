@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -15,6 +14,7 @@ from fiqa_runtime.backends.base import Inputs
 from fiqa_runtime.errors import InputError, UnsupportedError
 from torch import Tensor
 
+from fiqa_export.onnx_graph import nominal_bytes
 from fiqa_export.torch_ops import OPERATORS
 
 Arguments = list["Tensor | None"]
@@ -93,13 +93,10 @@ class TorchGraph:
         return {str(v.name): values[v] for v in self._outputs}
 
     def stretches(self, most: int) -> list[range]:
-        """All nodes in order, cut so that each part gives at most `most` bytes for one image, or is one node.
-
-        Sides that are not known count as 1.
-        """
+        """All nodes in order, cut so that each part gives at most `most` bytes for one image, or is one node."""
         cuts, held = [0], 0
         for index, node in enumerate(self._nodes):
-            size = sum(4 * math.prod(side for side in v.shape or () if isinstance(side, int)) for v in node.outputs)
+            size = sum(map(nominal_bytes, node.outputs))
             if held + size > most and index > cuts[-1]:
                 cuts.append(index)
                 held = 0
