@@ -1,9 +1,7 @@
-"""Checkpoints load safely and strictly, and nothing but `--weights seeded` gives seeded weights."""
+"""Checkpoints load strictly, in the layouts that the authors and their tools write."""
 
 from __future__ import annotations
 
-import os
-import pickle
 import subprocess
 import sys
 import zipfile
@@ -14,17 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+from checkpoints import State, T, message, seeded_state
 from fiqa_export.checkpoint import load_reference
 from fiqa_export.models import build
-from fiqa_export.seeded import load_seeded, seeded_image, seeded_tensor
+from fiqa_export.seeded import seeded_image
 from fiqa_export.tensors import network_input
 from fiqa_runtime import zoo
-from fiqa_runtime.errors import CheckpointError, FetchError, InputError
 from fiqa_runtime.fetch import sha256_of
-from torch import Tensor
 
-State = dict[str, Tensor]
-T = "ediffiqa-t"
 QUICK = ("ediffiqa-t", "ediffiqa-s", "yunet-s", "yunet-n")
 SAME_FILES = ("dsl-fiqa-visible", "facexformer-512")
 """Other graphs of a checkpoint that its first network covers."""
@@ -35,15 +30,10 @@ NETWORKS = [
 ]
 
 
-@pytest.fixture(scope="session")
-def seeded_state() -> State:
-    return load_seeded(build(T)).state_dict()
-
-
 @pytest.fixture
-def state(seeded_state: State) -> State:
-    """A state dict of eDifFIQA(T) in the authors' layout, to be spoilt at will."""
-    return dict(seeded_state)
+def state() -> State:
+    """To be spoilt at will."""
+    return dict(seeded_state())
 
 
 @pytest.fixture
@@ -74,16 +64,6 @@ def authors_files(name: str, golden: Callable[[str], Any]) -> Iterator[tuple[str
             Path(checkpoint.file).name,
             {key: torch.full(shape, i, dtype=getattr(torch, t)) for i, (key, shape, t) in enumerate(entries)},
         )
-
-
-def message(path: Path, name: str = T) -> str:
-    """What loading `path` is refused with: one line that names the file."""
-    with pytest.raises(CheckpointError) as caught:
-        load_reference(name, str(path))
-    text = str(caught.value)
-    assert "\n" not in text
-    assert text.startswith(f"{path} cannot be used for {name}: ")
-    return text
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -259,129 +239,6 @@ def test_old_file_format_loads(state: State, path: Path) -> None:
     assert not zipfile.is_zipfile(path)
     model, _ = load_reference(T, str(path))
     assert torch.equal(model.state_dict()["mlp.l1.weight"], state["mlp.l1.weight"])
-
-
-class Malice:
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
-        return os.system, (f"touch '{self.trace}'",)
-
-
-@pytest.mark.parametrize("new_format", [True, False])
-def test_pickle_that_would_run_code_is_refused(new_format: bool, state: State, path: Path, tmp_path: Path) -> None:
-    trace = tmp_path / "trace"
-    torch.save({**state, "extra": Malice(trace)}, path, _use_new_zipfile_serialization=new_format)
-    text = message(path)
-    assert not trace.exists()
-    assert "loading it would run code (posix.system)" in text
-    assert "save only its tensors: torch.save(model.state_dict(), FILE)" in text
-    torch.load(path, weights_only=False)
-    assert trace.exists(), "the file is as dangerous as the test says"
-
-
-def test_plain_pickle_that_would_run_code_is_refused(
-    path: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
-) -> None:
-    trace = tmp_path / "trace"
-    path.write_bytes(pickle.dumps({"extra": Malice(trace)}))
-    assert "damaged or no PyTorch checkpoint" in message(path)
-    assert not trace.exists()
-    assert not recwarn.list, "one line, without what torch thinks of the pickle protocol"
-
-
-def test_whole_module_is_refused(path: Path) -> None:
-    torch.save(torch.nn.Linear(2, 2), path)
-    assert "would run code (torch.nn.modules.linear.Linear)" in message(path)
-
-
-@pytest.mark.parametrize("length", [0, 1, 10, 1000, 3_000_000, -10])
-def test_truncated_file(length: int, state: State, path: Path) -> None:
-    torch.save(state, path)
-    path.write_bytes(path.read_bytes()[:length])
-    assert "it is damaged or no PyTorch checkpoint; get the file again" in message(path)
-
-
-@pytest.mark.parametrize(
-    "content", [b"hello, world\n", b"<!DOCTYPE html><html></html>", bytes(range(256)) * 20, b"\x08\x07\x12\x07pytorch"]
-)
-def test_file_that_is_no_checkpoint(content: bytes, path: Path) -> None:
-    path.write_bytes(content)
-    assert "it is damaged or no PyTorch checkpoint" in message(path)
-
-
-def test_archive_that_is_no_checkpoint(path: Path) -> None:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("notes.txt", "hello")
-    assert "it is damaged or no PyTorch checkpoint" in message(path)
-
-
-@pytest.mark.parametrize(
-    ("content", "holds"), [([1, 2], "list"), (torch.zeros(3), "Tensor"), ({"epoch": 3}, "epoch"), ({}, "337 missing")]
-)
-def test_checkpoint_of_something_else(content: object, holds: str, path: Path) -> None:
-    torch.save(content, path)
-    assert holds in message(path)
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_file_that_may_not_be_read(state: State, path: Path) -> None:
-    torch.save(state, path)
-    path.chmod(0)
-    assert "Permission denied; make it readable" in message(path)
-
-
-@pytest.mark.parametrize("weights", ["oficial", "gfiqa", "nowhere/file.pth", "seededx"])
-def test_unknown_weights_name_what_is_known(weights: str) -> None:
-    with pytest.raises(InputError, match="is neither a file nor a weight set of ediffiqa-t") as caught:
-        load_reference(T, weights)
-    assert str(caught.value).endswith("name a file or one of official, standin, seeded, seeded:N")
-
-
-def test_unknown_network_suggests_the_nearest() -> None:
-    with pytest.raises(InputError, match="did you mean 'ediffiqa-t'"):
-        load_reference("edifiqa-t", "seeded")
-
-
-@pytest.mark.parametrize(("weights", "seed"), [("seeded", 0), ("seeded:12", 12)])
-def test_seeded_weights_by_name(weights: str, seed: int) -> None:
-    model, info = load_reference(T, weights)
-    expected = torch.from_numpy(seeded_tensor("mlp.l1.weight", (1024, 512), seed)).float()
-    assert torch.equal(model.state_dict()["mlp.l1.weight"], expected)
-    assert model.state_dict()["base_model.bn.running_mean"].any(), "calibrated"
-    assert (info.kind, info.seed, info.files) == ("seeded", seed, {})
-    assert "mean nothing about faces" in info.description
-
-
-@pytest.mark.parametrize("weights", ["seeded:", "seeded:x", "seeded:-1", "seeded:1.5", "seeded:1:2", "seeded:²"])
-def test_seed_that_is_no_number(weights: str) -> None:
-    with pytest.raises(InputError, match="names no seed; write seeded or seeded:N"):
-        load_reference(T, weights)
-
-
-def test_absent_weights_are_never_replaced_by_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: Callable[..., None]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("FIQA_WEIGHTS_DIR", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    published(url=None)
-    with pytest.raises(FetchError) as caught:
-        load_reference(T)
-    text = str(caught.value)
-    assert "get it from https://huggingface.co/LSIbabnikz/eDifFIQA_T and save it as " in text
-    assert str(tmp_path / "weights" / "ediffiqaT.pth") in text
-    assert text.endswith("--weights standin")
-
-
-def test_network_of_several_files_needs_their_folder(tmp_path: Path) -> None:
-    file = tmp_path / "DE.pt"
-    file.touch()
-    with pytest.raises(InputError, match=r"needs DE\.pt and IQA\.pt; name the folder"):
-        load_reference("dsl-fiqa", str(file))
-    with pytest.raises(CheckpointError, match=r"lacks IQA\.pt"):
-        load_reference("dsl-fiqa", str(tmp_path))
 
 
 @pytest.mark.slow
