@@ -94,8 +94,8 @@ def test_backends_and_batches(exported: Exported, backend: str) -> None:
         return
     with scorer:
         assert outcome.passed, str(outcome)
-        scorer.card = replace(scorer.card, max_batch=3)
-        images = images_for(exported, 3)
+        scorer.card = replace(scorer.card, max_batch=2)
+        images = images_for(exported, 2)
         together = scorer.outputs(images)
         alone = [scorer.outputs([image]) for image in images]
     for name, span in exported.parity.range.items():
