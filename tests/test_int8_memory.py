@@ -43,7 +43,7 @@ print(result.images, result.mac_share, peak_resident_bytes())
 pytestmark = pytest.mark.long
 
 
-@pytest.mark.parametrize("name", ["ifqa", "ifqa-plus", "dsl-fiqa", "facexformer"])
+@pytest.mark.parametrize("name", ["ifqa", "ifqa-plus", "dsl-fiqa", "facexformer", "facexformer-512"])
 def test_step_takes_less_than_two_gib_above_the_network(
     name: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
