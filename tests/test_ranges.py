@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fiqa_calibration import ranges as ranges_module
+from fiqa_calibration import measuring
 from fiqa_calibration.histogram import BINS, METHODS, Histogram
-from fiqa_calibration.ranges import measure
+from fiqa_calibration.measuring import measure
 from fiqa_runtime.errors import ArtefactError, InputError
 from onnx_graphs import node, save_graph
 
@@ -41,6 +41,12 @@ def test_limit_leaves_enough_bins_per_step() -> None:
         histogram = filled(np.array([largest]))
         assert histogram.limit / 2 < np.float32(largest) <= histogram.limit
         assert histogram.counts.size == BINS
+
+
+def test_values_next_to_nothing_are_counted() -> None:
+    histogram = filled(np.array([0.0, 1e-38, 1e-36]))
+    assert histogram.counts.sum() == 3
+    assert histogram.largest == np.float32(1e-36)
 
 
 def test_minmax_takes_everything_and_percentile_leaves_the_rarest_out() -> None:
@@ -93,29 +99,36 @@ def test_network_is_measured_image_by_image(tmp_path: Path) -> None:
             read.append(index)
             yield {"x": image}
 
-    found = measure(graph(tmp_path / "g.onnx"), ["x", "n", "e"], feeds())  # type: ignore[arg-type]
+    found = measure(graph(tmp_path / "g.onnx"), dict.fromkeys(("x", "n", "e"), 1), feeds())  # type: ignore[arg-type]
     assert read == [0, 1]
     assert found["n"].histogram.largest == 5
     assert found["e"].histogram.largest == pytest.approx(np.exp(2))
     np.testing.assert_array_equal(found["x"].channels, [2, 5])
 
 
+def test_channels_lie_along_the_axis_that_is_named(tmp_path: Path) -> None:
+    image = np.zeros((1, 2, 2, 2), np.float32)
+    image[0, :, 0, 1] = -3, 7
+    found = [measure(graph(tmp_path / "g.onnx"), {"x": axis}, [{"x": image}])["x"].channels for axis in (1, 2, -1)]
+    np.testing.assert_array_equal(found, [[3, 7], [7, 0], [0, 7]])
+
+
 def test_portions_of_tensors_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, image = graph(tmp_path / "g.onnx"), RNG.standard_normal((1, 2, 2, 2)).astype(np.float32)
-    whole = measure(path, ["x", "n", "e"], [{"x": image}])
-    monkeypatch.setattr(ranges_module, "HELD", 1)
-    parts = measure(path, ["x", "n", "e"], [{"x": image}])
+    whole = measure(path, dict.fromkeys(("x", "n", "e"), 1), [{"x": image}])
+    monkeypatch.setattr(measuring, "HELD", 1)
+    parts = measure(path, dict.fromkeys(("x", "n", "e"), 1), [{"x": image}])
     assert all((whole[name].histogram.counts == parts[name].histogram.counts).all() for name in whole)
 
 
 def test_network_that_overflows_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="overflows at e"):
-        measure(graph(tmp_path / "g.onnx"), ["n", "e"], [{"x": np.full((1, 2, 2, 2), -1000, np.float32)}])
+        measure(graph(tmp_path / "g.onnx"), {"n": 1, "e": 1}, [{"x": np.full((1, 2, 2, 2), -1000, np.float32)}])
 
 
 def test_measuring_needs_images_and_known_tensors(tmp_path: Path) -> None:
     path = graph(tmp_path / "g.onnx")
     with pytest.raises(InputError, match="at least one"):
-        measure(path, ["n"], [])
+        measure(path, {"n": 1}, [])
     with pytest.raises(InputError, match="no tensor q"):
-        measure(path, ["q"], [])
+        measure(path, {"q": 1}, [])

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+from fiqa_runtime.agreement import json_number
 from fiqa_runtime.errors import InputError
 from numpy.typing import ArrayLike, NDArray
 
@@ -112,9 +113,9 @@ class DiscardCurve:
             "protocol": self.protocol,
             "fmr": self.fmr,
             "discard": FRACTIONS.tolist(),
-            "fnmr": [_number(value) for value in self.at(FRACTIONS).tolist()],
-            "auc": _number(self.auc),
-            "pauc": {f"{limit:g}": _number(area) for limit, area in self.pauc.items()},
+            "fnmr": [json_number(value) for value in self.at(FRACTIONS).tolist()],
+            "auc": json_number(self.auc),
+            "pauc": {f"{limit:g}": json_number(area) for limit, area in self.pauc.items()},
             "genuine": int(self.genuine[0]),
             "impostor": int(self.impostor[0]),
             "notes": list(self.notes),
@@ -300,7 +301,3 @@ def _too_few(fractions: Floats, impostors: Ints, fmr: float) -> tuple[str, ...]:
         return ()
     start = f" from a discard of {few[0]:.2f} on" if few[0] else ""
     return (f"fewer than ten pairs at this FMR{start}: its error rates are uncertain",)
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -54,6 +54,8 @@ def _correlation(parity: Mapping[str, Any]) -> str:
 
 
 def _largest_difference(parity: Mapping[str, Any]) -> str:
+    if None in parity["max_abs"].values():
+        return "not finite"
     shares = {name: d / parity["range"][name] for name, d in parity["max_abs"].items()}
     worst = max(shares, key=lambda name: shares[name])
     return f"{shares[worst]:.1e} ({worst})"

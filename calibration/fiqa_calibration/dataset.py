@@ -85,7 +85,7 @@ class CalibrationSet:
     """The chosen images, from the lowest score to the highest, and what was left out."""
 
     chosen: tuple[Chosen, ...]
-    """At least 32; a half has at least 16."""
+    """At least 32 as chosen; halves and thinned sets have fewer."""
     found: int
     """Candidates given."""
     left_out: LeftOut
@@ -191,8 +191,7 @@ def _sift(
     candidates: Sequence[Candidate], spec: InputSpec, score: Score | None, report: Report
 ) -> tuple[list[Candidate], list[float], LeftOut]:
     """The candidates that can serve, their scores (none without `score`), and the others."""
-    step = max(1, -(-len(candidates) // LIMIT))
-    looked_at = candidates[::step]
+    looked_at = [candidates[i] for i in evenly(LIMIT, len(candidates))]
     thumbnails = Thumbnails(len(looked_at))
     usable: list[Candidate] = []
     scores: list[float] = []

@@ -13,6 +13,8 @@ LEVELS = 127
 """Largest int8 level, of weights and activations alike; zero is level 0, and activations may go down to -128."""
 PERCENTILE = 99.99
 """Share of the magnitudes, in per cent, that `percentile` keeps."""
+SMALLEST_LIMIT = 2.0**-100
+"""Limits below this overflow float32 when magnitudes are divided by them."""
 CANDIDATES = 100
 """Thresholds that `entropy` and `mse` try, evenly spaced over the upper 90 % of the range."""
 
@@ -44,7 +46,7 @@ class Histogram:
     def _reach(self, largest: float) -> None:
         self.largest = max(self.largest, largest)
         if not self.limit and largest:
-            self.limit = float(2.0 ** np.ceil(np.log2(largest)))
+            self.limit = max(SMALLEST_LIMIT, float(2.0 ** np.ceil(np.log2(largest))))
         while self.limit < largest:
             self.counts[: BINS // 2] = self.counts.reshape(-1, 2).sum(axis=1)
             self.counts[BINS // 2 :] = 0
@@ -70,7 +72,7 @@ def percentile(histogram: Histogram) -> float:
 
 def mse(histogram: Histogram) -> float:
     """The threshold with the smallest mean squared error of rounding and cutting off."""
-    return _best(histogram, lambda threshold, end: _squared_error(histogram, threshold))
+    return _best(histogram, lambda end: _squared_error(histogram, end * histogram.limit / BINS))
 
 
 def entropy(histogram: Histogram) -> float:
@@ -81,7 +83,7 @@ def entropy(histogram: Histogram) -> float:
     """
     counts = histogram.counts.copy()
     counts[0] = counts[1]
-    return _best(histogram, lambda threshold, end: _divergence(counts, end))
+    return _best(histogram, lambda end: _divergence(counts, end))
 
 
 METHODS: dict[str, Callable[[Histogram], float]] = {
@@ -93,13 +95,13 @@ METHODS: dict[str, Callable[[Histogram], float]] = {
 """Every method by name: histogram -> largest magnitude that int8 represents, 0 where all values are 0."""
 
 
-def _best(histogram: Histogram, loss: Callable[[float, int], float]) -> float:
-    """The candidate threshold, an upper bin edge, with the smallest `loss(threshold, bins below it)`."""
+def _best(histogram: Histogram, loss: Callable[[int], float]) -> float:
+    """The candidate threshold, an upper bin edge, with the smallest `loss(bins below it)`."""
     if not histogram.largest:
         return 0.0
     last = min(BINS, int(histogram.largest / histogram.limit * BINS) + 1)
     ends = np.unique(np.linspace(max(LEVELS, last // 10), last, CANDIDATES).round().astype(int))
-    losses = [loss(end * histogram.limit / BINS, int(end)) for end in ends]
+    losses = [loss(int(end)) for end in ends]
     return float(min(histogram.largest, ends[int(np.argmin(losses))] * histogram.limit / BINS))
 
 

@@ -41,18 +41,18 @@ class Rung:
     """What the degradation did, in the units of its function."""
 
 
-def ladders(images: Iterable[Image], seed: int = 0, strengths: Sequence[int] = ALL) -> Iterator[tuple[Rung, Image]]:
+def ladders(images: Iterable[Image], strengths: Sequence[int] = ALL) -> Iterator[tuple[Rung, Image]]:
     """Each photo untouched, then every kind at these `strengths`: at all 36 pictures per photo, one at a time.
 
-    `images` are uint8 BGR (H, W, 3) of any size; the results have the size of their photo. Same photos, same order
-    and same `seed`: same pictures (JPEG within what two versions of libjpeg differ by). Raises InputError for
-    anything that is not such an image.
+    `images` are uint8 BGR (H, W, 3) of any size; the results have the size of their photo. Same photos in the
+    same order: same pictures (JPEG within what two versions of libjpeg differ by). Raises InputError for anything that
+    is not such an image.
     """
     for source, image in enumerate(images):
         yield Rung(source, PRISTINE, 0, {}), image
         for kind in KINDS:
             for strength in strengths:
-                stream = rng(f"ladder:{seed}:{source}:{kind}")
+                stream = rng(f"ladder:0:{source}:{kind}")
                 degraded, parameters = degrade(image, kind, strength / STRENGTHS, stream)
                 yield Rung(source, kind, strength, parameters), degraded
 

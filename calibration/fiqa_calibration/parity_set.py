@@ -18,7 +18,7 @@ from fiqa_runtime.preprocess import Image
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.spec import InputSpec
 
-from fiqa_calibration.candidates import evenly, wanted
+from fiqa_calibration.candidates import evenly, fits, wanted
 from fiqa_calibration.cropper import Cropper
 from fiqa_calibration.ladder import ALL, KINDS, Rung, ladders
 
@@ -62,7 +62,7 @@ class ParitySet:
         for index in range(self.seeded):
             yield seeded_image(index, height, width), None
         pictures = (resized(picture, height, width) for picture in self.pictures)
-        for rung, image in ladders(pictures, strengths=self.strengths):
+        for rung, image in ladders(pictures, self.strengths):
             yield image, rung
 
 
@@ -90,15 +90,20 @@ def squared(picture: Image) -> Image:
 def folder_pictures(folder: Path, spec: InputSpec) -> list[Image]:
     """Crops for the network of `spec` from at most MOST_PHOTOS crops or photos in `folder`.
 
-    What :class:`Cropper` makes of them; pictures that cannot be read or show no face are left out. Raises InputError
-    where none is left, FetchError where photos need a detector that is not here.
+    What :class:`Cropper` makes of them; pictures that cannot be read, show no face or have no shape that the network
+    can use are left out. Raises InputError where none is left, FetchError where photos need a detector that is not
+    here.
     """
     paths = find_images([folder])
     crop = Cropper(spec)
     pictures, first_problem = [], None
     for index in evenly(MOST_PHOTOS, len(paths)):
         try:
-            pictures.append(crop(paths[index]))
+            picture = crop(paths[index])
+            if not fits(picture, spec):
+                height, width = picture.shape[:2]
+                raise InputError(f"{paths[index].name} has {width} x {height} pixels")
+            pictures.append(picture)
         except InputError as error:
             first_problem = first_problem or error
     if not pictures:

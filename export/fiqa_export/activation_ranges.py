@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
-from fiqa_calibration.ranges import Inputs, session_options
+from fiqa_calibration.measuring import Inputs, session_options
 from fiqa_runtime.errors import InputError
 
 from fiqa_export.onnx_graph import activations, open_graph
@@ -21,7 +21,8 @@ from fiqa_export.onnx_graph import activations, open_graph
 
 @dataclass(frozen=True)
 class Range:
-    """Extremes of one tensor. Infinite or NaN where the network itself overflows."""
+    """Extremes of one tensor; infinite where the network itself overflows. Single NaNs may go unnoticed: ONNX Runtime's
+    reductions pass over them."""
 
     low: float
     high: float
@@ -32,14 +33,14 @@ class Range:
         return float(np.maximum(-self.low, self.high))
 
 
-def activation_ranges(network: Path, batches: Iterable[Inputs], threads: int | None = None) -> dict[str, Range]:
+def activation_ranges(network: Path, batches: Iterable[Inputs]) -> dict[str, Range]:
     """Range of every float activation of the ONNX file `network`, inputs and outputs included, by tensor name.
 
     `batches` are network inputs by graph name, float32 with a batch axis; they are read one at a time. Raises
     InputError where there is none, and what :func:`fiqa_export.onnx_graph.open_graph` raises.
     """
     names, data = _graph_of_extremes(network)
-    session = _session(data, network.parent, threads)
+    session = _session(data, network.parent)
     lowest = np.full(len(names), np.inf)
     highest = np.full(len(names), -np.inf)
     measured = False
@@ -73,11 +74,9 @@ def _graph_of_extremes(network: Path) -> tuple[list[str], bytes]:
     return [str(value.name) for value in values], ir.to_proto(model).SerializeToString()
 
 
-def _session(data: bytes, folder: Path, threads: int | None) -> ort.InferenceSession:
+def _session(data: bytes, folder: Path) -> ort.InferenceSession:
     """A session that reduces each tensor as soon as it is there, so that it can be freed."""
     options = session_options(folder)
     options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     options.enable_cpu_mem_arena = False
-    if threads:
-        options.intra_op_num_threads = threads
     return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])

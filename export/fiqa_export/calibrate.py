@@ -14,7 +14,8 @@ from fiqa_calibration.candidates import evenly, folder_candidates, seeded_candid
 from fiqa_calibration.cropper import Cropper
 from fiqa_calibration.dataset import COUNT, MINIMUM, CalibrationSet, Score, choose
 from fiqa_calibration.histogram import METHODS
-from fiqa_calibration.ranges import Inputs, Ranges, measure, session_options
+from fiqa_calibration.measuring import Inputs, measure, session_options
+from fiqa_calibration.ranges import Ranges
 from fiqa_runtime.backends.prelu import for_onnxruntime
 from fiqa_runtime.console import Report
 from fiqa_runtime.files import sha256_file
@@ -28,8 +29,8 @@ from fiqa_export.equalise import equalise
 from fiqa_export.first_order import first_order
 from fiqa_export.fit import Rounding
 from fiqa_export.heap import make_room
-from fiqa_export.onnx_graph import nominal_bytes, open_graph, save_graph
-from fiqa_export.qdq import activations_read, candidates
+from fiqa_export.onnx_graph import nominal_bytes, open_graph, open_graph_of, save_graph
+from fiqa_export.qdq import activations_read, candidates, channel_axis
 
 OPERATIONS = 6e11
 """Multiply-accumulates spent on running the calibration images once: large networks get fewer, at least MINIMUM."""
@@ -137,14 +138,14 @@ def measured(fp32: Path, base: Path, images: Images, report: Report) -> Ranges:
     Writes `base`, see :func:`write_base`. Raises ArtefactError where an activation is not finite.
     """
     write_base(fp32, base, {})
-    names = _tensors_read(open_graph(base))
+    tensors = _tensors_read(open_graph(base))
     ranging = images.ranging()
     make_room(base)
-    statistics = measure(base, names, ranging, len(ranging), report)
+    statistics = measure(base, tensors, ranging, len(ranging), report)
     channels = write_base(fp32, base, {name: s.channels for name, s in statistics.items()})
     if channels:
         make_room(base)
-        statistics = measure(base, names, ranging, len(ranging), report)
+        statistics = measure(base, tensors, ranging, len(ranging), report)
     ranges = {name: {t: method(s.histogram) for t, s in statistics.items()} for name, method in METHODS.items()}
     return Ranges(
         model=sha256_file(fp32),
@@ -183,12 +184,14 @@ def write_base(
 def rounding(base: Path, spec: ModelSpec, images: Images, report: Report) -> Rounding:
     """What fits the weights of a mixture of the network `base` to images of the ranging half."""
     fewest, most = FITTED
-    largest = max(nominal_bytes(value) for node in open_graph(base).graph for value in node.outputs)
+    graph = open_graph_of(base, LARGEST_SIDE, LARGEST_SIDE).graph
+    largest = max(nominal_bytes(value) for node in graph for value in node.outputs)
     held = max(FEWEST_HELD, FIT_MEMORY // largest)
     count = min(most, max(fewest, round(FIT_OPERATIONS / spec.macs)), held)
     return Rounding(base, list(images.ranging(count)), report)
 
 
-def _tensors_read(model: ir.Model) -> list[str]:
+def _tensors_read(model: ir.Model) -> dict[str, int]:
+    """What candidates read, by name, and the axis that its channels lie along."""
     read = (value for node in candidates(model.graph) for value in activations_read(node))
-    return list(dict.fromkeys(str(value.name) for value in read))
+    return {str(value.name): channel_axis(value) for value in read}

@@ -14,10 +14,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from fiqa_export.qdq import output_axis, weights_of
+from fiqa_export.qdq import channel_axis, is_layer, output_axis, weights_of
 
 Magnitudes = Mapping[str, NDArray[np.float32]]
-"""Largest magnitude of every channel (C,) by tensor name: axis 1 of images (N, C, H, W), the last of other tensors."""
+"""Largest magnitude of every channel (C,) by tensor name, see :func:`fiqa_export.qdq.channel_axis`."""
 Factors = NDArray[np.float32]
 
 LARGEST_FACTOR = 2.0**10
@@ -31,6 +31,8 @@ _SCALES_ALONG = frozenset(
     ["AveragePool", "GlobalAveragePool", "Identity", "LeakyRelu", "MaxPool", "PRelu", "Relu", "Resize"]
 )
 _NORMS = frozenset(("BatchNormalization", "InstanceNormalization", "LayerNormalization"))
+_IMAGES = frozenset(("BatchNormalization", "Conv", "InstanceNormalization"))
+"""What reads and writes channels along axis 1."""
 
 
 def equalise(model: ir.Model, magnitudes: Magnitudes) -> list[str]:
@@ -107,14 +109,13 @@ def _can_scale(node: ir.Node, value: ir.Value) -> bool:
         return False
     if any(not _constant(parameter) for parameter in node.inputs[1:] if parameter is not None):
         return False
+    if (channel_axis(value) == 1) != (node.op_type in _IMAGES):
+        return False
     if node.op_type == "Conv":
         group = node.attributes.get_int("group", 1)
         return group == 1 or writes or weights_of(node).shape[:2] == (group, 1)
-    if node.op_type == "Gemm":
-        plain = node.attributes.get_float("alpha", 1.0) == node.attributes.get_float("beta", 1.0) == 1.0
-        return plain and not node.attributes.get_int("transA", 0)
-    if node.op_type == "MatMul":
-        return weights_of(node).ndim == 2
+    if node.op_type in ("Gemm", "MatMul"):
+        return is_layer(node)
     if node.op_type == "LayerNormalization":
         return writes and node.attributes.get_int("axis", -1) == -1
     return node.op_type == "BatchNormalization" or (node.op_type == "InstanceNormalization" and writes)

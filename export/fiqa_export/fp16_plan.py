@@ -55,14 +55,15 @@ _LOSES = {
 }
 
 
-def plan_kept(graph: ir.Graph, ranges: Mapping[str, float], keep: Mapping[str, str]) -> dict[str, str]:
+def plan_kept(graph: ir.Graph, ranges: Mapping[str, float]) -> dict[str, str]:
     """Names of the nodes that stay in fp32 with the reason of each, in the order of the graph.
 
-    `ranges` is the largest magnitude of every float activation by name; `keep` are more nodes to keep, with reasons.
-    Raises InputError where a range is missing or `keep` names a node that does not exist.
+    `ranges` is the largest magnitude of every float activation by name. Raises InputError where one is missing.
     """
-    _check_names(graph, ranges, keep)
-    kept = dict(keep)
+    missing = [value.name for value in activations(graph) if is_float(value) and value.name not in ranges]
+    if missing:
+        raise InputError(f"no range was measured for {missing[0]}; measure the ranges of the very file to be converted")
+    kept: dict[str, str] = {}
     constant = set(graph.initializers.values())
     for node in graph:
         if all(value is None or value in constant for value in node.inputs):
@@ -71,21 +72,12 @@ def plan_kept(graph: ir.Graph, ranges: Mapping[str, float], keep: Mapping[str, s
         else:
             reason = _weights_reason(node) or _range_reason(node, ranges) or _operator_reason(node)
         if reason and any(map(is_float, node.outputs)):
-            kept.setdefault(str(node.name), reason)
+            kept[str(node.name)] = reason
     _keep_upstream(_producers(node for node in graph if node.op_type in PERIODIC), kept, "argument of a sine or cosine")
     _keep_upstream((value.producer() for value in graph.outputs), kept, "writes an output")
     while _keep_between(graph, kept, constant):
         pass
     return {str(node.name): kept[str(node.name)] for node in graph if node.name in kept}
-
-
-def _check_names(graph: ir.Graph, ranges: Mapping[str, float], keep: Mapping[str, str]) -> None:
-    missing = [value.name for value in activations(graph) if is_float(value) and value.name not in ranges]
-    if missing:
-        raise InputError(f"no range was measured for {missing[0]}; measure the ranges of the very file to be converted")
-    unknown = sorted(set(keep) - {str(node.name) for node in graph})
-    if unknown:
-        raise InputError(f"the graph has no node {unknown[0]} to keep in fp32; use the names in the fp32 file")
 
 
 def _weights_reason(node: ir.Node) -> str | None:

@@ -12,8 +12,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+from fiqa_calibration.measuring import Inputs
 from fiqa_calibration.parity_set import ParitySet
-from fiqa_calibration.ranges import Inputs, Ranges
+from fiqa_calibration.ranges import Ranges
 from fiqa_calibration.sensitivity import Judged, SearchResult
 from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.console import Report, silent
@@ -22,7 +23,7 @@ from fiqa_runtime.files import sha256_file
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.spec import OutputSpec
 
-from fiqa_export.artefact import files_of
+from fiqa_export.artefact import files_of, versions
 from fiqa_export.calibrate import (
     Feed,
     Half,
@@ -59,13 +60,16 @@ def int8_step(
     fitted to, every mixture of int8 and float32 is held against `budget`.
 
     The manifest of the calibration images (names, SHA-256, scores) is ``<name>.calibration.json`` beside `cache`.
-    What calibration finds is written to `cache` as soon as it is there, without faces; given as `calib` it serves the
+    What calibration finds is written to `cache` as soon as it is there, without faces; given as `calib`, which leaves
+    `cache` alone, it serves the
     same fp32 file again, with what images alone can give left out: weights are then rounded to the nearest level and
     biases stay. Beside it, in ``.search.json``, stand the mixtures judged so far, until one is within the budget: the
     same call after an interruption goes on where it was.
 
     Where no mixture is within `budget`, `int8` is the best one found: ask ``result.search.require()``. Raises
-    InputError where `calib` is missing, holds fewer than 32 usable images or belongs to another network.
+    InputError where `calib` is missing, holds fewer than 32 usable images or belongs to another network, FetchError
+    where photos need a detector that is not here, ArtefactError where the fp32 network overflows, UnsupportedError for
+    an operator that gradients cannot be computed through.
     """
     base, journal = fp32.with_name(f".{fp32.name}.base.onnx"), cache.with_suffix(".search.json")
 
@@ -77,14 +81,15 @@ def int8_step(
         fit = rounding(base, reference.spec, images, report) if images is not None else None
         judging = images.judging() if images is not None and reference.spec.task != "detection" else None
         judge = _Judge(fp32, parity, judging, feed, reference.spec.outputs, budget, report)
-        key = f"{ranges.model} {ranges.calibration} {fit is not None} {judge.digest}"
+        key = f"{ranges.digest} {fit is not None} {judge.digest} {versions()}"
         found = to_int8(fp32, base, int8, ranges, fit, reference.calibration_size, judge, journal, key, report)
     finally:
         for name in files_of(base):
             base.with_name(name).unlink(missing_ok=True)
     if found.chosen.passed:
-        replace(ranges, kept=found.chosen.kept).save(cache)
         journal.unlink(missing_ok=True)
+        if images is not None:
+            replace(ranges, kept=found.chosen.kept).save(cache)
     return _result(found, ranges, images)
 
 
@@ -170,7 +175,7 @@ class _Judge:
             both = [parity.score for parity in (verdict, other) if parity.score is not None]
             failures += [f"with calibration images: {line}" for line in flip_failures(both, self._budget)]
         score = verdict.score
-        quality = score.srcc if score is not None else min(verdict.correlation.values())
+        quality = score.srcc if score is not None else float(np.min(list(verdict.correlation.values()) or [np.nan]))
         facts = {"max_abs": max(verdict.max_abs.values())} | ({"flips": score.flips[0.10]} if score is not None else {})
         return Judged(quality, tuple(failures), facts)
 

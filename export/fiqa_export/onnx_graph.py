@@ -65,7 +65,11 @@ def save_graph(model: ir.Model, path: Path, weights_beside: bool = False) -> Non
     """
     model.metadata_props.pop(METADATA_KEY, None)
     ir.external_data.load_to_model(model)
-    ir.save(model, path, external_data=f"{path.name}.data" if weights_beside or needs_data_file(model) else None)
+    data = path.with_name(f"{path.name}.data")
+    beside = weights_beside or needs_data_file(model)
+    ir.save(model, path, external_data=data.name if beside else None)
+    if not beside:
+        data.unlink(missing_ok=True)
 
 
 def needs_data_file(model: ir.Model) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from fiqa_calibration.monotone import Monotony
-from fiqa_runtime.agreement import Agreement, agree, pearson
+from fiqa_runtime.agreement import Agreement, agree, json_number, pearson
 from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.spec import OutputSpec
@@ -30,13 +30,14 @@ class Parity:
     budget: Budget
     """What was allowed."""
     max_abs: dict[str, float]
-    """By output: largest |d|."""
+    """By output: largest |d|; infinite where a value is not finite or the shape is another."""
     range: dict[str, float]
     """By output: nominal range of a bounded output, else its spread over the images."""
     correlation: dict[str, float]
-    """By output other than the score: smallest Pearson correlation of an image's values; NaN where one is constant."""
+    """By output other than the score: smallest Pearson correlation of an image's values; NaN where one is constant or
+    not finite."""
     score: Agreement | None
-    """Agreement of the scores; None for a network without a score."""
+    """Agreement of the scores; None for a network without a score, and where one is not finite."""
     failures: tuple[str, ...]
     """One line for each part of the budget that is missed."""
     faces: Faces | None = None
@@ -52,12 +53,15 @@ class Parity:
         return not self.failures
 
     def as_json(self) -> dict[str, Any]:
-        """For cards and reports."""
+        """For cards and reports: numbers that are not finite, which JSON has not, are None."""
+        interval = self.srcc_interval
         return {
             **asdict(self),
             "passed": self.passed,
-            "correlation": {name: None if math.isnan(r) else r for name, r in self.correlation.items()},
+            "max_abs": {name: json_number(d) for name, d in self.max_abs.items()},
+            "correlation": {name: json_number(r) for name, r in self.correlation.items()},
             "score": self.score and self.score.as_json(),
+            "srcc_interval": interval if interval and all(map(math.isfinite, interval)) else None,
             "ladders": self.ladders and self.ladders.as_json(),
         }
 
@@ -78,7 +82,9 @@ def compare(
 ) -> Parity:
     """Verdict on an artefact's outputs (`actual`) against the reference's (`expected`), image by image.
 
-    Where `budget` asks for faces and the reference finds some, they are judged, and heads may correlate less.
+    Arrays are float32 with a batch axis of 1, under the names of `outputs`; at least one image. An output that is not
+    finite, or of another shape, fails whatever the budget. Where `budget` asks for faces and the reference finds some,
+    they are judged, and heads may correlate less.
     """
     max_abs, spans, correlation = {}, {}, {}
     failures: list[str] = []
@@ -89,17 +95,20 @@ def compare(
         d, span = max(_largest_difference(e, a) for e, a in pairs), float(high - low)
         max_abs[output.name], spans[output.name] = d, span
         allowed = budget.max_abs.get(output.kind)
-        if allowed is not None and not d <= allowed * span:
+        if not math.isfinite(d):
+            wrong = sum(not math.isfinite(_largest_difference(e, a)) for e, a in pairs)
+            failures.append(f"{output.name}: not finite, or of another shape, for {wrong} of {len(pairs)} images")
+        elif allowed is not None and not d <= allowed * span:
             failures.append(f"{output.name}: max |d| {d:.2e} exceeds {allowed:g} of the range {span:.3g}")
         if output.kind != "score":
-            correlation[output.name] = r = min((_correlation(e, a) for e, a in pairs), default=math.nan)
+            correlation[output.name] = r = float(np.min([_correlation(e, a) for e, a in pairs]))
             if budget.correlation and not r >= budget.correlation:
                 lines = unlike if output.kind == "head" else failures
                 lines.append(f"{output.name}: correlation {r:.4f} is below {budget.correlation:g}")
     faces = compare_faces(expected, actual) if budget.faces else None
     failures += faces.failures if faces is not None else unlike
     score = None
-    if "score" in max_abs:
+    if math.isfinite(max_abs.get("score", math.inf)):
         score = agree(scores_of(expected), scores_of(actual))
         failures += _ranking_failures(score, budget)
     return Parity(len(expected), budget, max_abs, spans, correlation, score, tuple(failures), faces)

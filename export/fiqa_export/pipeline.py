@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -150,9 +151,12 @@ def _judged(card: Card, reference: Reference, judgement: Judgement, recipe: Reci
 
 
 def _tolerance(card: Card, parity: Parity, recipe: Recipe) -> dict[str, float]:
-    """By output, in its units: what the arithmetic may cost, or for int8 twice what it was seen to cost."""
-    shares = {}
+    """By output, in its units: what the arithmetic may cost; twice what it was seen to cost where that is more."""
+    tolerance = {}
     for output in card.outputs:
-        allowed = recipe.budget.max_abs.get(output.kind, 2 * parity.max_abs[output.name] / parity.range[output.name])
-        shares[output.name] = max(CANARY_TOLERANCE, allowed) * parity.range[output.name]
-    return shares
+        span, seen = parity.range[output.name], parity.max_abs[output.name]
+        allowed = recipe.budget.max_abs.get(output.kind, 0.0) * span
+        if allowed < seen < math.inf:
+            allowed = 2 * seen
+        tolerance[output.name] = max(CANARY_TOLERANCE * span, allowed)
+    return tolerance

@@ -53,15 +53,18 @@ def candidates(graph: ir.Graph) -> list[ir.Node]:
 
 
 def is_layer(node: ir.Node) -> bool:
-    """Whether `node` multiplies an activation by constant weights."""
+    """Whether `node` multiplies an activation by constant weights: a convolution, or a matrix product as such."""
     if node.op_type not in MATRIX_OPS - {"ConvTranspose"} or not is_float(node.outputs[0]):
         return False
-    activation, weights = node.inputs[0], node.inputs[1]
-    return activation is not None and activation.const_value is None and weights is not None and _is_matrix(weights)
-
-
-def _is_matrix(value: ir.Value) -> bool:
-    return value.const_value is not None and len(value.const_value.shape) > 1
+    activation, weights, *bias = node.inputs
+    if activation is None or activation.const_value is not None or weights is None or weights.const_value is None:
+        return False
+    if any(value is not None and value.const_value is None for value in bias):
+        return False
+    if node.op_type == "Conv":
+        return True
+    plain = node.attributes.get_float("alpha", 1.0) == node.attributes.get_float("beta", 1.0) == 1.0
+    return len(weights.const_value.shape) == 2 and plain and not node.attributes.get_int("transA", 0)
 
 
 def _fused_input(node: ir.Node) -> ir.Value | None:
@@ -80,6 +83,12 @@ def activations_read(node: ir.Node) -> list[ir.Value]:
     if node.op_type != "Add":
         return [value for value in node.inputs[:1] if value is not None]
     return [value for value in dict.fromkeys(node.inputs) if value is not None and value is not _fused_input(node)]
+
+
+def channel_axis(value: ir.Value) -> int:
+    """Axis of an activation that its channels lie along: 1 of images (N, C, H, W), the last of what products read."""
+    read_along_last = any(node.op_type in ("Gemm", "MatMul") for node, _ in value.uses())
+    return 1 if value.shape is not None and len(value.shape) == 4 and not read_along_last else -1
 
 
 def output_axis(node: ir.Node) -> int:

@@ -34,16 +34,16 @@ class Fp16Plan:
     """Casts added between the two precisions."""
 
 
-def to_fp16(fp32: Path, fp16: Path, ranges: Mapping[str, float], keep: Mapping[str, str] | None = None) -> Fp16Plan:
+def to_fp16(fp32: Path, fp16: Path, ranges: Mapping[str, float]) -> Fp16Plan:
     """Write the fp16 version of the ONNX file `fp32` to `fp16`; the result passes onnx.checker.
 
     `ranges` is the largest magnitude of every activation of `fp32` by tensor name, see
-    :func:`fiqa_export.activation_ranges.activation_ranges`; `keep` are nodes to keep in fp32 in addition, with the
-    reason of each. Raises InputError where a range is missing, UnsupportedError for an operator that ONNX does not
-    define, and what :func:`fiqa_export.onnx_graph.open_graph` raises.
+    :func:`fiqa_export.activation_ranges.activation_ranges`. Raises InputError where a range is missing,
+    UnsupportedError for an operator that ONNX does not define, and what :func:`fiqa_export.onnx_graph.open_graph`
+    raises.
     """
     model = open_graph(fp32)
-    return write_fp16(model, fp16, plan_kept(model.graph, ranges, keep or {}))
+    return write_fp16(model, fp16, plan_kept(model.graph, ranges))
 
 
 def write_fp16(model: ir.Model, fp16: Path, kept: Mapping[str, str]) -> Fp16Plan:

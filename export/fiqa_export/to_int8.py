@@ -17,6 +17,7 @@ import onnx
 import onnx_ir as ir
 from fiqa_calibration.ranges import Ranges
 from fiqa_calibration.sensitivity import Judged, SearchResult, ranking, search
+from fiqa_runtime.agreement import json_number
 from fiqa_runtime.console import Report, silent
 
 from fiqa_export.artefact import size_of
@@ -65,7 +66,12 @@ class Int8Result:
         """Plain data for the card."""
         plain = {key: value for key, value in vars(self).items() if key != "search"}
         trials = [
-            {"kept": len(t.kept), "quality": _number(t.judged.quality), "passed": t.passed, **t.judged.facts}
+            {
+                "kept": len(t.kept),
+                "quality": json_number(t.judged.quality),
+                "passed": t.passed,
+                **{name: json_number(value) for name, value in t.judged.facts.items()},
+            }
             for t in self.search.trials
         ]
         return {**plain, "kept": dict(self.kept), "trials": trials}
@@ -169,10 +175,6 @@ class _Mixtures:
         size = size_of(self._int8)
         reduced = sum(self._macs.get(name, 0) for name in nodes) / max(1, sum(self._macs.values()))
         return {"bytes": size, "bytes_share": size / self._fp32_size, "mac_share": reduced}
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _forget_types(model: ir.Model) -> None:

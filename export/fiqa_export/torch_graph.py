@@ -81,12 +81,15 @@ class TorchGraph:
         """
         for index in nodes:
             node = self._nodes[index]
-            arguments = [None if v is None else self._constants.get(v, values.get(v)) for v in node.inputs]
+            arguments = [None if v is None else self._tensor(v, values) for v in node.inputs]
             results = yield node, arguments
             values.update(zip(node.outputs, results, strict=False))
             for value in node.inputs:
                 if value in values and self._last_reader[value] == index and not value.is_graph_output():
                     del values[value]
+
+    def _tensor(self, value: ir.Value, values: Values) -> Tensor:
+        return self._constants[value] if value in self._constants else values[value]
 
     def outputs(self, values: Values) -> dict[str, Tensor]:
         """The graph's outputs by name, once the last node is computed."""

@@ -106,7 +106,9 @@ def _reduce(function: Callable[..., Tensor]) -> Operator:
 def _resize(
     node: ir.Node, x: Tensor, roi: Tensor | None, scales: Tensor | None = None, sizes: Tensor | None = None
 ) -> Tensor:
-    size = _list(sizes) or [int(side * scale) for side, scale in zip(x.shape, scales, strict=True)]  # type: ignore[arg-type]
+    exact = [side * scale for side, scale in zip(x.shape, scales.tolist(), strict=True)] if scales is not None else []
+    _require(node, all(float(side).is_integer() for side in exact), "a fraction of a pixel")
+    size = _list(sizes) or [int(side) for side in exact]
     mode = node.attributes.get_string("mode", "nearest")
     grid = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
     rounding = node.attributes.get_string("nearest_mode", "round_prefer_floor")
@@ -211,7 +213,9 @@ def _softmax(node: ir.Node, x: Tensor) -> Tensor:
 
 
 def _cast(node: ir.Node, x: Tensor) -> Tensor:
-    return x.to(DTYPES[ir.DataType(node.attributes["to"].as_int())])
+    kind = ir.DataType(node.attributes["to"].as_int())
+    _require(node, kind in DTYPES, f"type {kind.name}")
+    return x.to(DTYPES[kind])
 
 
 def _gelu(node: ir.Node, x: Tensor) -> Tensor:

@@ -60,8 +60,8 @@ class Agreement:
 
     def as_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`: undefined numbers are None, shares of `flips` strings ("0.05")."""
-        numbers = {key: _number(value) for key, value in asdict(self).items() if key != "flips"}
-        return {**numbers, "flips": {f"{share:g}": _number(value) for share, value in self.flips.items()}}
+        numbers = {key: json_number(value) for key, value in asdict(self).items() if key != "flips"}
+        return {**numbers, "flips": {f"{share:g}": json_number(value) for share, value in self.flips.items()}}
 
 
 def agree(reference: Scores, other: Scores) -> Agreement:
@@ -184,5 +184,6 @@ def _kendall(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
     return float(kendalltau(a, b).statistic)
 
 
-def _number(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else value
+def json_number(value: float | None) -> float | None:
+    """`value` as JSON can hold it: None where it is not finite."""
+    return None if value is None or not math.isfinite(value) else value
