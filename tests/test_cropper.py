@@ -132,6 +132,10 @@ def test_parity_check_takes_the_same(eyes: type[Eyes], tmp_path: Path) -> None:
     assert [picture.shape for picture in folder_pictures(tmp_path, SPEC)] == [(112, 112, 3)] * 2
     with pytest.raises(InputError, match="give photos with a face, or crops of 112 x 112 pixels"):
         folder_pictures(save(tmp_path / "none", 200, 200, 0, 2), SPEC)
+    portraits = MODELS["facexformer"].input
+    save(tmp_path / "wide", 100, 900, 0, 1)
+    with pytest.raises(InputError, match=r"\(x0\.png has 900 x 100 pixels\)"):
+        folder_pictures(tmp_path / "wide", portraits)
 
 
 def test_photos_without_a_detector_are_refused_and_not_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -330,7 +330,8 @@ def test_batches_stay_small_and_progress_reaches_its_end(folder: Path) -> None:
     assert last == {"choose calibration images": (80, 80), "compare with degraded copies": (4, 4)}
 
 
-def test_of_very_many_candidates_a_limited_number_is_read() -> None:
+@pytest.mark.parametrize("count", [LIMIT + 1, 3 * LIMIT])
+def test_of_very_many_candidates_a_limited_number_is_read(count: int) -> None:
     reads: list[str] = []
 
     def candidate(i: int) -> Candidate:
@@ -340,7 +341,7 @@ def test_of_very_many_candidates_a_limited_number_is_read() -> None:
 
         return Candidate(str(i), read, lambda: str(i))
 
-    chosen = choose([candidate(i) for i in range(3 * LIMIT)], HEADS, None)
+    chosen = choose([candidate(i) for i in range(count)], HEADS, None)
     assert len(reads) == LIMIT
-    assert chosen.found == 3 * LIMIT
+    assert chosen.found == count
     assert len(chosen) == 40

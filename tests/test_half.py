@@ -218,11 +218,19 @@ def test_unknown_operator_is_named(tmp_path: Path) -> None:
         HalfBackend(path)
 
 
-def test_uncovered_attribute_is_named(tmp_path: Path) -> None:
-    op = node("Resize", "x - s", mode="cubic")
-    path = save_graph(tmp_path / "g.onnx", [op], {"s": np.array([1, 1, 2, 2], np.float32)}, [1, 1, 4, 4])
-    backend = HalfBackend(path)
-    with pytest.raises(UnsupportedError, match="cubic"):
+@pytest.mark.parametrize(
+    ("op", "says"),
+    [
+        (node("Resize", "x - s", mode="cubic"), "cubic"),
+        (node("Resize", "x - t", mode="linear"), "a fraction of a pixel"),
+        (node("Cast", "x", to=int(onnx.TensorProto.DOUBLE)), "type DOUBLE"),
+    ],
+)
+def test_uncovered_attribute_is_named(op: onnx.NodeProto, says: str, tmp_path: Path) -> None:
+    scales = {"s": np.float32([1, 1, 2, 2]), "t": np.float32([1, 1, 1.3, 1.3])}
+    read = {name: values for name, values in scales.items() if name in op.input}
+    backend = HalfBackend(save_graph(tmp_path / "g.onnx", [op], read, [1, 1, 4, 4]))
+    with pytest.raises(UnsupportedError, match=says):
         backend.run({"x": normal(1, 1, 4, 4)})
 
 

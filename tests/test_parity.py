@@ -1,12 +1,15 @@
-"""The verdict on rankings: what a budget of flips means for few images, and for two sets of them."""
+"""The verdict: flips over few images and over two sets of them, and outputs that are not finite."""
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
-from fiqa_export.parity import flip_failures
-from fiqa_export.recipe import Budget
+from fiqa_export.parity import Parity, compare, flip_failures
+from fiqa_export.recipe import FP16, INT8, Budget
 from fiqa_runtime.agreement import Agreement, agree
+from fiqa_runtime.spec import OutputSpec
 
 
 def flipping(images: int, flipped: int) -> Agreement:
@@ -43,3 +46,40 @@ def test_flips_are_counted_over_all_images_together(sets: list[tuple[int, int]],
 def test_budget_of_no_flips_allows_none() -> None:
     assert flip_failures([flipping(20, 1)], Budget(srcc=0.995, flips=0.0))
     assert not flip_failures([flipping(20, 0)], Budget(srcc=0.995, flips=0.0))
+
+
+RNG = np.random.default_rng(0)
+SCORES = [{"score": np.float32([[score]])} for score in (0.1, 0.4, 0.2, 0.8, 0.6)]
+LANDMARKS = [{"landmarks": RNG.standard_normal((1, 68, 2)).astype(np.float32)} for _ in range(5)]
+
+
+def verdict(expected: list[dict[str, np.ndarray]], changed: dict[int, np.ndarray], budget: Budget) -> Parity:
+    """On `expected` itself, but for images that give something else."""
+    (name,) = expected[0]
+    kind = "score" if name == "score" else "landmarks"
+    actual = [{name: changed.get(index, values[name])} for index, values in enumerate(expected)]
+    return compare(expected, actual, [OutputSpec(name, kind)], budget)
+
+
+@pytest.mark.parametrize("budget", [FP16.budget, INT8.budget])
+@pytest.mark.parametrize("expected", [SCORES, LANDMARKS], ids=["score", "landmarks"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_what_is_not_finite_fails(
+    place: int, value: float, expected: list[dict[str, np.ndarray]], budget: Budget
+) -> None:
+    """Wherever it stands: NaN is neither smaller nor larger than other numbers."""
+    assert verdict(expected, {}, budget).passed
+    (output,) = expected[0].values()
+    broken = np.full_like(output, value)
+    found = verdict(expected, {place: broken}, budget)
+    assert not found.passed
+    assert "not finite, or of another shape, for 1 of 5 images" in found.failures[0]
+    assert found.score is None
+    assert all(np.isnan(r) for r in found.correlation.values())
+    json.dumps(found.as_json(), allow_nan=False)
+
+
+def test_another_shape_fails() -> None:
+    found = verdict(LANDMARKS, {1: np.zeros((1, 5, 2), np.float32)}, INT8.budget)
+    assert "of another shape, for 1 of 5 images" in found.failures[0]

@@ -113,9 +113,10 @@ def search(
     """The shortest beginning of :func:`ranking` whose nodes, kept in higher precision, meet the budget of `evaluate`.
 
     `hurt` says, for every node that can be reduced, how much doing so harms, in any unit; `cost` what keeping it costs,
-    as shares of the whole. `first` is the length to begin with: the nearer to the answer, the fewer calls of
-    `evaluate`, about 2 log2 of the distance. Where `journal` names a file, each trial is written to it at once, and
-    trials written under the same `key` (hash of all that decides what `evaluate` returns) are not evaluated again.
+    as a share of the whole (of the time, of the bytes, or the sum of both). `first` is the length to begin with: the
+    nearer to the answer, the fewer calls of `evaluate`, about 2 log2 of the distance. Where `journal` names a file,
+    each trial is written to it at once, and trials written under the same `key` (hash of all that decides what
+    `evaluate` returns) are not evaluated again.
 
     Raises InputError where there are no nodes or the journal is no journal.
     """
@@ -127,7 +128,7 @@ def search(
 
     def passes(count: int) -> bool:
         if count not in tried:
-            report("search for nodes to keep", len(tried), 4 + 2 * len(order).bit_length())
+            report("search for nodes to keep", len(tried), max(len(tried) + 1, 4 + 2 * len(order).bit_length()))
             tried[count] = book.find(order[:count]) or book.add(_trial(order[:count], cost, evaluate))
         return tried[count].passed
 

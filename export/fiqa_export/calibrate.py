@@ -59,6 +59,7 @@ class Images:
     whole: CalibrationSet
     """What was chosen and what was left out."""
     feed: Feed
+    """What turns an image into network inputs."""
 
     def ranging(self, most: int | None = None) -> Half:
         """The half that ranges and rounding are found with, or at most so many of it, evenly spread."""
@@ -74,7 +75,9 @@ class Half:
     """One half of the images, or a part of it, as network inputs: read anew each time."""
 
     images: CalibrationSet
+    """The images of the half, or of the part."""
     feed: Feed
+    """As of :class:`Images`."""
 
     def __len__(self) -> int:
         return len(self.images)

@@ -39,6 +39,7 @@ class HalfBackend:
             return {name: output.numpy() for name, output in self._graph.run(inputs, _compute_as_typed).items()}
 
     def close(self) -> None:
+        """Let go of the weights."""
         self._graph.close()
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from fiqa_calibration.sensitivity import SearchResult, Trial
 from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.files import write_bytes
 
 
 def draw_pareto(result: SearchResult, path: Path, title: str = "") -> None:
@@ -33,10 +35,9 @@ def draw_pareto(result: SearchResult, path: Path, title: str = "") -> None:
     axes.set_ylabel("agreement with fp32 (SRCC or correlation)")
     axes.ticklabel_format(useOffset=False)
     axes.legend()
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; choose a folder you may write to") from error
+    drawn = BytesIO()
+    figure.savefig(drawn, format=path.suffix[1:])
+    write_bytes(path, drawn.getvalue())
 
 
 def _megabytes(trials: Iterable[Trial]) -> list[float]:

@@ -118,7 +118,7 @@ def _largest_difference(expected: NDArray[np.float32], actual: NDArray[np.float3
     if expected.shape != actual.shape:
         return float("inf")
     difference = np.abs(expected.astype(np.float64) - actual)
-    return float(np.nan_to_num(difference, nan=np.inf).max())
+    return float(np.nan_to_num(difference, nan=np.inf, posinf=np.inf).max())
 
 
 def _correlation(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:

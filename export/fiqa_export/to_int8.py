@@ -1,8 +1,8 @@
 """fp32 ONNX -> int8 ONNX with explicit QuantizeLinear and DequantizeLinear, and the search for what must stay fp32.
 
-A layer computes in int8 where its activations and its weights are int8. It goes back in two steps: first its
-activations stay in float32 and only the file keeps int8 weights, which costs speed and no bytes; then its weights stay
-in float32 too. Those steps come first that save the most harm for what they cost.
+A layer computes in int8 where its activations and its weights are int8. It can go back in two ways: its activations
+stay in float32 and only the file keeps int8 weights, which costs speed and no bytes, or its weights stay in float32
+too. What saves the most harm for what it costs goes back first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From the scores of a float32 network to those of its reduced-precision artefact, and so from threshold to threshold.
 
 Both score the same images; what stands at the same rank belongs together, so the map is monotone, and a threshold
-that it carries over rejects the same share of those images as before.
+that it carries over rejects the same share of those images as before (of more than 512, to one in 512).
 """
 
 from __future__ import annotations
