@@ -28,8 +28,21 @@ def export_onnx(reference: Reference, path: Path) -> None:
     program = trace(reference)
     rewrite(program.model)
     _drop_metadata(program.model)
-    program.save(path, external_data=needs_data_file(program.model))
+    program.save(path, external_data=True)
+    whole = not needs_data_file(program.model)
+    del program
+    if whole:
+        _take_weights_in(path)
     onnx.checker.check_model(str(path))
+
+
+def _take_weights_in(path: Path) -> None:
+    """Put the weights in ``<path>.data`` into the graph: saved there at once, they would be in memory four times."""
+    model = onnx.load(str(path))
+    for tensor in model.graph.initializer:
+        tensor.ClearField("data_location")
+    onnx.save(model, str(path))
+    path.with_name(f"{path.name}.data").unlink()
 
 
 def trace(reference: Reference) -> torch.onnx.ONNXProgram:
