@@ -205,7 +205,7 @@ def test_budget_that_cannot_be_met_is_a_verdict(tmp_path: Path) -> None:
     step(tmp_path, budget=impossible, report=lambda what, done, total: told.append(what))
     assert "measure activations" not in told
     assert told.count("judge a mixture") == 0, "what was judged serves again"
-    cache = tmp_path / "ranges.json"
+    cache = tmp_path / "ranges.part.json"
     ranges = Ranges.load(cache, sha256_file(tmp_path / "fp32.onnx"))
     narrow = {m: {name: largest / 2 for name, largest in found.items()} for m, found in ranges.ranges.items()}
     replace(ranges, ranges=narrow).save(cache)
@@ -240,7 +240,7 @@ def test_interrupted_step_goes_on_where_it_was(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         step(tmp_path, report=interrupt)
-    assert (tmp_path / "ranges.json").exists()
+    assert (tmp_path / "ranges.part.json").exists()
     assert (tmp_path / "ranges.search.json").exists()
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
     whole, resumed = [], []
@@ -253,7 +253,10 @@ def test_interrupted_step_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def test_interrupted_calibration_keeps_what_was_measured(tmp_path: Path) -> None:
+    """And leaves alone what stands beside an earlier artefact."""
     save_network(tmp_path / "fp32.onnx")
+    for name in ("ranges.json", "small.calibration.json"):
+        (tmp_path / name).write_text("of other images")
 
     def interrupt(what: str, done: int, total: int) -> None:
         if what == "predict what int8 moves" and done == 1:
@@ -261,13 +264,16 @@ def test_interrupted_calibration_keeps_what_was_measured(tmp_path: Path) -> None
 
     with pytest.raises(KeyboardInterrupt):
         step(tmp_path, report=interrupt)
-    shutil.copy(tmp_path / "ranges.json", tmp_path / "unfinished.json")
+    shutil.copy(tmp_path / "ranges.part.json", tmp_path / "unfinished.json")
     with pytest.raises(InputError, match="was interrupted; end it with --calib FOLDER"):
         step(tmp_path, str(tmp_path / "unfinished.json"))
+    assert {(tmp_path / name).read_text() for name in ("ranges.json", "small.calibration.json")} == {"of other images"}
     told: list[str] = []
     resumed = step(tmp_path, report=lambda what, done, total: told.append(what))
     assert "measure activations" not in told
     assert "predict what int8 moves" in told
+    assert not (tmp_path / "ranges.part.json").exists()
+    assert json.loads((tmp_path / "small.calibration.json").read_text())["sha256"] == resumed.calibration
     (tmp_path / "ranges.json").unlink()
     assert step(tmp_path).as_json() == resumed.as_json()
 

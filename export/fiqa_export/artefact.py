@@ -71,13 +71,18 @@ def seal(artefact: Path, card: Card) -> Card:
 
 
 def publish(folder: Path, out: Path, name: str) -> None:
-    """Rename into place: the old card goes first and the new one comes last, so that no moment has a wrong pair."""
+    """Rename into place: the old card goes first and the new one comes last, so that no moment has a wrong pair.
+
+    The manifest of calibration images goes along where there is one.
+    """
     card_path(out / name).unlink(missing_ok=True)
     new = files_of(folder / name)
     for file in sorted(new, reverse=True):
         (folder / file).replace(out / file)
     for file in {*files_of(out / name)} - {*new}:
         (out / file).unlink()
+    for manifest in folder.glob("*.calibration.json"):
+        manifest.replace(out / manifest.name)
     card_path(folder / name).replace(card_path(out / name))
 
 

@@ -59,19 +59,19 @@ def int8_step(
     the images of `parity`, and for other networks than detectors on the half of the calibration images that nothing is
     fitted to, every mixture of int8 and float32 is held against `budget`.
 
-    The manifest of the calibration images (names, SHA-256, scores) is ``<name>.calibration.json`` beside `cache`.
-    What calibration finds is written to `cache` as soon as it is there, without faces; given as `calib`, which leaves
-    `cache` alone, it serves the
-    same fp32 file again, with what images alone can give left out: weights are then rounded to the nearest level and
-    biases stay. Beside it, in ``.search.json``, stand the mixtures judged so far, until one is within the budget: the
-    same call after an interruption goes on where it was.
+    The manifest of the calibration images (names, SHA-256, scores) is ``<name>.calibration.json`` beside `int8`.
+    What calibration finds, without faces, is in `cache` once a mixture is within the budget, before that in
+    ``.part.json`` beside it. Given as `calib` either serves the same fp32 file again, with what images alone can give
+    left out: weights are then rounded to the nearest level and biases stay. In ``.search.json`` stand the mixtures
+    judged so far. After an interruption the same call goes on where it was.
 
     Where no mixture is within `budget`, `int8` is the best one found: ask ``result.search.require()``. Raises
     InputError where `calib` is missing, holds fewer than 32 usable images or belongs to another network, FetchError
     where photos need a detector that is not here, ArtefactError where the fp32 network overflows, UnsupportedError for
     an operator that gradients cannot be computed through.
     """
-    base, journal = fp32.with_name(f".{fp32.name}.base.onnx"), cache.with_suffix(".search.json")
+    base = fp32.with_name(f".{fp32.name}.base.onnx")
+    part, journal = _part(cache), cache.with_suffix(".search.json")
 
     def feed(image: Image) -> Inputs:
         return graph_inputs(reference, one_crop(image, reference.spec))
@@ -90,6 +90,9 @@ def int8_step(
         journal.unlink(missing_ok=True)
         if images is not None:
             replace(ranges, kept=found.chosen.kept).save(cache)
+            part.unlink(missing_ok=True)
+    if images is not None:
+        images.whole.save(int8.with_name(f"{reference.spec.name}.calibration.json"))
     return _result(found, ranges, images)
 
 
@@ -120,17 +123,22 @@ def _calibrated(
         write_base(fp32, base, shipped.channels)
         return shipped, None
     images = calibration_images(calib, reference.spec, reference.calibration_size, fp32, feed, report)
-    images.whole.save(cache.with_name(f"{reference.spec.name}.calibration.json"))
-    ranges = _cached(cache, model, images.whole.sha256)
+    part = _part(cache)
+    ranges = _cached(part, model, images.whole.sha256) or _cached(cache, model, images.whole.sha256)
     if ranges is not None:
         write_base(fp32, base, ranges.channels)
     else:
         ranges = measured(fp32, base, images, report)
-        ranges.save(cache)
+        ranges.save(part)
     if not ranges.methods:
         ranges = predicted(ranges, base, images, report)
-        ranges.save(cache)
+        ranges.save(part)
     return ranges, images
+
+
+def _part(cache: Path) -> Path:
+    """Where ranges stand while `cache` may still belong to an earlier artefact."""
+    return cache.with_suffix(".part.json")
 
 
 def _cached(cache: Path, model: str, calibration: str) -> Ranges | None:
