@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import fiqa_benchmarks.cpu_table
 import pytest
+import torch
 from commands import Invoke, invoker
 from fiqa_benchmarks import roofline
 from fiqa_benchmarks.bench import END_TO_END, NETWORK, bench
@@ -162,3 +164,14 @@ def test_roofline(seeded_engine: Path) -> None:
     assert network.fraction == pytest.approx(network.operations / seconds / 1e12)
     assert "of the float32 peak" in roofline.lines(peaks, [network])[1]
     assert roofline.reached(results, {})[0].fraction is None
+    assert results[0].loaded
+    on_gpu = replace(results[0].loaded, backend={**results[0].loaded.backend, "device": "Orin (8.7)"})
+    assert roofline.reached([replace(results[0], loaded=on_gpu)], peaks)[0].fraction is None
+
+
+def test_roofline_keeps_to_the_threads_that_a_container_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roofline, "thread_limit", lambda: 3)
+    monkeypatch.setattr(roofline, "_rate", lambda product: float(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    assert roofline.measure_peaks()["float32"] == 3
+    torch.set_num_threads(before)
