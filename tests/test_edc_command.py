@@ -140,7 +140,7 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "no scores": (["--edc", "p.txt", "--embeddings", "e"], ["--edc needs --scores FILE", "fiqa-score --quality-file"]),
     "missing pairs": (["--edc", "no.txt", "--embeddings", "e", "--scores", "q.txt"], ["cannot read no.txt"]),
     "missing scores": (["--edc", "p.txt", "--embeddings", "e", "--scores", "no.txt"], ["cannot read no.txt"]),
-    "missing folder": (["--edc", "p.txt", "--embeddings", "no", "--scores", "q.txt"], ["--embeddings DIR"]),
+    "missing folder": (["--edc", "p.txt", "--embeddings", "no", "--scores", "q.txt"], ["no folder no;", "--embeddings"]),
     "protocol": (["--edc", "p.txt", "--protocol", "iso"], ["unknown protocol 'iso'", "edc or cr-fiqa"]),
     "metric": (["--edc", "p.txt", "--metric", "l1"], ["unknown metric 'l1'", "cosine or euclidean"]),
     "mixed length": (["--edc", "p.txt", "--embeddings", "mixed", "--scores", "q.txt"], ["b.npy has 3 numbers", "4"]),

@@ -99,13 +99,14 @@ def measure_network(
                     scorer.card = replace(scorer.card, max_batch=1)
                 crops = _images(scorer.card, plan.images)
                 scores = scorer.outputs(crops)["score"].reshape(-1)
-                expected = scores if expected is None else expected
-                measured.srcc[contender.name] = agree(expected, scores).srcc
+                reference = scores if expected is None else expected
+                measured.srcc[contender.name] = agree(reference, scores).srcc
             except FiqaError as error:
-                if measured is None:
+                if measured is None or expected is None:
                     raise
                 measured.missing[contender.name] = str(error)
                 continue
+            expected = reference
             running[contender.name] = scorer
         assert measured
         for batch in plan.batches:
