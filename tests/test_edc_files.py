@@ -11,6 +11,7 @@ import pytest
 from fiqa_benchmarks.edc_files import read_embeddings, read_pairs, read_quality
 from fiqa_runtime.errors import InputError
 
+
 def test_names_keep_their_order_and_the_last_of_repeated_lines_counts(tmp_path: Path) -> None:
     (tmp_path / "pair_list.txt").write_text("b a 1\n\na c.v2 0\n")
     listed = read_pairs(tmp_path / "pair_list.txt")

@@ -260,7 +260,7 @@ def test_documents_that_cannot_be_compared_are_refused_before_anything_is_measur
     monkeypatch: pytest.MonkeyPatch,
     case: str,
 ) -> None:
-    monkeypatch.setattr(fiqa_benchmarks.cli, "bench", lambda *arguments: pytest.fail("measured"))
+    monkeypatch.setattr("fiqa_benchmarks.modes.bench", lambda *arguments: pytest.fail("measured"))
     make, says = DOCUMENTS[case]
     made = make(json.loads((old_run / "bench.json").read_text()))
     path = tmp_path / "old.json"
