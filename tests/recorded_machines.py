@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fiqa_export.doctor_facts import EXPORT_PACKAGES
+
 SITE = "/home/user/.local/lib/python3.10/site-packages"
 EXPORT = [
     ["torch", "2.8.0"],
@@ -41,7 +43,13 @@ class RecordedMachine:
         return self.dpkg if command[0] == "dpkg-query" else None
 
     def probe(self, what: str) -> Mapping[str, Any]:
-        return {"packages": [list(entry) for entry in self.packages]} if what == "packages" else self.probes[what]
+        return self.installed() if what == "packages" else self.probes[what]
+
+    def installed(self) -> Mapping[str, Any]:
+        """Packages, of which onnxruntime-gpu brings onnxruntime."""
+        brought = [name.removesuffix("-gpu") for name, *_ in self.packages]
+        exporters = [name for name in EXPORT_PACKAGES if name in brought]
+        return {"packages": [list(entry) for entry in self.packages], "exporters": exporters}
 
     def with_probe(self, what: str, **answer: Any) -> RecordedMachine:
         """The same machine with another answer; without one, with nothing installed."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fiqa_export import onnx_graph
-from fiqa_export.artefact import STALE_SECONDS, files_of, publish, workplace
+from fiqa_export.artefact import STALE_SECONDS, files_of, publish, versions, workplace
 from fiqa_export.onnx_graph import open_graph
 from fiqa_export.onnx_graph import save_graph as save_model
+from fiqa_runtime import host
 from onnx_graphs import node, save_graph
 
 LONG_AGO = time.time() - 2 * STALE_SECONDS
@@ -58,3 +60,15 @@ def test_published_artefact_takes_the_place_of_all_files_of_the_earlier_one(netw
     publish(folder, out, "a.onnx")
     assert sorted(path.name for path in out.iterdir()) == ["a.onnx", "a.onnx.json"]
     assert (out / "a.onnx.json").read_text() == "work"
+
+
+def test_versions_are_of_what_is_installed_under_whatever_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(package: str) -> str:
+        if package in ("onnxruntime", "opencv-python"):
+            raise PackageNotFoundError(package)
+        return "1"
+
+    monkeypatch.setattr(host, "version", version)
+    found = versions()
+    assert not {"onnxruntime", "opencv-python"} & set(found)
+    assert {"onnxruntime-gpu", "opencv-python-headless", "torch"} <= set(found)

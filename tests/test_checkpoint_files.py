@@ -92,3 +92,22 @@ def test_file_that_may_not_be_read(state: State, path: Path) -> None:
     torch.save(state, path)
     path.chmod(0)
     assert "Permission denied; make it readable" in message(path)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (MemoryError(), "it does not fit into the free memory; close other programs"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "it does not fit into the free memory"),
+        (OSError("seek past the end"), "seek past the end; make it readable"),
+    ],
+)
+def test_what_is_no_fault_of_the_file(
+    error: Exception, says: str, state: State, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    torch.save(state, path)
+    monkeypatch.setattr(torch, "load", fail)
+    assert says in message(path)

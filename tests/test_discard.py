@@ -127,6 +127,9 @@ def test_edc_worked_by_hand() -> None:
     assert curve.pauc == pytest.approx({0.2: 0.2 * 0.5, 0.3: 0.25 * 0.5 + 0.05 / 3})
     assert curve.auc == pytest.approx(0.25 * 0.5 + 0.5 / 3)
     assert curve.at([0, 0.249, 0.25, 0.9]) == pytest.approx([0.5, 0.5, 1 / 3, 0])
+    for outside in (-0.01, 1.01, math.nan):
+        with pytest.raises(InputError, match="outside 0 to 1"):
+            curve.at([0.5, outside])
     assert curve.notes == ("fewer than ten pairs at this FMR: its error rates are uncertain",)
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fiqa_export import doctor_probe
 from fiqa_export.build_target import WORKSPACE_SHARE
 from fiqa_export.doctor import run_doctor
 from fiqa_export.doctor_facts import EXPORT_PACKAGES, TensorRt
@@ -236,6 +237,13 @@ def test_a_device_without_torch_builds_plans(target: str, capsys: pytest.Capture
     assert not diagnose(BARE.without_package("torch"), "auto").works
 
 
+def test_what_imports_counts_whatever_brings_it() -> None:
+    machine = DESKTOP.without_package("onnxruntime").with_package("onnxruntime-gpu", "1.23.0")
+    assert lines(machine)["export"].fix is None
+    assert gather(machine).packages["onnxruntime-gpu"] == "1.23.0"
+    assert doctor_probe.PACKAGES.fullmatch("onnxruntime-gpu")
+
+
 def test_rtx_builds_without_a_gpu() -> None:
     assert diagnose(RTX, "tensorrt-rtx").works
     assert diagnose(RTX, "auto").flavours == ("tensorrt_rtx",)
@@ -335,6 +343,7 @@ def test_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     facts = gather(ThisMachine())
     assert facts.python == sys.version.split()[0]
     assert facts.packages["onnx"]
+    assert facts.exporters == EXPORT_PACKAGES
     assert facts.opencv is not None
     assert facts.memory is None or 0 < facts.memory[0] <= facts.memory[1]
     assert (facts.gpu is None) is (facts.gpu_error is not None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,12 +136,26 @@ def test_equal_names_are_told_apart(bench: Invoke, embeddings: Path, tmp_path: P
     assert [curve["name"] for curve in document["edc"]] == [str(good)] * 3 + [str(other)] * 3
 
 
+def test_curves_need_psutil_for_the_page_alone_which_is_told_first(
+    bench: Invoke, embeddings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    arguments = ("--edc", PAIRS, "--embeddings", embeddings, "--scores", *scores("GOOD"))
+    result = bench(*arguments, "--json", "-")
+    assert result.code == 0, result.err
+    assert len(json.loads(result.out)["edc"]) == len(FMRS)
+    assert bench(*arguments, "--html", tmp_path / "e.html").is_one_line("psutil is not installed")
+
+
 BAD: dict[str, tuple[list[str], list[str]]] = {
     "no embeddings": (["--edc", "p.txt", "--scores", "q.txt"], ["--edc needs --embeddings DIR"]),
     "no scores": (["--edc", "p.txt", "--embeddings", "e"], ["--edc needs --scores FILE", "fiqa-score --quality-file"]),
     "missing pairs": (["--edc", "no.txt", "--embeddings", "e", "--scores", "q.txt"], ["cannot read no.txt"]),
     "missing scores": (["--edc", "p.txt", "--embeddings", "e", "--scores", "no.txt"], ["cannot read no.txt"]),
-    "missing folder": (["--edc", "p.txt", "--embeddings", "no", "--scores", "q.txt"], ["--embeddings DIR"]),
+    "missing folder": (
+        ["--edc", "p.txt", "--embeddings", "no", "--scores", "q.txt"],
+        ["no folder no;", "--embeddings"],
+    ),
     "protocol": (["--edc", "p.txt", "--protocol", "iso"], ["unknown protocol 'iso'", "edc or cr-fiqa"]),
     "metric": (["--edc", "p.txt", "--metric", "l1"], ["unknown metric 'l1'", "cosine or euclidean"]),
     "mixed length": (["--edc", "p.txt", "--embeddings", "mixed", "--scores", "q.txt"], ["b.npy has 3 numbers", "4"]),

@@ -1,68 +1,15 @@
-"""CR-FIQA's files: the golden ones give the golden curves, and files that are wrong are named with their line."""
+"""CR-FIQA's files: names and scores as they stand there, and files that are wrong are named with their line."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fiqa_benchmarks.discard import Comparisons, cr_fiqa_curves, edc_curves, pair_distances
-from fiqa_benchmarks.edc_files import (
-    LOWER_IS_BETTER,
-    method_name,
-    read_embeddings,
-    read_pairs,
-    read_quality,
-    write_cr_fiqa,
-)
+from fiqa_benchmarks.edc_files import read_embeddings, read_pairs, read_quality
 from fiqa_runtime.errors import InputError
-
-DISJOINT = Path(__file__).parent / "golden" / "erc" / "disjoint"
-
-
-def write_embeddings(folder: Path) -> Path:
-    folder.mkdir()
-    for index, vector in enumerate(np.load(DISJOINT.with_suffix(".npz"))["embeddings"]):
-        np.save(folder / f"{index:05d}.npy", vector)
-    return folder
-
-
-def test_published_files_in_published_files_out(golden: Callable[[str], Any], tmp_path: Path) -> None:
-    listed = read_pairs(DISJOINT / "pair_list.txt")
-    embeddings = read_embeddings(write_embeddings(tmp_path / "disjoint_model"), listed.names)
-    comparisons = Comparisons(listed.pairs, listed.genuine, pair_distances(embeddings, listed.pairs))
-    curves = {}
-    for path in sorted(DISJOINT.glob("*_disjoint.txt")):
-        method = method_name(path, "disjoint")
-        quality = read_quality(path, listed.names)
-        curves[method] = cr_fiqa_curves(comparisons, quality, method in LOWER_IS_BETTER)
-    write_cr_fiqa(tmp_path / "out", "disjoint", "model", curves)
-    expected = golden("erc/disjoint")["results"]["cosine"]
-    for exponent, name in ((2, "0.01"), (3, "0.001"), (4, "0.0001")):
-        lines = (tmp_path / "out" / "disjoint" / f"{name}_auc.txt").read_text().splitlines()
-        assert [line.rpartition(":")[0] for line in lines] == [f"disjoint:model:{m}" for m in curves]
-        for method, line in zip(curves, lines, strict=True):
-            wanted = expected[method][f"fmr_1e-{exponent}"]
-            assert float(line.rpartition(":")[2]) == pytest.approx(wanted["auc"], abs=1e-12)
-            file = tmp_path / "out" / "disjoint" / "fnmr" / f"{method}_model_disjoint_fnmr{exponent}.npy"
-            np.testing.assert_allclose(np.load(file), wanted["fnmr"], rtol=0, atol=1e-12)
-
-
-def test_writing_again_replaces_the_areas(tmp_path: Path) -> None:
-    comparisons = Comparisons(np.array([[0, 1], [2, 3]]), np.array([True, False]), np.array([0.1, 0.2]))
-    curves = cr_fiqa_curves(comparisons, np.arange(4.0))
-    for _ in range(2):
-        write_cr_fiqa(tmp_path, "set", "model", {"A": curves})
-    assert len((tmp_path / "set" / "0.01_auc.txt").read_text().splitlines()) == 1
-
-
-def test_the_other_protocol_is_not_written_as_cr_fiqa(tmp_path: Path) -> None:
-    comparisons = Comparisons(np.array([[0, 1], [2, 3]]), np.array([True, False]), np.array([0.1, 0.2]))
-    with pytest.raises(InputError, match="protocol cr-fiqa only"):
-        write_cr_fiqa(tmp_path, "set", "model", {"A": edc_curves(comparisons, np.arange(4.0))})
 
 
 def test_names_keep_their_order_and_the_last_of_repeated_lines_counts(tmp_path: Path) -> None:
@@ -81,8 +28,15 @@ def test_names_keep_their_order_and_the_last_of_repeated_lines_counts(tmp_path: 
 
 def test_a_quality_file_without_an_images_folder_is_matched_by_path(tmp_path: Path) -> None:
     path = tmp_path / "M.txt"
-    path.write_text("a.jpg 0.5\nsub.dir/b 0.25\n")
-    assert read_quality(path, ["sub.dir/b", "a"]).tolist() == [0.25, 0.5]
+    path.write_text("a.jpg 0.5\nsub.dir/b 0.25\nmyimages/c.jpg 0.75\n/d/e.jpg 1\n")
+    assert read_quality(path, ["sub.dir/b", "a", "myimages/c", "/d/e"]).tolist() == [0.25, 0.5, 0.75, 1]
+
+
+@pytest.mark.parametrize("folder", ["images", "/images", "set/images"])
+def test_names_begin_after_the_images_folder(tmp_path: Path, folder: str) -> None:
+    path = tmp_path / "M.txt"
+    path.write_text(f"{folder}/a.jpg 0.5\n")
+    assert read_quality(path, ["a"]).tolist() == [0.5]
 
 
 @pytest.mark.parametrize(

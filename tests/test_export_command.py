@@ -67,6 +67,7 @@ def test_all_walks_the_registry(export: Invoke, tmp_path: Path, monkeypatch: pyt
     for name in names:
         assert f"{name} fp32" in result.err
         assert f"licence of {name}: {MODELS[name].licence}" in result.err
+        assert f"weights of {name}: seeded weights, seed 0" in result.err
     some = export(*arguments, "--weights", "standin")
     assert some.code == 2
     document = json.loads(some.out)
@@ -131,6 +132,11 @@ def test_list(export: Invoke) -> None:
         (["ediffiqa-t", "--fp16", "--max-flips", "1"], ["--max-flips 1 ", "from 0 to below 1"]),
         (["yunet-n", "--fp16", "--max-flips", "0.1"], ["yunet-n gives no score", "leave out"]),
         (["some.onnx", "--max-flips", "0"], ["exported already"]),
+        (["nosuch", "--fp16", "--list"], ["--list makes no use of model and --fp16"]),
+        (["--list", "--doctor"], ["--list makes no use of --doctor"]),
+        (["--doctor", "--target", "none", "--out", "x"], ["--doctor makes no use of --out"]),
+        (["ediffiqa-t", "--weights", "seeded", "--json", "file/x.json"], ["cannot write to file"]),
+        (["ediffiqa-t", "--weights", "seeded", "--json", "."], [". is a folder; name a file"]),
         (["cr-fiqa-s"], ["32572backbone.pth", "drive.google.com", "weights/32572backbone.pth", "--weights seeded"]),
     ],
 )
@@ -212,8 +218,10 @@ def test_calibration_is_told(
     parity = Parity(1, INT8.budget, {"score": 0.0}, {"score": 1.0}, {}, None, ())
     done = Exported(seeded_engine, card, parity, 0.0)
     monkeypatch.setattr("fiqa_export.export_command.export", lambda *_: done)
-    result = export("ediffiqa-t", "--int8", "--calib", "seeded", "--target", "none", "--out", tmp_path)
+    out = tmp_path / "[bold]"
+    result = export("ediffiqa-t", "--int8", "--calib", "seeded", "--target", "none", "--out", out)
     assert result.code == 0, result.err
+    assert f"in {out}\n" in result.err
     assert [line for line in result.err.splitlines() if line.startswith("ediffiqa-t: ")] == lines
 
 

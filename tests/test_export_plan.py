@@ -112,14 +112,17 @@ def test_plan_of_a_finished_file_needs_no_torch(
     export: Invoke, seeded_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("tensorrt_rtx", reason="install fiqa-edge[rtx] to build plans")
+    folder = tmp_path / "[bold]"
+    folder.mkdir()
     for file in (seeded_engine, card_path(seeded_engine)):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
+        (folder / file.name).write_bytes(file.read_bytes())
     monkeypatch.setattr("importlib.util.find_spec", without("torch"))
-    result = export(tmp_path / seeded_engine.name, "--target", "tensorrt-rtx", "--batch", "1,1,1", "--json", "-")
+    result = export(folder / seeded_engine.name, "--target", "tensorrt-rtx", "--batch", "1,1,1", "--json", "-")
     assert result.code == 0, result.err
-    plan = tmp_path / "ediffiqa-t.plan"
+    plan = folder / "ediffiqa-t.plan"
     assert json.loads(result.out)["artefacts"][0]["files"] == read_card(plan).files
-    refused = export(tmp_path / seeded_engine.name, "--fp16")
+    assert f"built {plan.resolve()} with tensorrt_rtx" in result.err
+    refused = export(folder / seeded_engine.name, "--fp16")
     assert refused.is_one_line("is exported already")
 
 

@@ -15,6 +15,7 @@ import onnxruntime as ort
 import pytest
 import torch
 from commands import Invoke, invoker
+from fiqa_benchmarks import gains, unfused
 from fiqa_benchmarks.dsl_forms import (
     BEST,
     DEAD,
@@ -164,13 +165,26 @@ def test_operators_are_written_out(block: Path, operator: str) -> None:
 def test_openvino_without_fused_attention(block: Path) -> None:
     openvino = pytest.importorskip("openvino")
     tokens = np.random.default_rng(0).standard_normal((2, 50, 64), np.float32)
-    unfused = UnfusedOpenVino(block, 1)
-    kinds = Counter(op.get_rt_info()["layerType"].astype(str) for op in unfused.model.get_runtime_model().get_ops())
+    alone = UnfusedOpenVino(block, 1)
+    kinds = Counter(op.get_rt_info()["layerType"].astype(str) for op in alone.model.get_runtime_model().get_ops())
     assert kinds["Softmax"] == 1
     assert kinds["Subgraph"] == 0
     name = openvino.Core().read_model(str(block)).inputs[0].get_any_name()
-    assert_same(list(unfused.run({name: tokens}).values()), run(block, tokens), 3e-6)
-    unfused.close()
+    assert_same(list(alone.run({name: tokens}).values()), run(block, tokens), 3e-6)
+    alone.close()
+
+
+def test_forms_keep_to_the_threads_that_a_container_leaves(block: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    given = []
+    monkeypatch.setattr(gains, "PlainSession", lambda path, card, threads: given.append(threads))
+    monkeypatch.setattr(gains, "open_backend", lambda runtime, path, card, threads: given.append(threads))
+    for module in (gains, unfused):
+        monkeypatch.setattr(module, "thread_limit", lambda: 1)
+    for runtime in ("onnxruntime", "openvino"):
+        gains.open_form(runtime, block, MODELS["ifqa"], None)
+    assert given == [1, 1]
+    assert unfused.UnfusedOpenVino(block, None).model.get_property("INFERENCE_NUM_THREADS") == 1
 
 
 def hollow() -> torch.nn.Module:

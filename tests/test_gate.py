@@ -20,6 +20,8 @@ from commands import Invoke, invoker
 from fiqa_benchmarks.baseline import read_baseline
 from fiqa_benchmarks.bench import image_id
 from fiqa_benchmarks.budget import BUDGETS, read_budget
+from fiqa_benchmarks.gate import open_gate
+from fiqa_benchmarks.peers import contenders
 from fiqa_export.onnx_graph import open_graph
 from fiqa_export.to_fp16 import write_fp16
 from fiqa_runtime.card import card_path, read_card, with_files, write_card
@@ -173,6 +175,31 @@ def test_the_old_engine_is_found_by_its_hash_only(old_run: Path, seeded_engine: 
     assert found.find_engine() == beside
 
 
+def test_a_link_stands_for_the_engine_it_leads_to(
+    bench: Invoke, old_run: Path, seeded_engine: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "ediffiqa-t.onnx"
+    link.symlink_to(seeded_engine)
+    budget = budget_file(tmp_path, latency_ratio=1.0, bytes_ratio=1)
+    options = ("--baseline", old_run / "bench.json", "--budget", budget, "--json", tmp_path / "link.json")
+    result = bench("--engine", link, *QUICK, *options)
+    assert result.code == 0, result.err
+    (contender,) = json.loads((tmp_path / "link.json").read_text())["contenders"]
+    assert contender["files"] == read_card(seeded_engine).files
+    assert contender["file_bytes"] == seeded_engine.stat().st_size
+    assert read_baseline(tmp_path / "link.json", link.name).find_engine() == link
+
+
+def test_the_old_engine_is_measured_in_the_arithmetic_of_the_new_one(
+    old_run: Path, seeded_engine: Path, tmp_path: Path
+) -> None:
+    changed = changed_engine(seeded_engine, tmp_path / "changed/new.onnx", through_half)
+    (new,) = contenders([str(changed)], "openvino", [], "fast")
+    crops = [seeded_image(index, 112, 112) for index in range(fiqa_benchmarks.cli.IMAGES)]
+    gate = open_gate(old_run / "bench.json", budget_file(tmp_path, latency_ratio=2), None, new, crops)
+    assert [(old.backend, old.cpu_precision) for old in gate.opponents] == [("openvino", "fast")]
+
+
 def test_the_contender_of_the_same_name_is_the_baseline(old_run: Path, tmp_path: Path) -> None:
     document = json.loads((old_run / "bench.json").read_text())
     document["contenders"].append({**document["contenders"][0], "name": "int8.onnx"})
@@ -233,7 +260,7 @@ def test_documents_that_cannot_be_compared_are_refused_before_anything_is_measur
     monkeypatch: pytest.MonkeyPatch,
     case: str,
 ) -> None:
-    monkeypatch.setattr(fiqa_benchmarks.cli, "bench", lambda *arguments: pytest.fail("measured"))
+    monkeypatch.setattr("fiqa_benchmarks.modes.bench", lambda *arguments: pytest.fail("measured"))
     make, says = DOCUMENTS[case]
     made = make(json.loads((old_run / "bench.json").read_text()))
     path = tmp_path / "old.json"

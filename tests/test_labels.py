@@ -60,6 +60,7 @@ def test_every_csv_spelling_gives_the_same_labels(tmp_path: Path, text: str) -> 
         ("l.json", '{"a.png": null}', "is 'None'"),
         ("l.json", '{"a.png": true}', "is 'True'"),
         ("l.json", '{"a.png": NaN}', "is 'nan'"),
+        ("l.json", f'{{"a.png": {"9" * 400}}}', "is '9{80}'; give a number"),
         ("l.json", "3", "is no label file"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -118,6 +119,18 @@ def test_another_card_or_backend_is_scored_again(
     other = scores(seeded_engine, "onnxruntime")
     assert other != first
     np.testing.assert_allclose(other, first, rtol=0, atol=1e-5)
+
+
+def test_opinions_need_psutil_for_the_page_alone_which_is_told_first(
+    bench: Invoke, seeded_engine: Path, labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    arguments = ("--engine", seeded_engine, "--mos", labelled, "--cache", tmp_path / "s.sqlite", "--backend", "opencv")
+    page = bench(*arguments, "--html", tmp_path / "m.html")
+    assert page.is_one_line("psutil is not installed") and not (tmp_path / "s.sqlite").exists()
+    result = bench(*arguments, "--json", "-")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["mos"]["images"] == COUNT
 
 
 def test_labels_and_images_that_do_not_match_are_listed_and_the_others_go_on(

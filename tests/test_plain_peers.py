@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import fiqa_benchmarks.cli
@@ -12,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from commands import Invoke, invoker
+from fiqa_benchmarks import pipeline_bench
 from fiqa_benchmarks.demo_flow import DemoFlow
 from fiqa_benchmarks.peers import PEERS, Contender, contenders, open_contender, prepare
 from fiqa_benchmarks.pipeline_bench import bench_pipeline
@@ -122,6 +124,15 @@ def test_pipeline_command(
     assert found["ratio"]["median"] > 0
     assert set(found["timings"]) == {"fiqa-edge", "opencv-demo"}
     assert "2 photos, 4 faces" in result.err
+
+
+def test_opencv_keeps_to_the_threads_that_a_container_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(cv2, "setNumThreads", given.append)
+    for limit in (3, None):
+        monkeypatch.setattr(pipeline_bench, "thread_limit", lambda limit=limit: limit)
+        pipeline_bench._assess([SimpleNamespace(assess=len)], [], None)
+    assert given == [3, -1]
 
 
 def test_pipeline_refusals(

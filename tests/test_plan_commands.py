@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -195,6 +196,20 @@ def test_fiqa_export_builds_proves_and_hands_over(workshop: Open, export: Invoke
     assert read_card(deepstream / plan.name) == card
     assert f"model-engine-file={plan.name}" in (deepstream / "config_infer_ifqa.fp16.txt").read_text(encoding="utf-8")
     here.machine.gpu.check_nothing_left()
+
+
+def test_a_folder_that_takes_no_plan_is_refused_before_the_build(
+    workshop: Open, export: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = workshop()
+    with_canaries(here)
+
+    def refuse(path: Path, *options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    result = export(here.onnx, "--target", "tensorrt")
+    assert result.is_one_line(f"cannot write to {here.onnx.parent}: Permission denied"), result
 
 
 def test_a_plan_that_is_not_faithful_is_not_kept(workshop: Open, export: Invoke, tmp_path: Path) -> None:

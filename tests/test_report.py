@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -26,7 +27,7 @@ from fiqa_benchmarks.report_plots import plots
 from fiqa_benchmarks.report_score_plots import MOST_ROWS
 from fiqa_benchmarks.report_svg import Plot
 from fiqa_runtime.agreement import agree, rejection_threshold
-from fiqa_runtime.card import read_card
+from fiqa_runtime.card import read_card, write_card
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.seeded import seeded_image
 from report_samples import (  # noqa: F401
@@ -285,8 +286,21 @@ def test_sections_of_a_real_benchmark(seeded_engine: Path, tmp_path: Path) -> No
     difference = bench_json(results)["contenders"][1]["batches"]["1"]["difference"]
     again = agree(*found["scores"]["engines"].values())
     assert again.max_abs == pytest.approx(difference["score"]["max_abs"], abs=1e-9)
-    assert found["cards"][seeded_engine.name]["model"] == "ediffiqa-t"
+    assert [(name, card["model"]) for name, card in found["cards"].items()] == [(seeded_engine.name, "ediffiqa-t")]
     assert "maps" not in found
     document = json.loads(json.dumps({**bench_json(results), **found}))
     write_report(document, tmp_path / "report.html")
     assert seeded_engine.name in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_engines_of_one_file_name_have_a_card_each(seeded_engine: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copy(seeded_engine, tmp_path))
+    write_card(replace(read_card(seeded_engine), notes=("another",)), other)
+    entered = contenders([str(seeded_engine), str(other)], "opencv", ["torch"])
+    expected = {str(seeded_engine): list(read_card(seeded_engine).notes), str(other): ["another"]}
+    crops = seeded_crops(read_card(seeded_engine).input, 2)
+    speed = report_data.sections(run_bench(entered[:2], crops, rounds=1, threads=1), crops, ["a", "b"])
+    row = {"path": "a.png", "engines": {contender.name: 0.5 for contender in entered}}
+    opinions = report_data.opinion_sections({"scores": [row], "engines": row["engines"]}, entered)
+    for found in (speed, opinions):
+        assert {name: card["notes"] for name, card in found["cards"].items()} == expected

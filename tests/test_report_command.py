@@ -207,7 +207,7 @@ def test_crops_are_scored_once(bench: Invoke, run: Run, tmp_path: Path, monkeypa
 def test_a_missing_package_is_told_before_anything_is_measured(
     bench: Invoke, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fiqa_benchmarks.cli, "bench", lambda *arguments: pytest.fail("measured"))
+    monkeypatch.setattr("fiqa_benchmarks.modes.bench", lambda *arguments: pytest.fail("measured"))
     monkeypatch.setattr(fiqa_benchmarks.report, "find_spec", lambda package: None)
     result = bench("--engine", run.engines["fp32"], "--html", tmp_path / "r.html")
     assert result.is_one_line("--html needs jinja2", "fiqa-edge[bench]")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fiqa_benchmarks import peers
 from fiqa_benchmarks.peers import Contender, open_contender, prepare
 from fiqa_benchmarks.torch_ways import TORCH_PEERS, WARM_UPS, CudaGraphs, torch_device
 from fiqa_runtime.card import read_card
@@ -37,6 +38,19 @@ def test_the_compiled_peer_gives_the_scores_of_the_eager_one(
             assert scorer.backend.info["device"] == "cpu"
     np.testing.assert_array_equal(*scores)
     assert len(compiled) == 1
+
+
+def test_ways_of_torch_are_told_apart_and_keep_to_the_threads_that_a_container_leaves(
+    seeded_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda network: network)
+    monkeypatch.setattr(peers, "thread_limit", lambda: 3)
+    before = torch.get_num_threads()
+    for peer in ("torch", "torch-compile"):
+        with open_contender(prepare(Contender(peer, str(seeded_engine), peer), tmp_path)) as scorer:
+            assert scorer.backend.info["way"] == peer
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(before)
 
 
 def test_cuda_graphs_compare_with_plans(seeded_engine: Path, tmp_path: Path) -> None:

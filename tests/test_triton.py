@@ -149,6 +149,19 @@ def test_interrupted_copy_leaves_no_version(tmp_path: Path) -> None:
     assert list((tmp_path / "models/ifqa-plus-fp16").iterdir()) == []
 
 
+def test_version_that_somebody_else_added_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    artefact, card = fake_artefact(tmp_path / "engines", ("ifqa-plus.fp16.plan",))
+    model = tmp_path / "models/ifqa-plus-fp16"
+
+    def copy(*arguments: object) -> None:
+        (model / "1/theirs").mkdir(parents=True)
+
+    monkeypatch.setattr("fiqa_export.triton.copy_artefact", copy)
+    with pytest.raises(InputError, match=r"cannot add version 1 to .*: Directory not empty; run it again"):
+        write_triton(artefact, card, tmp_path / "models")
+    assert [path.name for path in model.iterdir()] == ["1"]
+
+
 def test_rtx_plans_are_refused(tmp_path: Path) -> None:
     card = card_for("ifqa", "plan", flavour="tensorrt_rtx")
     with pytest.raises(

@@ -16,7 +16,8 @@ Floats = NDArray[np.float64]
 
 STATISTICS = ("srcc", "krcc", "plcc", "plcc_4", "plcc_5", "rmse", "rmse_4", "rmse_5")
 """Spearman, Kendall tau-b, Pearson as it is and after a 4- and a 5-parameter logistic, and the root mean
-square error in units of the opinion scores, likewise."""
+square error in units of the opinion scores, likewise. The step of a logistic may fall, so after a fit PLCC is positive
+for reversed scores too: SRCC and the plain PLCC show the direction."""
 FEWEST_TO_FIT = 6
 SHAPES = ((-5.0, 0.1), (5.0, 50.0))
 CENTRES = np.linspace(-3, 3, 25)

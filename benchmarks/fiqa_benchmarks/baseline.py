@@ -59,7 +59,7 @@ class Baseline:
         """The artefact itself, where it still stands at its path or beside the document, unchanged."""
         recorded = Path(self.engine)
         for path in (recorded, self.path.parent / recorded.name):
-            if path.is_file() and sha256_file(path) == self.files.get(recorded.name):
+            if path.is_file() and sha256_file(path) in self.files.values():
                 return path
         return None
 

@@ -141,14 +141,14 @@ def _load(result: Result, folder: Path, batches: Sequence[int], threads: int | N
     files, size = {}, None
     if scorer.backend.name != "torch":
         files = artefact_files(scorer.path, scorer.card)
-        size = sum((scorer.path.parent / name).stat().st_size for name in files)
+        size = sum((scorer.path.resolve().parent / name).stat().st_size for name in files)
     result.loaded = Loaded(scorer.card, {"name": scorer.backend.name, **scorer.backend.info}, taken, files, size)
     return scorer
 
 
 def artefact_files(path: Path, card: Card) -> dict[str, str]:
-    """SHA-256 by name of the artefact at `path` and every file that its card adds."""
-    return {**card.files, path.name: sha256_file(path)}
+    """SHA-256 by name of the artefact at `path`, or at the end of a link there, and every file that its card adds."""
+    return {**card.files, path.resolve().name: sha256_file(path)}
 
 
 def image_id(image: Image) -> str:

@@ -9,31 +9,19 @@ from typing import Annotated, Any
 import typer
 from fiqa_runtime.backends.base import check_precision
 from fiqa_runtime.card import read_card
-from fiqa_runtime.console import check_output_folder, progress_bar, refuse_unused, run, stderr, write_json
+from fiqa_runtime.console import check_output_folder, refuse_unused, run
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.fetch import locate
-from fiqa_runtime.images import find_images, read_image
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.scorer import find_artefact
-from fiqa_runtime.zoo import DETECTOR
 from rich.console import Console
-from rich.markup import escape
 
-from fiqa_benchmarks.bench import Result, as_json, bench
-from fiqa_benchmarks.crops import crop_names, folder_crops, seeded_crops
+from fiqa_benchmarks.crops import folder_crops, seeded_crops
 from fiqa_benchmarks.edc_command import evaluate_edc
 from fiqa_benchmarks.gate import open_gate
 from fiqa_benchmarks.machine import machine, versions
-from fiqa_benchmarks.mos_command import evaluate_mos, unusable_error
-from fiqa_benchmarks.peers import contenders
-from fiqa_benchmarks.pipeline_bench import bench_pipeline
-from fiqa_benchmarks.report import check_installed, write_report
-from fiqa_benchmarks.report_data import opinion_sections, sections
-from fiqa_benchmarks.report_ladders import score_ladders
-from fiqa_benchmarks.roofline import as_json as roofline_json
-from fiqa_benchmarks.roofline import lines as roofline_lines
-from fiqa_benchmarks.roofline import measure_peaks, reached
-from fiqa_benchmarks.speed_tables import print_tables
+from fiqa_benchmarks.modes import Output, Settings, fit_opinions, measure_speed, time_pipeline
+from fiqa_benchmarks.peers import Contender, contenders
+from fiqa_benchmarks.report import check_installed
 
 IMAGES = 16
 """Seeded images on which contenders are compared; more where a batch is larger."""
@@ -148,74 +136,30 @@ def command(
             check_output_folder(Path(file).parent)
     if html:
         check_installed()
-    console = Console(stderr=json == "-")
-    if not console.is_terminal:
-        console.width = TABLE_WIDTH
+    timed = mos is None and (edc is None or engine)
+    out = Output(Console(stderr=json == "-"), json, html, machine() if html or timed else {})
+    if not out.console.is_terminal:
+        out.console.width = TABLE_WIDTH
     names = [*(engine or []), *(more or [] if edc is None else [])]
-    document: dict[str, Any]
     discarded: dict[str, Any] = {}
     if edc is not None:
         for name in names:
             find_artefact(name)
-        files = [*(scores or []), *map(Path, more or [])]
-        if lost := [file.name for file in files if file.suffix in (".onnx", ".plan")]:
-            raise InputError(f"{lost[0]} is no score file; with --edc write --engine before each artefact")
-        discarded = evaluate_edc(console, edc, embeddings, files, protocol, metric, lower_is_better)
+        files = _score_files([*(scores or []), *map(Path, more or [])])
+        discarded = evaluate_edc(out.console, edc, embeddings, files, protocol, metric, lower_is_better)
         if not engine:
-            _write({"versions": versions(), **discarded}, json, html, {"machine": machine()})
+            out.write({"versions": versions(), **discarded})
             return
     entered = contenders(names, backend, _names(against), check_precision(cpu_precision))
     if pipeline:
-        if len(entered) > 1:
-            raise InputError("--pipeline times one engine; give each a run of its own")
-        with progress_bar() as report:
-            finder = detector or locate(DETECTOR)
-            flows = bench_pipeline(entered[0], _photos(images), finder, threads, rounds, report, streams or 1)
-        console.print(*flows.lines(), highlight=False, soft_wrap=True)
-        _write({"machine": machine(), "versions": versions(), "pipeline": flows.as_json()}, json)
-        return
-    if mos is not None:
-        accuracy, unusable = evaluate_mos(console, entered, mos, images, cache, threads)
-        document = {"versions": versions(), "mos": accuracy}
-        shown = opinion_sections(accuracy, entered) if html else {}
-        _write(document, json, html, {"machine": machine(), **shown})
-        if unusable:
-            raise unusable_error(unusable)
-        return
-    sizes = _batch_sizes(batch)
-    spec = read_card(Path(entered[0].artefact)).input
-    crops = folder_crops(images, spec) if images else seeded_crops(spec, max(IMAGES, *sizes))
-    gate = open_gate(baseline, budget, junit, entered[0], crops) if baseline else None
-    if gate:
-        entered += gate.opponents
-    document = {"machine": machine(), "versions": versions()}
-    peaks = measure_peaks(threads) if roofline else None
-    with progress_bar() as report:
-        results = bench(entered, crops, sizes, threads, rounds, report)
-    print_tables(console, results, sizes, document["machine"])
-    if peaks:
-        shares = reached(results, peaks)
-        console.print(*roofline_lines(peaks, shares), sep="\n", highlight=False, soft_wrap=True)
-        document["roofline"] = roofline_json(peaks, shares)
-    document["settings"] = {
-        "batches": sizes,
-        "threads": threads,
-        "images": {"source": str(images or "seeded"), "count": len(crops)},
-    }
-    document |= {**as_json(results), **discarded}
-    verdict = gate and gate.judge(results, document["machine"], threads)
-    if verdict:
-        document["gate"] = verdict.as_json()
-    _write(document, json)
-    if html:
-        _write(document, None, html, _shown(results, crops, images, threads))
-    failed = [result for result in results if result.error and not (gate and result.contender in gate.opponents)]
-    for result in failed:
-        _complain(result)
-    if verdict:
-        verdict.conclude(console)
-    if failed:
-        raise SystemExit(2)
+        time_pipeline(out, entered, images, detector, Settings(threads, rounds), streams or 1)
+    elif mos is not None:
+        fit_opinions(out, entered, mos, images, cache, threads)
+    else:
+        settings = Settings(threads, rounds, _batch_sizes(batch), images, roofline)
+        crops = _crops(settings, entered[0])
+        gate = open_gate(baseline, budget, junit, entered[0], crops) if baseline else None
+        measure_speed(out, entered, crops, settings, gate, discarded)
 
 
 def _check_options(modes: Mapping[str, object], parts: Mapping[str, Mapping[str, object]]) -> None:
@@ -229,27 +173,16 @@ def _check_options(modes: Mapping[str, object], parts: Mapping[str, Mapping[str,
             raise InputError(f"{lost[0]} is a part of {mode}; add {mode} or leave it out")
 
 
-def _photos(folder: Path | None) -> list[Image]:
-    return [read_image(path) for path in find_images([folder] if folder else [])]
+def _score_files(files: list[Path]) -> list[Path]:
+    """`files` of ``--edc``; raises InputError where one is an artefact."""
+    if lost := [file.name for file in files if file.suffix in (".onnx", ".plan")]:
+        raise InputError(f"{lost[0]} is no score file; with --edc write --engine before each artefact")
+    return files
 
 
-def _shown(results: list[Result], crops: list[Image], images: Path | None, threads: int | None) -> dict[str, Any]:
-    """What the page shows besides the document: how scores lie and, on faces, how they fall as these get worse."""
-    shown = sections(results, crops, crop_names(images, len(crops)))
-    if images:
-        with progress_bar() as report:
-            shown["ladders"] = score_ladders(results, crops, threads, report)
-    return shown
-
-
-def _write(
-    document: dict[str, Any], json: str | None, html: Path | None = None, shown: Mapping[str, Any] | None = None
-) -> None:
-    """The document to `json`; with what people are `shown` besides as a page to `html`."""
-    if json:
-        write_json(document, json)
-    if html:
-        write_report({**document, **(shown or {})}, html)
+def _crops(settings: Settings, first: Contender) -> list[Image]:
+    spec = read_card(Path(first.artefact)).input
+    return folder_crops(settings.images, spec) if settings.images else seeded_crops(spec, max(IMAGES, *settings.sizes))
 
 
 def _names(text: str | None) -> list[str]:
@@ -264,11 +197,6 @@ def _batch_sizes(text: str) -> list[int]:
             f"--batch '{text}' names no batch sizes; give some from 1 to {MOST_PER_BATCH} as in --batch 1,8"
         )
     return list(dict.fromkeys(map(int, sizes)))
-
-
-def _complain(failed: Result) -> None:
-    line = f"[bold red]{escape(failed.contender.name)}:[/] {escape(str(failed.error))}"
-    stderr.print(line, soft_wrap=True, highlight=False)
 
 
 def main() -> None:

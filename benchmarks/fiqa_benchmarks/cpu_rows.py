@@ -17,6 +17,7 @@ from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.host import own_groups, usable_cores
 from fiqa_runtime.images import find_images, read_image
 from fiqa_runtime.preprocess import Image
+from rich.markup import escape
 
 from fiqa_benchmarks.bench import END_TO_END, NETWORK
 from fiqa_benchmarks.cpu_network import BFLOAT, INT8, TORCH, Measured
@@ -64,13 +65,14 @@ class Row:
         return self.value <= self.limit if self.at_most else self.value >= self.limit
 
     def cells(self) -> list[str]:
-        """Of the table for people."""
+        """Of the table for people, in rich's markup."""
         sign = "<=" if self.at_most else ">="
         digits = 0 if self.unit == "MiB" else 2
         spread = "" if self.low is None else f"{self.low:.2f} to {self.high:.2f}"
         here = "-" if self.value is None else f"{self.value:.{digits}f} {self.unit}"
         mark = "[green]reached[/]" if self.reached else "[red]not reached[/]"
-        return [self.figure, self.batch, f"{sign} {self.limit:g} {self.unit}", here, spread, mark, self.how]
+        goal = f"{sign} {self.limit:g} {self.unit}"
+        return [escape(self.figure), self.batch, goal, here, spread, mark, escape(self.how)]
 
     def as_json(self) -> dict[str, Any]:
         """For the document."""
@@ -168,7 +170,8 @@ def memory_row(engine: Path, yunet: Path, images: Path | None) -> Row:
         [sys.executable, "-c", _CHILD, photo, *options], capture_output=True, text=True, check=False
     )
     if result.returncode or not result.stderr.split():
-        raise UnsupportedError(f"fiqa-score failed: {result.stderr.strip()[-200:]}")
+        said = result.stderr.strip().splitlines()[-1:] or ["it does not say why"]
+        raise UnsupportedError(f"fiqa-score failed: {said[0]}; run it on {photo} to see more")
     mebibytes = int(result.stderr.split()[-1]) / 2**20
     figure = "Peak resident memory of fiqa-score, eDifFIQA(T) + YuNet on OpenCV DNN"
     return Row(figure, "photo", 200, mebibytes, how=Path(photo).name, at_most=True, unit="MiB")

@@ -21,6 +21,7 @@ from fiqa_runtime.errors import FiqaError, InputError
 from fiqa_runtime.fetch import locate
 from fiqa_runtime.zoo import DETECTOR, find_model
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fiqa_benchmarks.cpu_network import Plan, measure_network
@@ -59,10 +60,7 @@ def command(
     Exit code 0: measured, whatever was reached. 2: bad input or missing dependency.
     """
     check_output_folder(engines)
-    chosen = [find_model(name.strip()).name for name in only.split(",")] if only else [plan.model for plan in PLANS]
-    plans = [plan for plan in PLANS if plan.model in chosen]
-    if not plans:
-        raise InputError(f"--only takes {', '.join(plan.model for plan in PLANS)}")
+    plans = _chosen(only.split(",")) if only else PLANS
     for plan in plans:
         _export(plan.model, weights if plan.model == "ediffiqa-t" else "seeded", engines)
     console = Console(stderr=json == "-", width=WIDTH)
@@ -73,15 +71,24 @@ def command(
             try:
                 rows += measuring()
             except FiqaError as error:
-                console.print(f"[bold red]not measured:[/] {error}", highlight=False, soft_wrap=True)
+                console.print(f"[bold red]not measured:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
     peaks = measure_peaks(threads)
     console.print(_table(rows))
     kinds = ", ".join(f"{rate / 1e9:.0f} Gop/s {kind}" for kind, rate in peaks.items())
-    load = here["load_average"]
-    console.print(f"{here['cpu']}, {here['usable_cores']:g} cores, load {load:.1f} before the start; peak {kinds}")
+    load = "" if here["load_average"] is None else f", load {here['load_average']:.1f} before the start"
+    console.print(escape(f"{here['cpu']}, {here['usable_cores']:g} cores{load}; peak {kinds}"))
     if json:
         rows_json = [row.as_json() for row in rows]
         write_json({"machine": here, "versions": versions(), "peaks": peaks, "rows": rows_json}, json)
+
+
+def _chosen(names: Iterable[str]) -> list[Plan]:
+    """The plans of the networks called `names`; raises InputError where one is unknown or has none."""
+    models = [find_model(name.strip()).name for name in names]
+    known = {plan.model: plan for plan in PLANS}
+    if lost := [model for model in models if model not in known]:
+        raise InputError(f"--only {', '.join(lost)} is not in this table; --only takes {', '.join(known)}")
+    return [plan for plan in PLANS if plan.model in models]
 
 
 def _parts(

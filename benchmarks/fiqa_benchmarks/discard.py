@@ -101,8 +101,13 @@ class DiscardCurve:
         return f"<DiscardCurve {self.protocol} FMR {self.fmr:g}: AUC {self.auc:.6f}, {partial}>"
 
     def at(self, fractions: ArrayLike) -> Floats:
-        """FNMR at discard fractions 0..1: a step (``edc``) or interpolated (``cr-fiqa``, NaN above 0.95)."""
+        """FNMR at discard fractions 0..1: a step (``edc``) or interpolated (``cr-fiqa``, NaN above 0.95).
+
+        Raises InputError for a fraction outside 0..1.
+        """
         wanted = np.asarray(fractions, np.float64)
+        if not ((wanted >= 0) & (wanted <= 1)).all():
+            raise InputError("a share of pairs to discard is outside 0 to 1; ask for shares from 0 to 1")
         if self.protocol == "edc":
             return self.fnmr[np.searchsorted(self.discard, wanted, side="right") - 1]
         return np.asarray(np.interp(wanted, self.discard, self.fnmr, right=math.nan))

@@ -58,8 +58,10 @@ def evaluate_edc(
         raise InputError(f"unknown protocol '{protocol}'; --protocol takes {' or '.join(PROTOCOLS)}")
     if metric not in get_args(Metric):
         raise InputError(f"unknown metric '{metric}'; --metric takes {' or '.join(get_args(Metric))}")
-    if embeddings is None or not embeddings.is_dir():
+    if embeddings is None:
         raise InputError("--edc needs --embeddings DIR, the folder with a NAME.npy for each image of the pairs")
+    if not embeddings.is_dir():
+        raise InputError(f"no folder {embeddings}; name the one with a NAME.npy for each image in --embeddings")
     if not scores:
         raise InputError("--edc needs --scores FILE...; write one with fiqa-score --quality-file")
     listed = read_pairs(pairs)

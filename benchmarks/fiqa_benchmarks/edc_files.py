@@ -1,4 +1,4 @@
-"""The file formats of CR-FIQA's evaluation (github.com/fdbtrs/CR-FIQA), read and written as they are.
+"""The file formats of CR-FIQA's evaluation (github.com/fdbtrs/CR-FIQA), read as they are.
 
 | what       | file                                              | line                        |
 |------------|---------------------------------------------------|-----------------------------|
@@ -11,21 +11,20 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from posixpath import splitext
 
 import numpy as np
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.files import write_text
 from numpy.typing import NDArray
 
-from fiqa_benchmarks.discard import DiscardCurve, Floats, Ints
+from fiqa_benchmarks.discard import Floats, Ints
 
 LOWER_IS_BETTER = frozenset({"PFE"})
 """Methods whose scores CR-FIQA's scripts turn around, told by their name alone."""
-IMAGES = "images/"
+IMAGES = "/images/"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +69,9 @@ def read_quality(path: Path, names: Sequence[str]) -> Floats:
         image, value = _path_and_score(line)
         if not image or not math.isfinite(value):
             raise InputError(f"{path}, line {number}: expected 'path score', got '{line.strip()[:80]}'; score it again")
-        folder, mark, name = image.rpartition(IMAGES)
-        folders.add(folder + mark)
-        scores[splitext(name)[0]] = value
+        folder, mark, name = f"/{image}".rpartition(IMAGES)
+        folders.add(folder[1:] + mark)
+        scores[splitext(name if mark else image)[0]] = value
     if len(folders) > 1:
         raise InputError(f"{path} mixes the folders {sorted(folders)[:2]}; write one file per data set")
     missing = [name for name in names if name not in scores]
@@ -109,31 +108,6 @@ def read_embeddings(folder: Path, names: Sequence[str]) -> NDArray[np.floating]:
 def method_name(path: Path, dataset: str) -> str:
     """`GOOD` for a quality file `GOOD_<dataset>.txt`; the stem where the data set is no part of it."""
     return path.stem.removesuffix(f"_{dataset}")
-
-
-def write_cr_fiqa(folder: Path, dataset: str, model: str, curves: Mapping[str, Sequence[DiscardCurve]]) -> None:
-    """Write ``cr-fiqa`` curves by method in the layout of CR-FIQA's scripts, replacing older files.
-
-    `<folder>/<dataset>/fnmr/<method>_<model>_<dataset>_fnmr<2|3|4>.npy` holds the 20 FNMR for an FMR of 1e-2,
-    1e-3, 1e-4; `<folder>/<dataset>/<0.01|0.001|0.0001>_auc.txt` one line `dataset:model:method:area` per
-    method. Raises InputError for curves of the other protocol and folders that cannot be written.
-    """
-    if any(curve.protocol != "cr-fiqa" for found in curves.values() for curve in found):
-        raise InputError("these files hold curves of the protocol cr-fiqa only; choose it with the protocol option")
-    rates = folder / dataset / "fnmr"
-    areas: dict[str, list[str]] = {}
-    try:
-        rates.mkdir(parents=True, exist_ok=True)
-        for method, found in curves.items():
-            for curve in found:
-                exponent = round(-np.log10(curve.fmr))
-                np.save(rates / f"{method}_{model}_{dataset}_fnmr{exponent}.npy", curve.fnmr)
-                line = f"{dataset}:{model}:{method}:{curve.auc!r}\n"
-                areas.setdefault(f"{curve.fmr:.{exponent}f}_auc.txt", []).append(line)
-    except OSError as error:
-        raise InputError(f"cannot write {rates}: {error.strerror}; choose a folder you may write to") from error
-    for name, lines in areas.items():
-        write_text(folder / dataset / name, "".join(lines))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -11,6 +11,7 @@ from fiqa_runtime.backends.base import Backend, Inputs
 from fiqa_runtime.card import Card
 from fiqa_runtime.console import Report
 from fiqa_runtime.errors import FiqaError
+from fiqa_runtime.host import thread_limit
 from fiqa_runtime.spec import ModelSpec
 
 from fiqa_benchmarks.latency import Ratio, measure, ratio
@@ -73,6 +74,7 @@ def compare(
 def open_form(runtime: str, path: Path, spec: ModelSpec, threads: int | None) -> Backend:
     """The file `path` in `runtime` as it stands: without what our backend for ONNX Runtime rewrites on loading."""
     card = Card(spec.name, "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, spec.max_batch)
+    threads = threads or thread_limit()
     return PlainSession(path, card, threads) if runtime == "onnxruntime" else open_backend(runtime, path, card, threads)
 
 

@@ -168,9 +168,10 @@ def open_gate(baseline: Path, budget: Path | None, junit: Path | None, new: Cont
     found = read_baseline(baseline, new.name)
     found.check_same_task(card.model, crops)
     engine = None if found.is_file_of(artefact_files(artefact, card)) else found.find_engine()
-    measured = engine is not None and "latency_ratio" in limits
-    opponents = (Contender(f"baseline {found.name}", str(engine), new.backend),) if measured else ()
-    return Gate(found, budget, limits, junit, opponents)
+    if engine is None or "latency_ratio" not in limits:
+        return Gate(found, budget, limits, junit, ())
+    old = Contender(f"baseline {found.name}", str(engine), new.backend, cpu_precision=new.cpu_precision)
+    return Gate(found, budget, limits, junit, (old,))
 
 
 def _agreement(baseline: Baseline, new: Result) -> Agreement:

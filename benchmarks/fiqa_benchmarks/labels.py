@@ -105,11 +105,11 @@ def _checked(rows: Iterable[Row], path: Path) -> dict[str, float]:
     for image, value in rows:
         try:
             mos = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             mos = math.nan
         if not isinstance(image, str) or not image or isinstance(value, bool) or not math.isfinite(mos):
             raise InputError(
-                f"{path}: the score of image '{image}' is '{value}'; give a number to each or drop the line"
+                f"{path}: the score of image '{image}' is '{value!s:.80}'; give a number to each or drop the line"
             )
         if labels.setdefault(image, mos) != mos:
             raise InputError(f"{path}: image '{image}' has the scores {labels[image]:g} and {mos:g}; keep one of them")

@@ -107,12 +107,12 @@ class TorchBackend:
     def __init__(self, card: Card, weights: str | None, threads: int | None, peer: str = "torch") -> None:
         """`weights` as for ``fiqa-export``; raises CheckpointError where they are not the ones on the card.
 
-        torch's thread count is one number for the whole process.
+        torch's thread count, `threads` or what a container leaves, is one number for the whole process.
         """
         import torch
 
-        if threads:
-            torch.set_num_threads(threads)
+        if limit := threads or thread_limit():
+            torch.set_num_threads(limit)
         self._reference = reference_of(card, weights)
         self._input = card.input.name
         self._device = torch_device(peer, card)
@@ -121,6 +121,7 @@ class TorchBackend:
             "version": torch.__version__,
             "device": torch.cuda.get_device_name() if self._device == "cuda" else "cpu",
             "arithmetic": "float32",
+            "way": peer,
         }
 
     def run(self, inputs: Inputs) -> Arrays:

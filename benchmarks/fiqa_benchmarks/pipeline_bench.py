@@ -15,7 +15,7 @@ from fiqa_runtime.ahead import work_side_by_side
 from fiqa_runtime.console import Report, silent
 from fiqa_runtime.detector import Detector
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.host import threads_per_stream
+from fiqa_runtime.host import thread_limit, threads_per_stream
 from fiqa_runtime.pipeline import FaceQuality
 from fiqa_runtime.preprocess import Image
 
@@ -137,7 +137,7 @@ def bench_pipeline(
 
 def _assess(flows: Sequence[Flow[T]], photos: Sequence[Image], threads: int | None) -> list[T]:
     """What each photo gives, with OpenCV's one thread count set to what these flows have."""
-    cv2.setNumThreads(threads or -1)
+    cv2.setNumThreads(threads or thread_limit() or -1)
     if len(flows) == 1:
         return [flows[0].assess(photo) for photo in photos]
     return list(work_side_by_side(lambda flow, photo: flow.assess(photo), flows, photos))

@@ -21,7 +21,7 @@ from fiqa_runtime.preprocess import Image, check_image
 from numpy.typing import NDArray
 
 from fiqa_benchmarks.bench import Result
-from fiqa_benchmarks.peers import Contender
+from fiqa_benchmarks.peers import PEERS, Contender
 
 Maps = NDArray[np.float32]
 
@@ -45,8 +45,8 @@ def sections(results: Sequence[Result], crops: Sequence[Image], names: Sequence[
 
     Taken from the outputs that the benchmark kept for `crops` (uint8 BGR), called by `names`.
     """
-    by_name = {Path(r.contender.artefact).name: r.loaded.card for r in results if r.loaded}
-    found: dict[str, Any] = {"cards": cards(by_name)}
+    engines = {r.contender.name: r.loaded.card for r in results if r.loaded and r.contender.name not in PEERS}
+    found: dict[str, Any] = {"cards": cards(engines)}
     outputs = {result.contender.name: result.outputs for result in comparable(results) if result.outputs}
     count = len(crops)
     scores = {name: own["score"].reshape(count) for name, own in outputs.items() if "score" in own}
@@ -66,7 +66,7 @@ def opinion_sections(mos: Mapping[str, Any], contenders: Sequence[Contender]) ->
     names = [row["path"] for row in rows]
     return {
         "worst": worst_moved(scores, names, lambda place: read_image(names[place])),
-        "cards": cards({Path(c.artefact).name: read_card(Path(c.artefact)) for c in contenders}),
+        "cards": cards({c.name: read_card(Path(c.artefact)) for c in contenders if c.name not in PEERS}),
     }
 
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from fiqa_runtime.host import thread_limit
 from fiqa_runtime.zoo import MODELS
 
 from fiqa_benchmarks.bench import NETWORK, Result
@@ -32,7 +33,7 @@ class Reached:
     arithmetic: str
     """What the fraction refers to."""
     fraction: float | None
-    """Of the peak; None where that is not known."""
+    """Of this CPU's peak; None where that is not known, and on a GPU."""
 
     def __str__(self) -> str:
         part = "" if self.fraction is None else f", {self.fraction:.0%} of the {self.arithmetic} peak"
@@ -45,9 +46,10 @@ class Reached:
 def measure_peaks(threads: int | None = None) -> dict[str, float]:
     """Operations per second of matrix products by kind of number: `float32`, with torch also `bfloat16` and `int8`.
 
-    `threads` is torch's number for the process. numpy's BLAS keeps its own, so with `threads` torch alone is asked
-    where it is installed.
+    `threads`, or what a container leaves, is torch's number for the process. numpy's BLAS keeps its own, so where there
+    is such a number torch alone is asked, if it is installed.
     """
+    threads = threads or thread_limit()
     random = np.random.default_rng(0)
     left, right = (random.standard_normal((SIDE, SIDE), np.float32) for _ in range(2))
     if not find_spec("torch"):
@@ -78,10 +80,11 @@ def reached(results: Sequence[Result], peaks: Mapping[str, float]) -> list[Reach
         if card.input.height is None:
             continue
         arithmetic = "int8" if card.precision == "int8" else result.loaded.backend["arithmetic"]
+        on_cpu = result.loaded.backend["device"] == "cpu"
         operations = 2 * MODELS[card.model].macs
         for batch, outcome in result.batches.items():
             rate = batch * operations / outcome.timings[NETWORK].percentile(50)
-            fraction = rate / peaks[arithmetic] if arithmetic in peaks else None
+            fraction = rate / peaks[arithmetic] if arithmetic in peaks and on_cpu else None
             found.append(Reached(result.contender.name, batch, operations, rate, arithmetic, fraction))
     return found
 

@@ -94,28 +94,22 @@ def score_images(
     cache: ScoreCache,
     score: Callable[[Sequence[Path]], Sequence[float] | NDArray[np.floating]],
     batch: int = 32,
-    progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float64]:
     """Scores (N,) of the files `paths`; those that `cache` does not know go through `score` in batches.
 
     Every batch is kept as soon as it is scored, so that a cut run goes on where it stopped. Files with the
-    same bytes are scored once. `progress` is called with (distinct images done, distinct images): first with
-    those already known, then per batch. Raises InputError where a file cannot be read or a score is not
-    finite.
+    same bytes are scored once. Raises InputError where a file cannot be read or a score is not finite.
     """
-    report = progress or (lambda done, total: None)
     digests = [_digest(path) for path in paths]
     files = dict(zip(digests, paths, strict=True))
     known = cache.get(list(files))
     waiting = [digest for digest in files if digest not in known]
-    report(len(known), len(files))
     for start in range(0, len(waiting), batch):
         part = waiting[start : start + batch]
         values = score([files[digest] for digest in part])
         fresh = {digest: float(value) for digest, value in zip(part, values, strict=True)}
         cache.put(fresh)
         known.update(fresh)
-        report(len(known), len(files))
     return np.array([known[digest] for digest in digests])
 
 

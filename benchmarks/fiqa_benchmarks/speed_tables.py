@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +15,7 @@ BUSY = 0.5
 """Load per core before the start from which people are warned."""
 
 
-def print_tables(console: Console, results: list[Result], batches: list[int], here: dict[str, Any]) -> None:
+def print_tables(console: Console, results: list[Result], batches: Sequence[int], here: Mapping[str, Any]) -> None:
     """Everything that was measured; `here` is what :func:`fiqa_benchmarks.machine.machine` says."""
     for batch in batches:
         console.print(_speed(results, batch))
@@ -48,7 +49,7 @@ def _speed(results: list[Result], batch: int) -> Table:
     return table
 
 
-def _size(results: list[Result], batches: list[int]) -> Table:
+def _size(results: list[Result], batches: Sequence[int]) -> Table:
     table = Table(title="Loading and memory", title_justify="left")
     table.add_column("contender", overflow="fold")
     for column in ("load ms", "file MB", *(f"peak MB, batch {batch}" for batch in batches)):
@@ -66,7 +67,7 @@ def _size(results: list[Result], batches: list[int]) -> Table:
     return table
 
 
-def _conditions(here: dict[str, Any]) -> str:
+def _conditions(here: Mapping[str, Any]) -> str:
     load, cores = here["load_average"], here["usable_cores"]
     line = f"{escape(here['cpu'])}, {cores:g} cores"
     if load is None or load < BUSY * cores:

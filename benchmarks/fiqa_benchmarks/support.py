@@ -17,7 +17,6 @@ from typing import Annotated
 
 import typer
 from fiqa_runtime.backends import available
-from fiqa_runtime.card import read_card
 from fiqa_runtime.console import progress_bar, run
 
 app = typer.Typer(add_completion=False)
@@ -49,7 +48,7 @@ def markdown(rows: dict[str, dict[str, Support]]) -> str:
     backends = list(next(iter(rows.values())))
     lines = [f"| largest difference to torch | {' | '.join(backends)} |", "|---" * (len(backends) + 1) + "|"]
     for name, cells in rows.items():
-        texts = (cell.text if cell.passed else f"no: {cell.text}" for cell in cells.values())
+        texts = ((cell.text if cell.passed else f"no: {cell.text}").replace("|", "\\|") for cell in cells.values())
         lines.append(f"| `{name}` | {' | '.join(texts)} |")
     return "\n".join(lines)
 
@@ -62,8 +61,7 @@ def support(engines: Annotated[list[Path], typer.Argument(help="Exported ONNX ar
     with progress_bar() as report:
         for done, engine in enumerate(engines):
             report("self-test", done, len(engines))
-            card = read_card(engine)
-            rows[f"{card.model} {card.precision}"] = {name: self_test_in_a_process(engine, name) for name in names}
+            rows[engine.name] = {name: self_test_in_a_process(engine, name) for name in names}
     typer.echo(markdown(rows))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from fiqa_runtime.backends.base import Arrays, Inputs
 from fiqa_runtime.errors import UnsupportedError
+from fiqa_runtime.host import thread_limit
 
 
 class UnfusedOpenVino:
@@ -24,8 +25,8 @@ class UnfusedOpenVino:
         import openvino as ov
 
         config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "SNIPPETS_MODE": "DISABLE"}
-        if threads:
-            config["INFERENCE_NUM_THREADS"] = str(threads)
+        if limit := threads or thread_limit():
+            config["INFERENCE_NUM_THREADS"] = str(limit)
         try:
             self.model = ov.Core().compile_model(str(path), "CPU", config)
         except RuntimeError as error:

@@ -8,15 +8,19 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from pathlib import Path
 
 import onnx
 from fiqa_runtime.card import METADATA_KEY, Card, card_path, with_files, write_card
 from fiqa_runtime.errors import VerdictError
+from fiqa_runtime.host import installed_versions
 from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.selftest import self_test
 
+PACKAGES = (
+    *("fiqa-edge", "torch", "onnx", "onnxscript", "onnxruntime", "onnxruntime-gpu", "numpy"),
+    *("opencv-python", "opencv-python-headless"),
+)
 STALE_SECONDS = 24 * 3600
 """A workplace in which nothing was written for so long belongs to an export that was killed."""
 
@@ -87,6 +91,5 @@ def publish(folder: Path, out: Path, name: str) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Of everything that takes part in an export."""
-    packages = ("fiqa-edge", "torch", "onnx", "onnxscript", "onnxruntime", "numpy", "opencv-python")
-    return {"python": platform.python_version(), **{package: version(package) for package in packages}}
+    """Of everything that takes part in an export, under the names by which it is installed."""
+    return {"python": platform.python_version(), **installed_versions(PACKAGES)}

@@ -165,8 +165,10 @@ def _load(path: Path) -> object:
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except OSError as error:
-        raise CheckpointError(f"{error.strerror}; make it readable") from error
+        raise CheckpointError(f"{error.strerror or error}; make it readable") from error
     except Exception as error:  # besides UnpicklingError, whatever the reader of a damaged file trips over
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            raise CheckpointError("it does not fit into the free memory; close other programs") from error
         code = re.search(r"GLOBAL (\S+)", str(error))
         if code is None:
             raise CheckpointError("it is damaged or no PyTorch checkpoint; get the file again") from error

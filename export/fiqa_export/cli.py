@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from fiqa_runtime.console import check_output_folder, run
+from fiqa_runtime.console import check_output_folder, refuse_unused, run
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.scorer import ENGINES
 from fiqa_runtime.zoo import MODELS, find_model
@@ -20,6 +20,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def export(
+    context: typer.Context,
     model: Annotated[
         str | None,
         typer.Argument(
@@ -88,11 +89,13 @@ def export(
     Exit code 0: done. 2: bad input or missing dependency. 3: a verdict failed, no artefact was left.
     """
     if list_models:
+        refuse_unused("--list", _typed_beside(context, "--list", "--json"))
         from fiqa_export.list_command import list_networks
 
         list_networks(json)
         return
     if doctor:
+        refuse_unused("--doctor", _typed_beside(context, "--doctor", "--target", "--json"))
         from fiqa_export.doctor import run_doctor
 
         run_doctor(target, json)
@@ -104,6 +107,8 @@ def export(
     for folder in (None if from_file else out, triton, deepstream):
         if folder is not None:
             check_output_folder(folder)
+    if json and json != "-":
+        _check_file(Path(json))
     _need("onnx")
     from fiqa_export.build_target import PlanOptions
     from fiqa_export.deliver import Delivery
@@ -131,6 +136,22 @@ def export(
     recipe = _within(_recipe(fp16, int8), names, min_srcc, max_flips)
     options = Options(recipe, images, calib, raw_input, keep_failed, None if target == "none" else plan)
     export_all(names, weights, out, options, delivery, json)
+
+
+def _typed_beside(context: typer.Context, *used: str) -> dict[str, bool]:
+    """By name, what was typed besides the options `used`."""
+    typed = {}
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source and source.name == "COMMANDLINE" and parameter.opts[0] not in used:
+            typed[parameter.opts[0]] = True
+    return typed
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it")
+    check_output_folder(path.parent)
 
 
 def _recipe(fp16: bool, int8: bool) -> Recipe:

@@ -10,7 +10,7 @@ from fiqa_runtime.backends.device_memory import Gpu
 
 Place = Literal["pip", "apt"]
 EXPORT_PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "scipy", "matplotlib")
-"""What exporting needs, as it is imported and as pip knows it; the plan of a finished ONNX file needs onnx alone."""
+"""What exporting needs, as it is imported; the plan of a finished ONNX file needs onnx alone."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class Facts:
     """Versions of NVIDIA's packages that apt installed, by name."""
     packages: Mapping[str, str]
     """Versions of the Python packages that building, running and exporting need, by name; those installed."""
+    exporters: tuple[str, ...]
+    """Those of EXPORT_PACKAGES that Python finds, whatever packages bring them, such as onnxruntime-gpu."""
     tensorrt: tuple[TensorRt, ...]
     """The flavours found."""
     toolkit: str | None

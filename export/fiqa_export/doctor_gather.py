@@ -84,7 +84,8 @@ class ThisMachine:
 
 def gather(machine: Machine) -> Facts:
     """Every fact of `machine`; takes seconds, since TensorRT is loaded."""
-    packages = [(name, version, folder) for name, version, folder in machine.probe("packages").get("packages", ())]
+    installed = machine.probe("packages")
+    packages = [(name, version, folder) for name, version, folder in installed.get("packages", ())]
     apt = _apt(machine.run(DPKG))
     cuda = machine.probe("cuda")
     gpu = None
@@ -98,6 +99,7 @@ def gather(machine: Machine) -> Facts:
         l4t=l4t_version(machine.read("/etc/nv_tegra_release")),
         apt=apt,
         packages={name: version for name, version, _ in reversed(packages)},
+        exporters=tuple(installed.get("exporters", ())),
         tensorrt=tuple(each for each in found if each is not None),
         toolkit=_toolkit(machine.read("/usr/local/cuda/version.json")),
         driver=_driver(machine.read("/proc/driver/nvidia/version")),

@@ -243,7 +243,7 @@ def _builder(facts: Facts, target: str) -> Iterator[Line]:
 
 
 def _exporter(facts: Facts, target: str) -> Iterator[Line]:
-    missing = [name for name in EXPORT_PACKAGES if name not in facts.packages]
+    missing = [name for name in EXPORT_PACKAGES if name not in facts.exporters]
     if "onnx" in missing:
         fix = "pip install onnx to build plans of ONNX files, pip install 'fiqa-edge[export]' to export them too"
         yield Line("export", f"{', '.join(missing)} not installed", fix, ("export", *FLAVOURS))
@@ -251,7 +251,7 @@ def _exporter(facts: Facts, target: str) -> Iterator[Line]:
         fix = "pip install 'fiqa-edge[export]', or export elsewhere: fiqa-export FILE.onnx builds its plan without them"
         yield Line("export", f"{', '.join(missing)} not installed", fix, ("export",))
     else:
-        yield Line("export", ", ".join(f"{name} {facts.packages[name]}" for name in ("torch", "onnx")))
+        yield Line("export", ", ".join(f"{name} {facts.packages.get(name, '')}".strip() for name in ("torch", "onnx")))
 
 
 def _opencv(facts: Facts, target: str) -> Iterator[Line]:

@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Callable
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Any
 
 from fiqa_export.doctor_facts import EXPORT_PACKAGES
@@ -21,7 +22,9 @@ from fiqa_export.doctor_facts import EXPORT_PACKAGES
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 INTEGRATED, MAJOR, MINOR = 18, 75, 76
 """CUdevice_attribute."""
-PACKAGES = re.compile("|".join((r"tensorrt.*|pycuda|cuda-bindings|polygraphy|opencv-.*", *EXPORT_PACKAGES)))
+PACKAGES = re.compile(
+    "|".join((r"tensorrt.*|pycuda|cuda-bindings|polygraphy|opencv-.*|onnxruntime-.*", *EXPORT_PACKAGES))
+)
 
 
 def cuda() -> dict[str, Any]:
@@ -100,13 +103,14 @@ def opencv() -> dict[str, Any]:
 
 
 def packages() -> dict[str, Any]:
-    """Name, version and folder of every Python package in question, in the order of the search path."""
+    """Name, version and folder of every Python package in question, in the order of the search path, and what of an
+    export's needs can be imported."""
     found = []
     for distribution in metadata.distributions():
         name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"] or "").lower()
         if PACKAGES.fullmatch(name):
             found.append([name, distribution.version, str(distribution.locate_file(""))])
-    return {"packages": found}
+    return {"packages": found, "exporters": [name for name in EXPORT_PACKAGES if find_spec(name)]}
 
 
 PROBES: dict[str, Callable[[], dict[str, Any]]] = {

@@ -46,11 +46,10 @@ def export_all(
                 failed[name] = error
     if done:
         stderr.print(_summary(done))
-        stderr.print(f"in {out}; weights: {done[0].card.weights['description']}", soft_wrap=True, highlight=False)
+        stderr.print(f"in {escape(str(out))}", soft_wrap=True, highlight=False)
         for item in done:
-            stderr.print(f"licence of {item.card.model}: {escape(item.card.licence)}", soft_wrap=True, highlight=False)
-            for line in _on_calibration(item.card.conversion):
-                stderr.print(f"{item.card.model}: {escape(line)}", soft_wrap=True, highlight=False)
+            for line in _notes(item.card):
+                stderr.print(escape(line), soft_wrap=True, highlight=False)
         if no_plan:
             stderr.print(f"no TensorRT plan was built: {escape(no_plan)}", soft_wrap=True, highlight=False)
     for name, problem in failed.items():
@@ -66,6 +65,14 @@ def _one(name: str, weights: str | None, out: Path, options: Options, delivery: 
     exported = export(name, weights, out, options, report)
     delivery.deliver(exported.path, exported.card, exported.plan)
     return exported
+
+
+def _notes(card: Card) -> Iterator[str]:
+    """What people have to know of one network."""
+    yield f"weights of {card.model}: {card.weights['description']}"
+    yield f"licence of {card.model}: {card.licence}"
+    for line in _on_calibration(card.conversion):
+        yield f"{card.model}: {line}"
 
 
 def _on_calibration(conversion: Mapping[str, Any]) -> Iterator[str]:

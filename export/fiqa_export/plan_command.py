@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from fiqa_runtime.card import read_card
-from fiqa_runtime.console import progress_bar, stderr, write_json
+from fiqa_runtime.console import check_output_folder, progress_bar, stderr, write_json
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.scorer import find_artefact
+from rich.markup import escape
 
 from fiqa_export.build_target import PlanOptions
 from fiqa_export.deliver import Delivery
@@ -17,7 +18,8 @@ from fiqa_export.plan_step import add_plan, builder_missing
 def plan_of(name: str, options: PlanOptions, delivery: Delivery, json: str | None) -> None:
     """Build the plan of the ONNX artefact `name` beside it.
 
-    Raises what :func:`fiqa_export.plan_step.add_plan` raises, DependencyError where nothing can build here.
+    Raises what :func:`fiqa_export.plan_step.add_plan` raises, DependencyError where nothing can build here,
+    InputError where its folder cannot be written.
     """
     path = find_artefact(name)
     card = read_card(path)
@@ -26,10 +28,12 @@ def plan_of(name: str, options: PlanOptions, delivery: Delivery, json: str | Non
     problem = builder_missing(options, card.precision)
     if problem:
         raise DependencyError(problem)
+    check_output_folder(path.parent)
     with progress_bar() as report:
         plan = add_plan(path, card, options, report)
     delivery.deliver(path, card, plan)
-    stderr.print(f"built {plan.path} with {plan.card.plan['flavour']} {plan.card.plan['version']}", highlight=False)
+    built = f"built {plan.path} with {plan.card.plan['flavour']} {plan.card.plan['version']}"
+    stderr.print(escape(built), soft_wrap=True, highlight=False)
     if json:
         document: dict[str, Any] = {"path": plan.path, "plan": plan.card.plan, "files": plan.card.files}
         write_json({"artefacts": [document], "failed": {}}, json)

@@ -11,13 +11,12 @@ Preprocessing stays with the client: the card says it. Source of the layout and 
 
 from __future__ import annotations
 
-import os
-import shutil
+import tempfile
 from pathlib import Path
 
 from fiqa_runtime.card import Card, card_path
 from fiqa_runtime.console import check_output_folder
-from fiqa_runtime.errors import UnsupportedError
+from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.files import write_text
 from fiqa_runtime.sampling import SLOTS
 from fiqa_runtime.spec import OutputSpec
@@ -118,11 +117,14 @@ def _holds(artefact: Path, card: Card) -> bool:
 
 
 def _copy_version(artefact: Path, card: Card, model: Path, number: int) -> None:
-    """Copy under a name that Triton ignores, then rename."""
-    unfinished = model / f".version-{os.getpid()}"
+    """Copy into a folder that Triton ignores, then rename."""
     try:
-        unfinished.mkdir()
-        copy_artefact(artefact, card, unfinished)
-        unfinished.rename(model / str(number))
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=".version-", dir=model) as folder:
+            version = Path(folder) / str(number)
+            version.mkdir()
+            copy_artefact(artefact, card, version)
+            version.rename(model / str(number))
+    except OSError as error:
+        raise InputError(
+            f"cannot add version {number} to {model}: {error.strerror}; run it again or choose another folder"
+        ) from error

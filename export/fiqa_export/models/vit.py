@@ -50,11 +50,11 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """Pre-norm transformer block over (N, tokens, width), its perceptron four times as wide."""
 
-    def __init__(self, width: int, heads: int, eps: float = EPS) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps)
+        self.norm1 = nn.LayerNorm(width, EPS)
         self.attn = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width, eps)
+        self.norm2 = nn.LayerNorm(width, EPS)
         self.mlp = Mlp(width, 4 * width)
 
     def forward(self, x: Tensor) -> Tensor:
