@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fiqa_runtime.errors import DependencyError, InputError
-from fiqa_runtime.files import write_text
+from fiqa_runtime.files import temporary_name, write_text, writing
 from fiqa_runtime.results import ImageResult
 
 Scores = Mapping[str, float]
@@ -103,12 +102,11 @@ def _write_parquet(path: Path, scores: Scores) -> None:
         "path": pyarrow.array(list(scores), pyarrow.string()),
         "quality": pyarrow.array(list(scores.values()), pyarrow.float32()),
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     try:
-        parquet.write_table(pyarrow.table(columns), temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}; choose a folder you may write to") from error
+        with writing(path):
+            parquet.write_table(pyarrow.table(columns), temporary)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

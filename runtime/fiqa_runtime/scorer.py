@@ -28,6 +28,7 @@ from fiqa_runtime.sampling import (
     landmark_vector,
     visible_landmarks,
 )
+from fiqa_runtime.score_map import check_threshold
 from fiqa_runtime.spec import CropSampling
 
 ENGINES = Path("engines")
@@ -129,8 +130,9 @@ class Scorer:
     def threshold(self, fp32: float) -> float:
         """This artefact's threshold for one chosen on float32 scores: it rejects the same share of the parity set.
 
-        Raises InputError where the network gives no score.
+        Raises InputError where the network gives no score, and for a threshold that is not finite.
         """
+        check_threshold(fp32)
         if not self.has_score:
             raise InputError(
                 f"{self.card.model} gives no quality scores, so there is no threshold to set; leave it out"
