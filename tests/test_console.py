@@ -1,4 +1,4 @@
-"""What the commands share: output folders that are tried without touching what lies there, JSON that every reader reads."""
+"""What the commands share: folders are tried without touching what lies there, JSON is read by every reader."""
 
 from __future__ import annotations
 

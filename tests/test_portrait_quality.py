@@ -193,6 +193,8 @@ def test_the_landmark_vector_is_for_as_many_landmarks_as_the_file_holds(tmp_path
 def test_other_landmarks_than_the_folded_ones_are_refused(tmp_path: Path) -> None:
     with Scorer(portrait_engine("dsl-fiqa-visible", tmp_path), "onnxruntime") as scorer:
         assert np.isfinite(scorer.score([seeded_image(0, 512, 512)], [np.full((68, 2), 256.0)]))
+        with pytest.raises(InputError, match="1 pictures came with the landmarks of 2"):
+            scorer.score([seeded_image(0, 512, 512)], [np.full((68, 2), 256.0)] * 2)
         with pytest.raises(InputError, match="68 landmarks"):
             scorer.score([seeded_image(0, 512, 512)], [np.full((98, 2), 256.0)])
 
