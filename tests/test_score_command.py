@@ -169,6 +169,11 @@ def test_self_test(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
     failed = score("--self-test", "--engine", copy)
     assert failed.code == 3
     assert "FAILED" in failed.err
+    document["canaries"][0]["values"]["score"] = [float("nan")]
+    card_path(copy).write_text(json.dumps(document))
+    failed = score("--self-test", "--engine", copy, "--json", "-")
+    assert failed.code == 3
+    assert json.loads(failed.out) == {"passed": False, "images": 4, "max_abs": {"score": None}}
 
 
 BAD = {

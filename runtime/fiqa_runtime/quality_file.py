@@ -31,7 +31,8 @@ class QualityFile:
     """Collects one score per image and writes them to `path` at the end.
 
     Of several faces in a photo the largest counts. Raises InputError for an unknown suffix, and for a path with a
-    blank in a `.txt` file, which separates its fields by blanks; DependencyError without pyarrow.
+    blank in a `.txt` file, which separates its fields by blanks, or one that is no UTF-8 in `.parquet`;
+    DependencyError without pyarrow.
     """
 
     def __init__(self, path: Path, images: Sequence[Path]) -> None:
@@ -45,6 +46,7 @@ class QualityFile:
             raise InputError(f"'{blank[0]}' has a blank in its path, which {path.name} cannot hold; use .csv or rename")
         if self._write is _write_parquet:
             _require_pyarrow()
+            _refuse_names_of_no_unicode(path, images)
         self._scores: dict[str, float] = {}
         self._without_face: list[Path] = []
 
@@ -76,6 +78,14 @@ class QualityFile:
             f"{len(self._without_face)} photos without a face are not in {self.path}, as {self._without_face[0]}; "
             "leave them out of the evaluation, or score crops with --aligned"
         )
+
+
+def _refuse_names_of_no_unicode(path: Path, images: Sequence[Path]) -> None:
+    for image in images:
+        try:
+            str(image).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"'{image}' is no UTF-8, which {path.name} cannot hold; use .csv or rename") from error
 
 
 def _digits(score: float) -> str:
