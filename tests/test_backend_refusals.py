@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import fiqa_runtime.cli
@@ -10,8 +12,14 @@ import numpy as np
 import onnx
 import pytest
 from commands import Invoke, invoker
+from fiqa_runtime.backends import PACKAGES
+from fiqa_runtime.backends.base import in_file_order
+from fiqa_runtime.backends.cuda_python import CudaPythonDriver
 from fiqa_runtime.backends.opencv import OpenCvBackend
-from fiqa_runtime.card import Card, with_files, write_card
+from fiqa_runtime.card import Card, read_card, with_files, write_card
+from fiqa_runtime.detector import Detector, yunet_network
+from fiqa_runtime.errors import ArtefactError, DependencyError, UnsupportedError
+from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.zoo import MODELS
 from onnx import TensorProto, helper, numpy_helper
@@ -63,3 +71,48 @@ def test_opencv_error_about_no_node_is_one_line() -> None:
     line = str(OpenCvBackend._refused("a.onnx", error))
     assert "inputs.size() == 1" in line
     assert "\n" not in line
+
+
+@pytest.fixture
+def broken_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package is found, and fails when it is imported."""
+    monkeypatch.delitem(sys.modules, "fiqa_runtime.backends.onnxruntime", raising=False)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setattr("fiqa_runtime.backends.available", lambda: list(PACKAGES))
+    monkeypatch.setattr("fiqa_runtime.detector.available", lambda: list(PACKAGES))
+
+
+BROKEN = r"backend onnxruntime is installed but cannot be imported \(.*\); pip install .*'fiqa-edge\[onnxruntime\]'"
+
+
+def test_a_broken_package_is_one_line(seeded_engine: Path, weights_dir: Path, broken_onnxruntime: None) -> None:
+    with pytest.raises(DependencyError, match=BROKEN):
+        Scorer(seeded_engine, "onnxruntime")
+    with pytest.raises(DependencyError, match=BROKEN):
+        Detector(weights_dir / "face_detection_yunet_2023mar.onnx")
+
+
+def test_a_broken_cuda_python_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "cuda.bindings.driver", raising=False)
+    for name in ("cuda", "cuda.bindings"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    with pytest.raises(DependencyError, match=r"cuda-python cannot be imported .*--force-reinstall cuda-python"):
+        CudaPythonDriver()
+
+
+def test_tensorrt_for_detection_names_a_model_that_exists(weights_dir: Path) -> None:
+    with pytest.raises(UnsupportedError, match="fiqa-export yunet-s --target tensorrt"):
+        yunet_network(weights_dir / "face_detection_yunet_2023mar.onnx", "tensorrt")
+
+
+def test_outputs_that_the_card_does_not_count(seeded_engine: Path) -> None:
+    card = read_card(seeded_engine)
+    assert in_file_order(["of.others"], card) == ["score"]
+    with pytest.raises(ArtefactError, match="gives 2 outputs, its card names 1; export it again"):
+        in_file_order(["score", "map"], card)
+
+
+@pytest.mark.parametrize("backend", PACKAGES)
+def test_closing_twice(seeded_engine: Path, backend: str) -> None:
+    with Scorer(seeded_engine, backend) as scorer:
+        scorer.close()

@@ -85,6 +85,12 @@ def test_damaged_card(artefact: Path, text: str) -> None:
         read_card(artefact)
 
 
+def test_a_card_that_is_no_utf_8(artefact: Path) -> None:
+    card_path(artefact).write_bytes(b'{"fiqa_card": 1, "licence": "\xff"}')
+    with pytest.raises(CardError, match="is not a card; export"):
+        read_card(artefact)
+
+
 def test_unknown_fields_of_the_same_version_are_ignored(artefact: Path) -> None:
     edit(artefact, remark="from a later minor release")
     assert read_card(artefact).model == "ediffiqa-t"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import fiqa_runtime.cli
@@ -125,6 +128,20 @@ def test_a_cache_that_cannot_be_written_is_said(bench: Bench, card: Card, tmp_pa
     found = decide("auto", Path("x.onnx"), card)
     assert found.backend == "opencv"
     assert found.note.startswith("measured now, and again next time")
+
+
+def test_a_cache_that_cannot_be_looked_into_is_measured_again(
+    bench: Bench, card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = os.stat
+
+    def forbidden(path: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith(str(tmp_path / "cache/fiqa-edge/backends/")):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", forbidden)
+    assert decide("auto", Path("x.onnx"), card).backend == "opencv"
 
 
 def test_nothing_is_tried_where_nothing_is_to_choose(bench: Bench, card: Card, monkeypatch: pytest.MonkeyPatch) -> None:

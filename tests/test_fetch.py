@@ -303,6 +303,21 @@ def test_search_order(tmp_path: Path, cached: Path, monkeypatch: pytest.MonkeyPa
     assert locate(checkpoint(None)) == cached
 
 
+def test_folders_that_cannot_be_looked_into_are_passed_over(
+    tmp_path: Path, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = os.stat
+
+    def forbidden(path: Any, **options: Any) -> os.stat_result:
+        if str(path) == str(cached):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", forbidden)
+    with pytest.raises(FetchError, match="is not on this machine"):
+        locate(checkpoint("https://example.invalid/file"), download=False)
+
+
 def test_weights_folder_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIQA_WEIGHTS_DIR", "nowhere")
     with pytest.raises(InputError, match="FIQA_WEIGHTS_DIR is set to nowhere, which is not a folder"):

@@ -173,6 +173,16 @@ def test_folders_are_searched_to_the_bottom_in_order(tmp_path: Path) -> None:
     ]
 
 
+def test_an_image_that_is_met_twice_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "a.png").touch()
+    (tmp_path / "link.png").symlink_to("a.png")
+    (tmp_path / "again").symlink_to(".")
+    monkeypatch.chdir(tmp_path)
+    named = ["a.png", "./a.png", "deep/../a.png", tmp_path / "a.png", "again/a.png", tmp_path]
+    assert find_images(named) == [Path("a.png"), tmp_path / "link.png"]
+
+
 def test_missing_paths_and_folders_without_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no images under .*\.jpeg"):
         find_images([tmp_path])

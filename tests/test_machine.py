@@ -42,6 +42,12 @@ def test_limits_of_containers_version_1(tmp_path: Path) -> None:
     assert memory_limit(groups) == 1e6
 
 
+@pytest.mark.parametrize("page", [4096, 65536])
+def test_the_largest_number_of_version_1_is_no_limit(tmp_path: Path, page: int) -> None:
+    group(tmp_path / "memory/job", memory__limit_in_bytes=str(2**63 - page))
+    assert memory_limit(own_groups("4:memory:/job\n", tmp_path)) == math.inf
+
+
 def test_machine_and_versions_describe_this_machine() -> None:
     here = machine()
     assert here["cpu"]

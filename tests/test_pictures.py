@@ -8,8 +8,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
+from fiqa_runtime.errors import InputError
 from fiqa_runtime.overlay import map_picture
-from fiqa_runtime.pictures import write_pictures
+from fiqa_runtime.pictures import picture_places, write_pictures
 from fiqa_runtime.pipeline import Face
 from fiqa_runtime.results import ImageResult
 from fiqa_runtime.seeded import seeded_image
@@ -49,3 +51,51 @@ def test_ready_crop(tmp_path: Path) -> None:
     assert cv2.imread(str(tmp_path / "a.png")).shape == (120, 320, 3)
     write_pictures(tmp_path / "b.png", PHOTO, result, scorer(False), None)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "b.png")), PHOTO)
+
+
+def test_places_below_the_common_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sub/deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "sub")
+    files = [Path("../a.png"), Path("b.png"), tmp_path / "sub/deep/c.png"]
+    assert picture_places(files, Path("out")) == {
+        files[0]: Path("out/a.png"),
+        files[1]: Path("out/sub/b.png"),
+        files[2]: Path("out/sub/deep/c.png"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "folder"),
+    [
+        (["a.png"], "."),
+        (["one/a.png", "two/b.png"], "one/.."),
+        (["a.jpg", "a.jpg.png"], "."),
+        (["a.jpg", "a.jpg.face0.png"], "."),
+        (["link.png"], "out"),
+    ],
+)
+def test_pictures_never_take_the_place_of_photos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], folder: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "out"):
+        Path(name).mkdir()
+    Path("out/link.png").touch()
+    Path("link.png").symlink_to("out/link.png")
+    with pytest.raises(InputError, match=r"would overwrite images to score, as .*; name another folder"):
+        picture_places([Path(name) for name in files], Path(folder))
+    assert picture_places([Path(name) for name in files], Path("elsewhere"))
+
+
+def test_photos_that_get_no_picture_of_that_name_are_safe(tmp_path: Path) -> None:
+    assert picture_places([tmp_path / "a.jpg"], tmp_path) == {tmp_path / "a.jpg": tmp_path / "a.jpg"}
+
+
+def test_a_picture_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    result = ImageResult(Path("a.png"), 160, 120, quality=0.5)
+    (tmp_path / "file").touch()
+    (tmp_path / "a.png").mkdir()
+    for target in (tmp_path / "file/a.png", tmp_path / "a.png"):
+        with pytest.raises(InputError, match=r"cannot write .*a.png: .*; choose a folder you may write to"):
+            write_pictures(target, PHOTO, result, scorer(False), None)
+    assert names(tmp_path) == ["file"]

@@ -181,6 +181,22 @@ def test_workers_side_by_side_keep_the_order_and_never_share() -> None:
         next(results)
 
 
+def test_a_caller_that_stops_is_not_kept_waiting() -> None:
+    begun: list[int] = []
+    go_on = threading.Event()
+
+    def work(worker: str, item: int) -> int:
+        begun.append(item)
+        assert item == 0 or go_on.wait(10)
+        return item
+
+    results = work_side_by_side(work, ["a"], range(20))
+    assert next(results) == 0
+    threading.Timer(0.2, go_on.set).start()
+    results.close()  # type: ignore[attr-defined]
+    assert begun == [0, 1]
+
+
 def test_streams_give_what_one_gives(images_dir: Path, tmp_path: Path) -> None:
     qualities = [FaceQuality(RecordingScorer("arcface-112"), FixedDetector(0)) for _ in range(3)]
     photos = [*sorted((images_dir / "yakhyo").iterdir()), tmp_path / "missing.jpg"]

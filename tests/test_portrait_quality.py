@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +19,7 @@ from commands import Invoke, invoker
 from fiqa_runtime.batch import read_landmarks
 from fiqa_runtime.detector import Detection
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.pipeline import LeftOutError
 from fiqa_runtime.portrait_quality import PortraitQuality, open_landmarkers
 from fiqa_runtime.preprocess import prepare
 from fiqa_runtime.sampling import crop_offsets, crop_stream, cut, landmark_vector, visible_landmarks
@@ -29,7 +34,8 @@ POINTS = np.linspace(-0.5, 0.5, 136, dtype=np.float32)
 class Landmarker:
     """FaceXFormer that finds the same points everywhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.path = Path(f"engines/{name}.onnx")
         self.sizes: list[tuple[int, ...]] = []
 
     def outputs(self, crops: list[Any]) -> dict[str, Any]:
@@ -49,7 +55,7 @@ class PictureScorer:
 def quality(boxes: list[list[float]]) -> PortraitQuality:
     faces = [Detection(np.array(box, np.float32), np.zeros((5, 2), np.float32), 0.9) for box in boxes]
     detector = SimpleNamespace(detect=lambda image: faces, path=Path("yunet.onnx"))
-    return PortraitQuality(PictureScorer(), detector, (Landmarker(), Landmarker()))  # type: ignore[arg-type]
+    return PortraitQuality(PictureScorer(), detector, (Landmarker("first"), Landmarker("second")))  # type: ignore[arg-type]
 
 
 def test_every_face_becomes_a_portrait_with_landmarks() -> None:
@@ -64,7 +70,21 @@ def test_every_face_becomes_a_portrait_with_landmarks() -> None:
     assert picture.shape == (512, 512, 3)
     expected = ((POINTS.reshape(68, 2) + 1) * 224 - 1) / 2 * (512 / 224)
     np.testing.assert_allclose(landmarks, expected, rtol=1e-5)
-    assert assessor.settings == {"detector": "yunet.onnx", "framing": "portrait-512", "margin": 80.0}
+    assert assessor.settings == {
+        "detector": "yunet.onnx",
+        "landmarkers": ["first.onnx", "second.onnx"],
+        "framing": "portrait-512",
+        "margin": 80.0,
+    }
+
+
+def test_a_face_that_makes_no_portrait_leaves_the_others() -> None:
+    with pytest.raises(LeftOutError, match="1 of 2 faces cannot be scored: ") as caught:
+        quality([[100, 80, 60, 70], [-900, -900, 50, 50]]).assess(seeded_image(0, 400, 500))
+    assert [face.quality for face in caught.value.faces] == [0.25]
+    with pytest.raises(InputError) as alone:
+        quality([[-900, -900, 50, 50]]).assess(seeded_image(0, 400, 500))
+    assert not isinstance(alone.value, LeftOutError)
 
 
 def test_no_face() -> None:
@@ -76,6 +96,43 @@ def test_missing_landmark_networks_name_the_command(tmp_path: Path) -> None:
         open_landmarkers(tmp_path / "dsl-fiqa.fp32.onnx", "auto", None)
 
 
+@pytest.mark.parametrize(
+    ("files", "taken"),
+    [(("fp16", "fp32", "int8"), "fp32"), (("int8",), "int8"), (("fp32",), "fp32"), (("fp16", "int8"), None)],
+)
+def test_the_landmark_network_is_the_float32_or_the_only_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: tuple[str, ...], taken: str | None
+) -> None:
+    opened: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        "fiqa_runtime.portrait_quality.Scorer", lambda path, backend, threads: opened.append((path.name, backend))
+    )
+    (tmp_path / "facexformer-512.fp32.onnx").touch()
+    for precision in files:
+        (tmp_path / f"facexformer.{precision}.onnx").touch()
+    if taken is None:
+        with pytest.raises(InputError, match=r"facexformer.fp16.onnx, facexformer.int8.onnx, and nothing says which"):
+            open_landmarkers(tmp_path / "dsl-fiqa.fp32.plan", "tensorrt", None)
+        return
+    open_landmarkers(tmp_path / "dsl-fiqa.fp32.plan", "tensorrt", None)
+    open_landmarkers(tmp_path / "dsl-fiqa.fp32.onnx", "openvino", None)
+    names = ["facexformer-512.fp32.onnx", f"facexformer.{taken}.onnx"]
+    assert opened == [(name, backend) for backend in ("auto", "openvino") for name in names]
+
+
+def test_the_command_closes_both_landmark_networks(seeded_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+    landmarkers = [Scorer(seeded_engine, "onnxruntime") for _ in range(2)]
+    for name, landmarker in zip(("first", "second"), landmarkers, strict=True):
+        monkeypatch.setattr(landmarker, "close", partial(closed.append, name))
+    monkeypatch.setattr(fiqa_runtime.cli, "open_landmarkers", lambda *arguments: tuple(landmarkers))
+    with Scorer(seeded_engine, "onnxruntime") as scorer, ExitStack() as stack:
+        scorer.card = replace(scorer.card, input=MODELS["dsl-fiqa"].input)
+        fiqa_runtime.cli._assessor(scorer, quality([]).detector, "least-squares", "auto", None, stack)
+        assert not closed
+    assert sorted(closed) == ["first", "second"]
+
+
 def test_landmark_files(tmp_path: Path) -> None:
     np.save(tmp_path / "good.npy", np.ones((68, 2), np.float64))
     assert read_landmarks(tmp_path / "good.npy").dtype == np.float32
@@ -83,7 +140,10 @@ def test_landmark_files(tmp_path: Path) -> None:
     np.save(tmp_path / "nan.npy", np.full((68, 2), np.nan))
     np.save(tmp_path / "object.npy", np.array([object()]), allow_pickle=True)
     (tmp_path / "text.npy").write_text("no array")
-    for name in ("shape", "nan", "object", "text", "missing"):
+    np.savez(tmp_path / "archive.npz", np.ones((68, 2)))
+    (tmp_path / "archive.npz").rename(tmp_path / "archive.npy")
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "archive.npy").read_bytes()[:200])
+    for name in ("shape", "nan", "object", "text", "missing", "archive", "cut"):
         with pytest.raises(InputError, match=f"{name}.npy"):
             read_landmarks(tmp_path / f"{name}.npy")
 
@@ -133,6 +193,8 @@ def test_the_landmark_vector_is_for_as_many_landmarks_as_the_file_holds(tmp_path
 def test_other_landmarks_than_the_folded_ones_are_refused(tmp_path: Path) -> None:
     with Scorer(portrait_engine("dsl-fiqa-visible", tmp_path), "onnxruntime") as scorer:
         assert np.isfinite(scorer.score([seeded_image(0, 512, 512)], [np.full((68, 2), 256.0)]))
+        with pytest.raises(InputError, match="1 pictures came with the landmarks of 2"):
+            scorer.score([seeded_image(0, 512, 512)], [np.full((68, 2), 256.0)] * 2)
         with pytest.raises(InputError, match="68 landmarks"):
             scorer.score([seeded_image(0, 512, 512)], [np.full((98, 2), 256.0)])
 
@@ -144,6 +206,14 @@ def test_a_network_without_a_score(
     cv2.imwrite(str(tmp_path / "a.png"), seeded_image(0, 112, 112))
     result = score(tmp_path / "a.png", "--engine", seeded_engine, "--backend", "onnxruntime")
     assert result.is_one_line("gives no quality scores; name an artefact of a quality network")
+
+
+def test_pictures_that_would_share_landmarks_are_refused(score: Invoke, portraits: Path, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    shutil.copy(portraits / "all.png", tmp_path / "more/all.png")
+    arguments = ("--aligned", "--landmarks", portraits, "--backend", "onnxruntime")
+    result = score(portraits, tmp_path / "more", "--engine", portrait_engine("dsl-fiqa", tmp_path), *arguments)
+    assert result.is_one_line("portraits/all.png and ", "more/all.png would share the landmarks all.npy"), result
 
 
 def test_landmarks_for_a_network_that_takes_none(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from pathlib import Path
 
@@ -74,6 +75,12 @@ def test_no_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(DependencyError, match=r"fiqa-edge\[parquet\]"):
         QualityFile(tmp_path / "s.parquet", [])
+
+
+def test_parquet_holds_no_names_that_are_no_utf_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fiqa_runtime.quality_file._require_pyarrow", lambda: None)
+    with pytest.raises(InputError, match=r"is no UTF-8, which s.parquet cannot hold; use .csv or rename"):
+        QualityFile(tmp_path / "s.parquet", [Path("a.png"), Path(os.fsdecode(b"caf\xe9.png"))])
 
 
 def test_of_several_faces_the_largest_counts(tmp_path: Path) -> None:

@@ -70,11 +70,19 @@ def test_the_same_suffix_wins() -> None:
     assert dict(found.scores) == {Path("a.jpg"): 2.0, Path("a.png"): 1.0}
 
 
+def test_of_several_names_of_an_image_the_closest_counts() -> None:
+    names = {"data/p2/0001.jpg": 1.0, "data/p1/0001.jpg": 2.0, "p3/0001.jpg": 3.0}
+    found = match_reference(names, [Path("data/p1/0001.jpg")])
+    assert dict(found.scores) == {Path("data/p1/0001.jpg"): 2.0}
+    assert found.without_image == ("data/p2/0001.jpg", "p3/0001.jpg")
+
+
 @pytest.mark.parametrize(
     ("names", "images", "says"),
     [
         (["0001.png"], ["one/0001.png", "two/0001.png"], "may be any of 2 images"),
         (["one/a.png", "two/a.png"], ["a.png"], "both fit a.png"),
+        (["x/b/a.png", "y/b/a.png", "a.png"], ["b/a.png"], "x/b/a.png and y/b/a.png both fit b/a.png"),
     ],
 )
 def test_ambiguous_names_are_refused(names: list[str], images: list[str], says: str) -> None:

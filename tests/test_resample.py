@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import PIL
 import pytest
-from fiqa_runtime.resample import Filter, pillow_resize
+from fiqa_runtime.resample import _ROWS, Filter, _weights, pillow_resize
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -63,3 +65,25 @@ def test_sizes_of_the_networks(kind: Filter) -> None:
 def test_same_size_is_untouched(kind: Filter) -> None:
     image = random_image(np.random.default_rng(4), 7, 9)
     assert pillow_resize(image, 7, 9, kind) is image
+
+
+@pytest.mark.parametrize("height", [_ROWS - 1, _ROWS, 2 * _ROWS + 1])
+def test_blocks_of_rows_join_without_a_seam(height: int) -> None:
+    image = random_image(np.random.default_rng(5), height, 50)
+    assert np.array_equal(pillow_resize(image, height, 30, "bicubic"), by_pillow(image, height, 30, "bicubic"))
+
+
+def test_a_large_photo_is_never_whole_in_float64() -> None:
+    image = np.zeros((4000, 1000, 3), np.uint8)
+    tracemalloc.start()
+    try:
+        pillow_resize(image, 64, 64, "bilinear")
+        assert tracemalloc.get_traced_memory()[1] < image.size * 8 / 4
+    finally:
+        tracemalloc.stop()
+
+
+def test_few_weights_are_kept() -> None:
+    for source in range(20, 40):
+        pillow_resize(np.zeros((source, source, 3), np.uint8), 10, 10, "bilinear")
+    assert _weights.cache_info().currsize <= 4

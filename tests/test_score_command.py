@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -121,6 +126,39 @@ def test_one_bad_image_does_not_stop_the_rest(score: Invoke, seeded_engine: Path
     assert ["error" in image for image in images] == [False, True, False, False, False]
 
 
+def test_a_score_that_is_no_number_does_not_stop_the_rest(
+    score: Invoke, seeded_engine: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = [seeded_image(1, 112, 112)]
+    run = Scorer._output
+
+    def without_number(scorer: Scorer, name: str, what: str, images: list[np.ndarray]) -> np.ndarray:
+        scores = run(scorer, name, what, images).copy()
+        scores[[any(np.array_equal(image, other) for other in bad) for image in images]] = np.nan
+        return scores
+
+    monkeypatch.setattr(Scorer, "_output", without_number)
+    arguments = (crops, "--engine", seeded_engine, "--aligned", "--json", tmp_path / "s.json")
+    assert score(*arguments).is_one_line("1.png: ", "no number", "--self-test")
+    images = json.loads((tmp_path / "s.json").read_text())["images"]
+    assert ["error" in image for image in images] == [False, True, False, False, False]
+    bad += [seeded_image(index, 112, 112) for index in (0, 2, 3, 4)]
+    assert score(*arguments).is_one_line("none of 5 images can be scored", "no number")
+
+
+def test_names_that_are_no_utf_8(score: Invoke, seeded_engine: Path, crops: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    shutil.copy(crops / "0.png", tmp_path / name)
+    arguments = ("--engine", seeded_engine, "--aligned", "--csv", tmp_path / "s.csv")
+    result = score(tmp_path / name, *arguments, "--quality-file", tmp_path / "q.txt")
+    assert result.code == 0, result.err
+    assert b"caf\xe9.png," in (tmp_path / "s.csv").read_bytes()
+    assert b"caf\xe9.png " in (tmp_path / "q.txt").read_bytes()
+    command = [sys.executable, "-m", "fiqa_runtime.cli", "--engine", seeded_engine, "--backend", "onnxruntime"]
+    shown = subprocess.run([*command, "--aligned", tmp_path / name], capture_output=True, check=True)
+    assert b"caf\xe9.png  0.0230" in shown.stdout
+
+
 def test_self_test(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
     assert "passed" in score("--self-test", "--engine", seeded_engine).out
     copy = tmp_path / seeded_engine.name
@@ -131,6 +169,11 @@ def test_self_test(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
     failed = score("--self-test", "--engine", copy)
     assert failed.code == 3
     assert "FAILED" in failed.err
+    document["canaries"][0]["values"]["score"] = [float("nan")]
+    card_path(copy).write_text(json.dumps(document))
+    failed = score("--self-test", "--engine", copy, "--json", "-")
+    assert failed.code == 3
+    assert json.loads(failed.out) == {"passed": False, "images": 4, "max_abs": {"score": None}}
 
 
 BAD = {
@@ -159,6 +202,13 @@ BAD = {
     "missing engine": (["ok.png", "--engine", "ifqa.onnx"], ["no artefact at", "fiqa-export ifqa"]),
     "output folder": (["ok.png", "--aligned", "--csv", "text.png/s.csv"], ["text.png", "choose a folder"]),
     "overlay folder": (["ok.png", "--aligned", "--overlay", "text.png/o"], ["text.png", "choose a folder"]),
+    "overlay over the photos": (["ok.png", "--aligned", "--overlay", "."], ["would overwrite", "ok.png", "another"]),
+    "JSON folder": (["ok.png", "--aligned", "--json", "text.png/s.json"], ["text.png", "choose a folder"]),
+    "folder as JSON": (["ok.png", "--aligned", "--json", "empty"], ["empty is a folder; name a file in it"]),
+    "folder as CSV": (["ok.png", "--aligned", "--csv", "empty"], ["empty is a folder"]),
+    "folder as quality file": (["ok.png", "--aligned", "--quality-file", "d.txt"], ["d.txt is a folder"]),
+    "self-test into a folder": (["--self-test", "--json", "empty"], ["empty is a folder"]),
+    "threshold": (["ok.png", "--aligned", "--fp32-threshold", "nan"], ["threshold is nan", "finite"]),
 }
 
 
@@ -168,10 +218,13 @@ def test_bad_input(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
+    Path("d.txt").mkdir()
     Path("text.png").write_text("no picture")
     cv2.imwrite("ok.png", seeded_image(0, 112, 112))
     before = sorted(tmp_path.rglob("*"))
     arguments, parts = BAD[case]
+    too_late = Mock(side_effect=AssertionError("scored all the same"))
+    monkeypatch.setattr(fiqa_runtime.cli, "score_crops", lambda *arguments: map(too_late, [0]))
     engine = [] if "--engine" in arguments else ["--engine", seeded_engine]
     result = score(*arguments, *engine)
     assert result.is_one_line(*parts), result
@@ -183,4 +236,4 @@ def test_alignment_for_networks_that_take_no_aligned_crops(seeded_engine: Path, 
     with Scorer(seeded_engine, "onnxruntime") as scorer:
         scorer.card = replace(scorer.card, input=replace(scorer.card.input, framing=framing))
         with pytest.raises(InputError, match="ediffiqa-t makes no use of --align; leave it out"):
-            fiqa_runtime.cli._assessor(scorer, Mock(), "lmeds", "onnxruntime", None)
+            fiqa_runtime.cli._assessor(scorer, Mock(), "lmeds", "onnxruntime", None, ExitStack())

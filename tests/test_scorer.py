@@ -11,6 +11,7 @@ import pytest
 from fiqa_runtime.backends import PACKAGES
 from fiqa_runtime.card import card_path
 from fiqa_runtime.errors import ArtefactError, CardError, DependencyError, InputError
+from fiqa_runtime.score_map import ScoreMap
 from fiqa_runtime.scorer import Scorer, find_artefact
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.selftest import self_test
@@ -38,6 +39,29 @@ def test_batches(scorer: Scorer, count: int) -> None:
 
 def test_no_crops(scorer: Scorer) -> None:
     assert scorer.score([]).shape == (0,)
+
+
+def test_outputs_of_no_crops(scorer: Scorer) -> None:
+    with pytest.raises(InputError, match="no crops to run the network on; give at least one"):
+        scorer.outputs([])
+
+
+def test_landmarks_that_nobody_takes(scorer: Scorer) -> None:
+    with pytest.raises(InputError, match="ediffiqa-t takes no landmarks"):
+        scorer.score([seeded_image(0, 112, 112)], [np.zeros((68, 2))])
+
+
+def test_a_picture_that_could_not_be_read(scorer: Scorer) -> None:
+    with pytest.raises(InputError, match=r"got NoneType; cv2.imread gives None"):
+        scorer.score([None])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("threshold", [np.nan, np.inf])
+def test_thresholds_that_are_not_finite(scorer: Scorer, threshold: float) -> None:
+    with pytest.raises(InputError, match=f"the threshold is {threshold}"):
+        scorer.threshold(threshold)
+    with pytest.raises(InputError, match=f"the threshold is {threshold}"):
+        ScoreMap((0.0, 1.0), (0.0, 1.0)).threshold(threshold)
 
 
 def test_other_sizes_are_resized(scorer: Scorer) -> None:
@@ -119,3 +143,13 @@ def test_self_test_without_canaries(seeded_engine: Path, tmp_path: Path) -> None
     card_path(copy).write_text(json.dumps({**json.loads(card_path(seeded_engine).read_text()), "canaries": []}))
     with pytest.raises(CardError, match="no canaries"):
         self_test(Scorer(copy))
+
+
+@pytest.mark.parametrize("limits", [{}, {"map": 1.0}, {"score": 1.0, "map": 1.0}])
+def test_self_test_that_would_test_nothing(seeded_engine: Path, tmp_path: Path, limits: dict[str, float]) -> None:
+    copy = tmp_path / seeded_engine.name
+    shutil.copy(seeded_engine, copy)
+    document = json.loads(card_path(seeded_engine).read_text())
+    card_path(copy).write_text(json.dumps({**document, "canary_tolerance": limits}))
+    with pytest.raises(CardError, match="does not say how far each output of its canaries may be off"):
+        self_test(Scorer(copy, "onnxruntime"))

@@ -217,7 +217,7 @@ def test_card_with_other_outputs(make: Make) -> None:
     machine = make()
     path = machine.write()
     card = read_card(path)
-    with pytest.raises(CardError, match="other outputs"):
+    with pytest.raises(CardError, match="other outputs than its card says; build it again: fiqa-export"):
         open_artefact(path, replace(card, outputs=card.outputs[:1]), None)
     machine.gpu.check_nothing_left()
 
@@ -235,8 +235,13 @@ def test_outputs_are_named_as_on_the_card(make: Make) -> None:
         ("deserialize", {}, ArtefactError, r"10.3.0 cannot load ifqa.fp16.plan \(Error Code 1: Serialization\); build"),
         ("runtime", {}, UnsupportedError, r"10.3.0 does not start on this GPU \(CUDA init.*35\); update the NVIDIA"),
         ("shape", {}, ArtefactError, r"cannot take 'input' of shape \(4, 3, 8, 8\) in ifqa.fp16.plan"),
-        ("", {"types": {"map": "int64"}}, UnsupportedError, "'map' in another type than float32"),
-        ("", {"unbounded": ["map"]}, UnsupportedError, "'map' of no fixed shape"),
+        (
+            "",
+            {"types": {"map": "int64"}},
+            UnsupportedError,
+            "another type than float32; build it again: fiqa-export",
+        ),
+        ("", {"unbounded": ["map"]}, UnsupportedError, "'map' of no fixed shape; build it again: fiqa-export"),
     ],
 )
 def test_tensorrt_refuses_to_open(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ def work_ahead(work: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
 
     `items` are drawn in the calling thread, one ahead. What `work` raises is raised in the place of its result.
     """
-    with ThreadPoolExecutor(1) as pool:
+    with _pool(1) as pool:
         yield from _in_order(pool, work, items, ahead=1)
 
 
@@ -39,8 +40,18 @@ def work_side_by_side(work: Callable[[W, T], U], workers: Sequence[W], items: It
         finally:
             free.put(worker)
 
-    with ThreadPoolExecutor(len(workers)) as pool:
+    with _pool(len(workers)) as pool:
         yield from _in_order(pool, with_a_free_one, items, ahead=2 * len(workers))
+
+
+@contextmanager
+def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that, where the caller stops early, end what they are at and begin nothing more."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _in_order(pool: ThreadPoolExecutor, work: Callable[[T], U], items: Iterable[T], ahead: int) -> Iterator[U]:

@@ -6,19 +6,24 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fiqa_runtime.ahead import work_ahead, work_side_by_side
-from fiqa_runtime.errors import InputError
+from fiqa_runtime.errors import ArtefactError, FiqaError, InputError
 from fiqa_runtime.images import read_image
-from fiqa_runtime.pipeline import Face
+from fiqa_runtime.pipeline import Face, LeftOutError
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.results import ImageResult
 from fiqa_runtime.sampling import check_landmarks
 from fiqa_runtime.scorer import Scorer
+
+E = TypeVar("E", bound=FiqaError)
+OF_ONE_IMAGE = (InputError, ArtefactError)
+"""Errors that stop one image and not the rest; ArtefactError is a score that is no number."""
 
 
 class Assessor(Protocol):
@@ -45,21 +50,28 @@ def score_photos(
         yield _rate(path, found, quality)
 
 
-def _find(path: Path, quality: Assessor) -> tuple[Image, Any] | InputError:
+def _find(path: Path, quality: Assessor) -> tuple[Image, Any] | FiqaError:
     try:
         photo = read_image(path)
-        return photo, quality.find(photo)
     except InputError as error:
         return error
+    try:
+        return photo, quality.find(photo)
+    except OF_ONE_IMAGE as error:
+        return _named(path, error)
 
 
-def _rate(path: Path, found: tuple[Image, Any] | InputError, quality: Assessor) -> tuple[ImageResult, Image | None]:
-    if isinstance(found, InputError):
+def _rate(path: Path, found: tuple[Image, Any] | FiqaError, quality: Assessor) -> tuple[ImageResult, Image | None]:
+    if isinstance(found, FiqaError):
         return ImageResult(path, error=found), None
     photo, faces = found
+    height, width = photo.shape[:2]
     try:
-        return ImageResult(path, photo.shape[1], photo.shape[0], tuple(quality.rate(faces))), photo
-    except InputError as error:
+        return ImageResult(path, width, height, tuple(quality.rate(faces))), photo
+    except LeftOutError as error:
+        left_out = InputError(f"{path}: {error}")
+        return ImageResult(path, width, height, tuple(error.faces), left_out=left_out), photo
+    except OF_ONE_IMAGE as error:
         return ImageResult(path, error=_named(path, error)), None
 
 
@@ -68,14 +80,17 @@ def score_crops(
 ) -> Iterator[tuple[ImageResult, Image | None]]:
     """Score ready crops, as many at a time as the artefact takes; yields results in the order of `paths`.
 
-    `landmarks`: a folder with ``<name of the picture>.npy`` (68, 2), as DSL-FIQA's script writes them.
+    `landmarks`: a folder with ``<name of the picture>.npy`` (68, 2), as DSL-FIQA's script writes them. Raises
+    InputError where two pictures would share one of these files.
     """
+    if landmarks is not None:
+        _refuse_same_stems(paths)
     files = iter(paths)
     size = 1 if scorer.card.input.sampling else scorer.card.max_batch
     while chunk := list(islice(files, size)):
         crops: dict[Path, Image] = {}
         points: dict[Path, NDArray[np.float32]] = {}
-        errors: dict[Path, InputError] = {}
+        errors: dict[Path, FiqaError] = {}
         for path in chunk:
             try:
                 if landmarks is not None:
@@ -83,10 +98,10 @@ def score_crops(
                 crops[path] = read_image(path)
             except InputError as error:
                 errors[path] = error
-        scored: dict[Path, float | InputError] = {**errors, **_scores(crops, scorer, points)}
+        scored: dict[Path, float | FiqaError] = {**errors, **_scores(crops, scorer, points)}
         for path in chunk:
             quality = scored[path]
-            if isinstance(quality, InputError):
+            if isinstance(quality, FiqaError):
                 yield ImageResult(path, error=quality), None
             else:
                 height, width = crops[path].shape[:2]
@@ -95,12 +110,12 @@ def score_crops(
 
 def _scores(
     crops: dict[Path, Image], scorer: Scorer, points: dict[Path, NDArray[np.float32]]
-) -> dict[Path, float | InputError]:
+) -> dict[Path, float | FiqaError]:
     """The score of each crop, or why it has none; together, and one by one where one of them is refused."""
     landmarks = [points[path] for path in crops] if points else None
     try:
         return dict(zip(crops, scorer.score(list(crops.values()), landmarks).tolist(), strict=True))
-    except InputError as error:
+    except OF_ONE_IMAGE as error:
         if len(crops) == 1:
             return {path: _named(path, error) for path in crops}
     return {path: _scores({path: crop}, scorer, points)[path] for path, crop in crops.items()}
@@ -110,13 +125,24 @@ def read_landmarks(path: Path) -> NDArray[np.float32]:
     """Landmarks (L, 2), x first, in pixels, from an ``.npy`` file; raises InputError where it holds anything else."""
     try:
         points = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise InputError(f"cannot read landmarks from {path}: {error}; save a (68, 2) array with numpy.save") from error
+    if not isinstance(points, np.ndarray):
+        points.close()
+        raise InputError(f"{path} is an archive of arrays (.npz); save a (68, 2) array with numpy.save")
     try:
         return check_landmarks(points)
     except InputError as error:
         raise _named(path, error) from error
 
 
-def _named(path: Path, error: InputError) -> InputError:
-    return InputError(f"{path}: {error}")
+def _refuse_same_stems(paths: Sequence[Path]) -> None:
+    first: dict[str, Path] = {}
+    for path in paths:
+        other = first.setdefault(path.stem, path)
+        if other is not path:
+            raise InputError(f"{other} and {path} would share the landmarks {path.stem}.npy; score them one by one")
+
+
+def _named(path: Path, error: E) -> E:
+    return type(error)(f"{path}: {error}")

@@ -92,7 +92,7 @@ class Card:
         return json.dumps({"fiqa_card": VERSION, **asdict(self)}, indent=1)
 
     @classmethod
-    def from_json(cls, text: str, where: str) -> Card:
+    def from_json(cls, text: str | bytes, where: str) -> Card:
         """Parse a card; `where` names it in errors. Raises CardError where it is damaged or of a newer version."""
         try:
             data = json.loads(text)
@@ -139,7 +139,7 @@ def read_card(artefact: Path) -> Card:
     embedded = read_metadata(artefact).get(METADATA_KEY) if artefact.suffix == ".onnx" else None
     beside = card_path(artefact)
     if beside.is_file():
-        card = Card.from_json(beside.read_text(encoding="utf-8"), str(beside))
+        card = Card.from_json(beside.read_bytes(), str(beside))
         if artefact.name not in card.files:
             raise CardError(f"{beside} is the card of another file; export {artefact.name} again with fiqa-export")
     elif embedded is not None:

@@ -122,7 +122,7 @@ def _tried(
     }
     key = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:32]
     file = user_cache() / FOLDER / f"{key}.json"
-    if file.is_file() and (known := _remembered(file, question)):
+    if known := _remembered(file, question):
         return known, f"remembered in {file}"
     trials = tuple(sorted((try_backend(name, artefact, threads, precision) for name in names), key=_rank))
     try:
@@ -134,7 +134,7 @@ def _tried(
 
 
 def _remembered(file: Path, question: dict[str, Any]) -> tuple[Trial, ...] | None:
-    """What `file` answers to `question`; None where it is damaged or answers another one."""
+    """What `file` answers to `question`; None where there is none, or it is damaged or answers another one."""
     try:
         document = json.loads(file.read_text("utf-8"))
         return tuple(Trial(**trial) for trial in document["trials"]) if document["question"] == question else None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fiqa_runtime.agreement import json_number
 from fiqa_runtime.align import Method, check_method
 from fiqa_runtime.backends.base import CpuPrecision, check_precision
 from fiqa_runtime.batch import score_crops, score_photos
@@ -22,18 +22,16 @@ from fiqa_runtime.diagnose_command import diagnose_scores
 from fiqa_runtime.errors import FiqaError, InputError, VerdictError
 from fiqa_runtime.host import limit_opencv, threads_per_stream
 from fiqa_runtime.images import find_images
-from fiqa_runtime.pictures import write_pictures
+from fiqa_runtime.pictures import picture_places, with_pictures
 from fiqa_runtime.pipeline import FaceCropper, FaceQuality
 from fiqa_runtime.portrait_quality import PortraitQuality, open_landmarkers
-from fiqa_runtime.preprocess import Image
 from fiqa_runtime.quality_file import QualityFile
-from fiqa_runtime.results import ImageResult, as_document, csv_writer, table_lines
-from fiqa_runtime.score_options import check_options
+from fiqa_runtime.results import ImageResult, Stream, as_document, csv_writer, table_lines
+from fiqa_runtime.score_options import check_options, check_outputs
 from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.selftest import self_test
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-Stream = Iterable[tuple[ImageResult, Image | None]]
 
 
 @dataclass(frozen=True)
@@ -126,6 +124,7 @@ def score(
         "--overlay": overlay,
     }
     check_options(given, selftest, decisions_are_shown=bool(json or csv or not quality_file))
+    check_outputs(json, csv, *(quality_file or []))
     if streams > 1:
         threads = threads_per_stream(streams, threads)
     limit_opencv(threads)
@@ -151,24 +150,24 @@ def score(
         scorer = stack.enter_context(open_scorer())
         if not scorer.has_score:
             raise InputError(f"{scorer.card.model} gives no quality scores; name an artefact of a quality network")
-        for folder in (overlay, csv and csv.parent, *(file.path.parent for file in quality)):
-            if folder is not None:
-                check_output_folder(folder)
+        if overlay is not None:
+            places = picture_places(files, overlay)
+            check_output_folder(overlay)
         if aligned:
             source = _crops(files, scorer, landmarks)
         else:
             more = (Scorer(engine, scorer.backend.name, threads, precision) for _ in range(streams - 1))
             scorers = [scorer, *map(stack.enter_context, more)]
-            assessors = [_assessor(each, open_detector(), method, backend, threads) for each in scorers]
+            assessors = [_assessor(each, open_detector(), method, backend, threads, stack) for each in scorers]
             source = _photos(files, assessors, overlap, min_confidence)
         if fp32_threshold is not None:
             source = _decided(source, scorer, fp32_threshold)
         stream = source.results
         if overlay is not None:
-            stream = _with_pictures(stream, files, overlay, scorer, source.crop)
+            stream = with_pictures(stream, places, scorer, source.crop)
         show = not (json or csv or quality)
         kept, errors = _consume(stream, len(files), csv, quality, keep=json is not None, show=show)
-        if json and len(errors) < len(files):
+        if json:
             write_json(as_document(scorer, kept, source.settings), json)
     errors += [complaint for file in quality[:1] if (complaint := file.complaint())]
     _raise_all(errors)
@@ -188,12 +187,14 @@ def _open(engine: str, backend: str, threads: int | None, precision: CpuPrecisio
 
 
 def _assessor(
-    scorer: Scorer, detector: Detector, align: Method, backend: str, threads: int | None
+    scorer: Scorer, detector: Detector, align: Method, backend: str, threads: int | None, stack: ExitStack
 ) -> FaceQuality | PortraitQuality:
+    """The assessor for the network's framing; `stack` closes what it opens."""
     if scorer.card.input.framing != "arcface-112":
         refuse_unused(scorer.card.model, {"--align": align != "least-squares"})
     if scorer.card.input.framing == "portrait-512":
-        return PortraitQuality(scorer, detector, open_landmarkers(scorer.path, backend, threads))
+        first, second = map(stack.enter_context, open_landmarkers(scorer.path, backend, threads))
+        return PortraitQuality(scorer, detector, (first, second))
     return FaceQuality(scorer, detector, align)
 
 
@@ -236,6 +237,7 @@ def _consume(
     """Write results as they come; only with `keep` do they stay in memory. Raises the error if all images have one."""
     kept: list[ImageResult] = []
     errors: list[FiqaError] = []
+    left_out: list[FiqaError] = []
     with progress_bar() as report, csv_writer(csv) as write_row:
         for done, (result, _) in enumerate(stream, 1):
             report("score", done, total)
@@ -244,27 +246,18 @@ def _consume(
             if result.error:
                 errors.append(result.error)
                 continue
+            if result.left_out:
+                left_out.append(result.left_out)
             write_row(result)
             for file in quality:
                 file.add(result)
             if show:
                 sys.stdout.writelines(f"{line}\n" for line in table_lines(result))
         if len(errors) == total:
-            raise InputError(str(errors[0]) if total == 1 else f"none of {total} images can be read: {errors[0]}")
+            raise InputError(str(errors[0]) if total == 1 else f"none of {total} images can be scored: {errors[0]}")
     for file in quality:
         file.write()
-    return kept, errors
-
-
-def _with_pictures(
-    stream: Stream, files: list[Path], folder: Path, scorer: Scorer, crop: FaceCropper | None
-) -> Iterator[tuple[ImageResult, Image | None]]:
-    """Pass results on and write their pictures, under the files' places below their common folder."""
-    root = Path(os.path.commonpath([file.parent for file in files]))
-    for result, photo in stream:
-        if photo is not None:
-            write_pictures(folder / result.path.relative_to(root), photo, result, scorer, crop)
-        yield result, photo
+    return kept, errors + left_out
 
 
 def _explain(scorer: Scorer, json: str | None) -> None:
@@ -279,7 +272,8 @@ def _explain(scorer: Scorer, json: str | None) -> None:
 def _self_test(scorer: Scorer, json: str | None) -> None:
     result = self_test(scorer)
     if json:
-        write_json({"passed": result.passed, "images": result.images, "max_abs": result.largest}, json)
+        largest = {name: json_number(value) for name, value in result.largest.items()}
+        write_json({"passed": result.passed, "images": result.images, "max_abs": largest}, json)
     if not result.passed:
         raise VerdictError(f"{result}; export the artefact again on this machine, or choose another --backend")
     if not json:

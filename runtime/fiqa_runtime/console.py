@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +34,8 @@ stderr = Console(stderr=True)
 
 def run(app: typer.Typer) -> None:
     """Run a command: a :class:`FiqaError` becomes one line on stderr and the error's exit code, Ctrl-C 130."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files that are no UTF-8
     try:
         app(standalone_mode=True)
     except FiqaError as error:
@@ -68,8 +72,8 @@ def silent(what: str, done: int, total: int) -> None:
 
 
 def write_json(document: object, destination: str) -> None:
-    """One JSON document to a file, or to stdout where `destination` is ``-``."""
-    text = json.dumps(document, indent=1, default=_plain) + "\n"
+    """One JSON document to a file, or to stdout where `destination` is ``-``; ValueError for NaN and infinity."""
+    text = json.dumps(document, indent=1, default=_plain, allow_nan=False) + "\n"
     if destination == "-":
         sys.stdout.write(text)
     else:
@@ -87,11 +91,17 @@ def check_output_folder(path: Path) -> None:
     """Create `path` if need be; raises InputError where nothing can be written there."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".fiqa-write-test"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=path):
+            pass
     except OSError as error:
         raise InputError(f"cannot write to {path}: {error.strerror}; choose a folder you may write to") from error
+
+
+def check_output_file(path: Path) -> None:
+    """Create the folder of `path` if need be; raises InputError where no file of that name can be written."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it")
+    check_output_folder(path.parent)
 
 
 def _plain(value: object) -> object:

@@ -135,7 +135,7 @@ class Detector:
 def yunet_network(path: Path, name: str, threads: int | None = None) -> Run:
     """The YuNet file `path` in the backend `name`, for :class:`YunetDecoder`; raises what `open_backend` raises."""
     spec = MODELS["yunet-s"]
-    card = Card("yunet", "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, max_batch=1)
+    card = Card(spec.name, "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, max_batch=1)
     backend = open_backend(name, path, card, threads)
     return lambda blob: backend.run({spec.input.name: blob})
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fiqa_runtime.download import Progress, TransferError, download_file
 from fiqa_runtime.errors import CheckpointError, FetchError, InputError
-from fiqa_runtime.files import sha256_file
+from fiqa_runtime.files import is_readable_file, sha256_file
 from fiqa_runtime.spec import Checkpoint
 
 
@@ -57,7 +57,7 @@ def locate(checkpoint: Checkpoint, download: bool = True, progress: Progress | N
     """
     for folder in search_folders():
         path = folder / checkpoint.file
-        if path.is_file():
+        if is_readable_file(path):
             _verify(path, checkpoint)
             return path
     if not download:

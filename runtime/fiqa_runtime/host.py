@@ -26,6 +26,8 @@ FEATURES = (
 )
 ARM_FEATURES = ("asimd", "fphp", "asimddp", "i8mm", "bf16", "sve")
 _CGROUPS = Path("/sys/fs/cgroup")
+_UNLIMITED = 2.0**62
+"""Control groups of version 1 write no limit as 2**63 bytes, less what is no whole page."""
 
 
 def cpu_model() -> str:
@@ -90,7 +92,8 @@ def cpu_limit(group: Path) -> float:
 def memory_limit(groups: list[Path]) -> float:
     """Bytes that the tightest of `groups` grants; infinite where none sets a limit."""
     texts = (_read(group / name) for group in groups for name in ("memory.max", "memory.limit_in_bytes"))
-    return min((float(text) for text in texts if text and text != "max"), default=math.inf)
+    limits = (float(text) for text in texts if text and text != "max")
+    return min((limit for limit in limits if limit < _UNLIMITED), default=math.inf)
 
 
 def thread_limit() -> int | None:

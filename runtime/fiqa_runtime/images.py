@@ -48,21 +48,22 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """Every image named in `paths`: files as they are given, folders searched to the bottom, sorted.
 
     In folders, files with one of :data:`SUFFIXES` count; names that begin with a dot are passed over. An
-    image that is met twice is listed once. Raises InputError for a path that does not exist and for a folder
-    without images.
+    image that is met twice, by whatever path, is listed once, as it was met first; links to files are images
+    of their own. Raises InputError for a path that does not exist and for a folder without images.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for path in map(Path, paths):
         if path.is_dir():
             images = _search(path)
             if not images:
                 raise InputError(f"no images under {path}; name a folder with {_KINDS} files")
-            found.update(dict.fromkeys(images))
         elif path.exists():
-            found[path] = None
+            images = [path]
         else:
             raise InputError(f"there is no file or folder {path}; check the spelling")
-    return list(found)
+        for image in images:
+            found.setdefault(image.parent.resolve() / image.name, image)
+    return list(found.values())
 
 
 def _search(folder: Path) -> list[Path]:

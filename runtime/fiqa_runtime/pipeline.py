@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fiqa_runtime.ahead import work_ahead
 from fiqa_runtime.align import Method, arcface_crop, ffhq_crop
 from fiqa_runtime.detector import Detection, Detector
-from fiqa_runtime.errors import UnsupportedError
+from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.spec import InputSpec
 
@@ -58,6 +58,23 @@ class Found:
     """Highest confidence first."""
     crops: list[Image]
     """Of each face, as the network wants it."""
+    refused: list[InputError] = field(default_factory=list)
+    """Why more faces cannot be cut out."""
+
+
+class LeftOutError(InputError):
+    """Some faces of a photo cannot be scored; `faces` are the others."""
+
+    def __init__(self, faces: list[Face], refused: Sequence[InputError]) -> None:
+        super().__init__(f"{len(refused)} of {len(faces) + len(refused)} faces cannot be scored: {refused[0]}")
+        self.faces = faces
+
+
+def without_refused(faces: list[Face], refused: Sequence[InputError]) -> list[Face]:
+    """`faces` where nothing was `refused`; else raises LeftOutError, or InputError where there are no other faces."""
+    if not refused:
+        return faces
+    raise LeftOutError(faces, refused) if faces else refused[0]
 
 
 class FaceQuality:
@@ -86,8 +103,8 @@ class FaceQuality:
     def assess(self, image: Image) -> list[Face]:
         """The faces of a uint8 BGR photo, highest detector confidence first, scored in one call.
 
-        An empty list where there is no face. Raises InputError where `image` is not uint8 (H, W, 3), and what
-        detector and scorer raise.
+        An empty list where there is no face. Raises InputError where `image` is not uint8 (H, W, 3) or no face can be
+        cut out, LeftOutError, which holds the others, where some cannot, and what detector and scorer raise.
         """
         return self.rate(self.find(image))
 
@@ -97,18 +114,23 @@ class FaceQuality:
 
     def find(self, image: Image) -> Found:
         """The first half of :meth:`assess`; may run in one thread while :meth:`rate` runs in another."""
-        faces = self.detector.detect(image)
-        return Found(faces, [self.crop(image, face.landmarks) for face in faces])
+        found = Found([], [])
+        for face in self.detector.detect(image):
+            try:
+                found.crops.append(self.crop(image, face.landmarks))
+                found.faces.append(face)
+            except InputError as error:
+                found.refused.append(error)
+        return found
 
     def rate(self, found: Found) -> list[Face]:
         """The second half of :meth:`assess`."""
-        if not found.faces:
-            return []
-        scores = self.scorer.score(found.crops)
-        return [
-            Face(face.box, face.landmarks, face.confidence, float(score))
+        scores = self.scorer.score(found.crops).tolist() if found.crops else []
+        faces = [
+            Face(face.box, face.landmarks, face.confidence, score)
             for face, score in zip(found.faces, scores, strict=True)
         ]
+        return without_refused(faces, found.refused)
 
     def crop(self, image: Image, landmarks: NDArray[np.floating]) -> Image:
         """The uint8 BGR crop of one face that the network scores: 112 x 112, or 256 x 256 of whole heads."""

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fiqa_runtime.backends import PLAN_BACKEND
 from fiqa_runtime.detector import Detection, Detector
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.pipeline import Face
+from fiqa_runtime.pipeline import Face, without_refused
 from fiqa_runtime.portrait import MARGIN, Landmarker, portrait_landmarks, upright_portrait
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.scorer import Scorer
@@ -41,10 +42,18 @@ class PortraitQuality:
     @property
     def settings(self) -> dict[str, Any]:
         """What a result must say about how its faces were found and cut out."""
-        return {"detector": self.detector.path.name, "framing": "portrait-512", "margin": self.margin}
+        return {
+            "detector": self.detector.path.name,
+            "landmarkers": [scorer.path.name for scorer in self.landmarkers],
+            "framing": "portrait-512",
+            "margin": self.margin,
+        }
 
     def assess(self, image: Image) -> list[Face]:
-        """The faces of a uint8 BGR photo, highest detector confidence first; an empty list where there is none."""
+        """The faces of a uint8 BGR photo, highest detector confidence first; an empty list where there is none.
+
+        Raises InputError where no face can be scored, LeftOutError, which holds the others, where some cannot.
+        """
         return self.rate(self.find(image))
 
     def find(self, image: Image) -> tuple[Image, list[Detection]]:
@@ -53,8 +62,15 @@ class PortraitQuality:
 
     def rate(self, found: tuple[Image, list[Detection]]) -> list[Face]:
         """The rest of :meth:`assess`."""
-        image, faces = found
-        return [self._assess(image, face) for face in faces]
+        image, detections = found
+        faces: list[Face] = []
+        refused: list[InputError] = []
+        for face in detections:
+            try:
+                faces.append(self._assess(image, face))
+            except InputError as error:
+                refused.append(error)
+        return without_refused(faces, refused)
 
     def portrait(self, image: Image, face: Detection) -> tuple[Image, NDArray[np.float32]]:
         """The uint8 BGR (512, 512, 3) picture of a face that is scored, and its 68 landmarks (x, y) in pixels."""
@@ -70,14 +86,27 @@ class PortraitQuality:
 
 
 def open_landmarkers(engine: Path, backend: str, threads: int | None) -> tuple[Scorer, Scorer]:
-    """FaceXFormer's two artefacts from the folder of `engine`; raises InputError where one is missing."""
-    found = [next(iter(sorted(engine.parent.glob(f"{name}.*.onnx"))), None) for name in LANDMARKERS]
-    if found[0] is None or found[1] is None:
+    """FaceXFormer's two artefacts from the folder of `engine`, in `backend` or, where that runs plans, in `auto`.
+
+    Each is the fp32 file, or the only other one. Raises InputError where one is missing or several others are there.
+    """
+    first, second = (_landmarker(engine.parent, name) for name in LANDMARKERS)
+    backend = "auto" if backend == PLAN_BACKEND else backend
+    return Scorer(first, backend, threads), Scorer(second, backend, threads)
+
+
+def _landmarker(folder: Path, name: str) -> Path:
+    exact = folder / f"{name}.fp32.onnx"
+    found = [exact] if exact.is_file() else sorted(folder.glob(f"{name}.*.onnx"))
+    if not found:
         raise InputError(
             f"photos need FaceXFormer's landmarks for this network: export {' and '.join(LANDMARKERS)} to "
-            f"{engine.parent}, or score ready 512 x 512 portraits with --aligned"
+            f"{folder}, or score ready 512 x 512 portraits with --aligned"
         )
-    return Scorer(found[0], backend, threads), Scorer(found[1], backend, threads)
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise InputError(f"{folder} holds {names}, and nothing says which to use; leave one, or export {exact.name}")
+    return found[0]
 
 
 def _landmark_function(scorer: Scorer) -> Landmarker:

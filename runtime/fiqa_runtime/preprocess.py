@@ -97,6 +97,11 @@ def _equal(pixels: list[Image]) -> list[Image]:
 
 def check_image(image: Image) -> None:
     """Raise InputError unless `image` is uint8 of shape (H, W, 3) with at least one pixel."""
+    if not isinstance(image, np.ndarray):
+        raise InputError(
+            f"expected a uint8 BGR image of shape (H, W, 3), got {type(image).__name__}; "
+            "cv2.imread gives None for a file that it cannot read"
+        )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise InputError(
             f"expected a uint8 BGR image of shape (H, W, 3), got {image.dtype} {image.shape}; read it with cv2.imread"

@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fiqa_runtime.errors import DependencyError, InputError
-from fiqa_runtime.files import write_text
+from fiqa_runtime.files import temporary_name, write_text, writing
 from fiqa_runtime.results import ImageResult
 
 Scores = Mapping[str, float]
@@ -32,7 +31,8 @@ class QualityFile:
     """Collects one score per image and writes them to `path` at the end.
 
     Of several faces in a photo the largest counts. Raises InputError for an unknown suffix, and for a path with a
-    blank in a `.txt` file, which separates its fields by blanks; DependencyError without pyarrow.
+    blank in a `.txt` file, which separates its fields by blanks, or one that is no UTF-8 in `.parquet`;
+    DependencyError without pyarrow.
     """
 
     def __init__(self, path: Path, images: Sequence[Path]) -> None:
@@ -46,6 +46,7 @@ class QualityFile:
             raise InputError(f"'{blank[0]}' has a blank in its path, which {path.name} cannot hold; use .csv or rename")
         if self._write is _write_parquet:
             _require_pyarrow()
+            _refuse_names_of_no_unicode(path, images)
         self._scores: dict[str, float] = {}
         self._without_face: list[Path] = []
 
@@ -79,6 +80,14 @@ class QualityFile:
         )
 
 
+def _refuse_names_of_no_unicode(path: Path, images: Sequence[Path]) -> None:
+    for image in images:
+        try:
+            str(image).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"'{image}' is no UTF-8, which {path.name} cannot hold; use .csv or rename") from error
+
+
 def _digits(score: float) -> str:
     return str(np.float32(score))
 
@@ -103,12 +112,11 @@ def _write_parquet(path: Path, scores: Scores) -> None:
         "path": pyarrow.array(list(scores), pyarrow.string()),
         "quality": pyarrow.array(list(scores.values()), pyarrow.float32()),
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     try:
-        parquet.write_table(pyarrow.table(columns), temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}; choose a folder you may write to") from error
+        with writing(path):
+            parquet.write_table(pyarrow.table(columns), temporary)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -60,26 +60,23 @@ def read_reference(path: Path) -> dict[str, float]:
 def match_reference(reference: Mapping[str, float], images: Sequence[Path]) -> MatchedScores:
     """Find the image of every name: the one that shares most of the end of its path, suffixes apart.
 
-    Raises InputError where two images fit a name equally well, or two names one image.
+    Of several names of one image the one that shares most counts; the others are of images that are not here. Raises
+    InputError where two images fit a name equally well, or two names one image.
     """
     by_stem: dict[str, list[Path]] = {}
     for image in images:
         by_stem.setdefault(image.stem, []).append(image)
-    named: dict[Path, str] = {}
-    missing = []
+    candidates: dict[Path, list[str]] = {}
     for name in reference:
         fitting = by_stem.get(PurePath(name).stem) or by_stem.get(PurePath(name).name, [])
-        if not fitting:
-            missing.append(name)
-            continue
-        image = _best_fit(name, fitting)
-        if image in named:
-            raise InputError(f"{named[image]} and {name} both fit {image}; write the folders into the reference")
-        named[image] = name
+        if fitting:
+            candidates.setdefault(_best_fit(name, fitting), []).append(name)
+    named = {image: _best_name(image, names) for image, names in candidates.items()}
+    used = set(named.values())
     scores = {image: reference[named[image]] for image in images if image in named}
     return MatchedScores(
         {image: score for image, score in scores.items() if math.isfinite(score)},
-        tuple(missing),
+        tuple(name for name in reference if name not in used),
         tuple(image for image in images if image not in named),
         tuple(named[image] for image, score in scores.items() if not math.isfinite(score)),
     )
@@ -91,6 +88,14 @@ def _best_fit(name: str, images: Sequence[Path]) -> Path:
     if ranks.count(best) > 1:
         raise InputError(f"{name} may be any of {ranks.count(best)} images; write more of its path into the reference")
     return images[ranks.index(best)]
+
+
+def _best_name(image: Path, names: Sequence[str]) -> str:
+    ranks = [_common_end(PurePath(name), image) for name in names]
+    best, *others = [name for name, rank in zip(names, ranks, strict=True) if rank == max(ranks)]
+    if others:
+        raise InputError(f"{best} and {others[0]} both fit {image}; write the folders into the reference")
+    return best
 
 
 def _common_end(one: PurePath, other: PurePath) -> tuple[int, bool]:

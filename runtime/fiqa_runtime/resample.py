@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 
 Filter = Literal["bilinear", "bicubic"]
 _BITS = 22
+_ROWS = 128
+"""Rows of a photo that are in float64 at once."""
 
 
 def pillow_resize(image: NDArray[np.uint8], height: int, width: int, kind: Filter) -> NDArray[np.uint8]:
     """uint8 (H, W, C) -> uint8 (height, width, C); an axis whose length does not change is left alone."""
     if image.shape[1] != width:
-        image = _apply(image, _weights(image.shape[1], width, kind), axis=1)
+        weights = _weights(image.shape[1], width, kind)
+        blocks = (image[row : row + _ROWS] for row in range(0, len(image), _ROWS))
+        image = np.concatenate([_apply(block, weights, axis=1) for block in blocks])
     if image.shape[0] != height:
         image = _apply(image, _weights(image.shape[0], height, kind), axis=0)
     return image
@@ -32,7 +36,7 @@ def _apply(image: NDArray[np.uint8], weights: NDArray[np.float64], axis: int) ->
     return pixels
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=4)
 def _weights(source: int, target: int, kind: Filter) -> NDArray[np.float64]:
     """(target, source) matrix of weights times 2**22, rounded half away from zero."""
     scale = source / target

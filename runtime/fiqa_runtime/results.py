@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fiqa_runtime.errors import FiqaError, InputError
+from fiqa_runtime.errors import FiqaError
+from fiqa_runtime.files import temporary_name, writing
 from fiqa_runtime.pipeline import Face
+from fiqa_runtime.preprocess import Image
 from fiqa_runtime.scorer import Scorer
 
 _POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
@@ -37,6 +38,8 @@ class ImageResult:
     """Score of a ready crop."""
     error: FiqaError | None = None
     """Why the image was not scored."""
+    left_out: FiqaError | None = None
+    """Why some faces of a photo are not among `faces`."""
     threshold: float | None = None
     """Smallest accepted quality; None where no decision was asked for."""
 
@@ -51,6 +54,8 @@ class ImageResult:
         entry: dict[str, Any] = {"path": str(self.path), "width": self.width, "height": self.height}
         if self.faces is None:
             return {**entry, "quality": self.quality, **self._decision(self.quality)}
+        if self.left_out:
+            entry["left_out"] = str(self.left_out)
         return {**entry, "faces": [{**_face(face), **self._decision(face.quality)} for face in self.faces]}
 
     def _decision(self, quality: float | None) -> dict[str, bool]:
@@ -65,6 +70,10 @@ class ImageResult:
         for number, face in enumerate(self.faces):
             numbers = (*face.box.tolist(), *face.landmarks.ravel().tolist())
             yield (self.path, number, face.quality, face.confidence, *numbers, self.accepts(face.quality))
+
+
+Stream = Iterable[tuple[ImageResult, Image | None]]
+"""Results as they come, each with the image where it could be read."""
 
 
 def _face(face: Face) -> dict[str, Any]:
@@ -94,20 +103,32 @@ def as_document(scorer: Scorer, images: list[ImageResult], settings: dict[str, A
 
 @contextmanager
 def csv_writer(path: Path | None) -> Iterator[Any]:
-    """A function that appends an :class:`ImageResult` to the CSV at `path`; it gets its name when all is written."""
+    """A function that appends an :class:`ImageResult` to the CSV at `path`; it gets its name when all is written.
+
+    Raises InputError where it cannot be written; what the body of the `with` statement raises is left alone.
+    """
     if path is None:
         yield lambda result: None
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
+    with writing(path):
+        stream = temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape")
+    writer = csv.writer(stream)
+
+    def write(result: ImageResult) -> None:
+        if not result.error:
+            with writing(path):
+                writer.writerows(result.rows())
+
     try:
-        with temporary.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(COLUMNS)
-            yield lambda result: None if result.error else writer.writerows(result.rows())
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}; choose a folder you may write to") from error
+        writer.writerow(COLUMNS)
+        yield write
+        with writing(path):
+            stream.close()
+            temporary.replace(path)
     finally:
+        with suppress(OSError):
+            stream.close()
         temporary.unlink(missing_ok=True)
 
 

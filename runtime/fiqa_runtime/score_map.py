@@ -6,10 +6,13 @@ that it carries over rejects the same share of those images as before (of more t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fiqa_runtime.errors import InputError
 
 KNOTS = 512
 """Points of a map; of more images evenly spaced ranks are kept."""
@@ -34,8 +37,10 @@ class ScoreMap:
     def threshold(self, fp32: float) -> float:
         """The artefact's threshold for a float32 one: at the same place between neighbours of the same ranks.
 
-        Beyond the images' scores both scales are taken to differ by what they differ at the end.
+        Beyond the images' scores both scales are taken to differ by what they differ at the end. Raises InputError for
+        a threshold that is not finite.
         """
+        check_threshold(fp32)
         first, second = np.array(self.fp32), np.array(self.artefact)
         if fp32 <= first[0]:
             return float(fp32 + second[0] - first[0])
@@ -45,3 +50,9 @@ class ScoreMap:
         below = above - 1
         share = (fp32 - first[below]) / (first[above] - first[below])
         return float(second[below] + share * (second[above] - second[below]))
+
+
+def check_threshold(value: float) -> None:
+    """Raise InputError unless `value` is finite."""
+    if not math.isfinite(value):
+        raise InputError(f"the threshold is {value}, which accepts all or nothing; give a finite number")

@@ -1,10 +1,11 @@
-"""Which options of ``fiqa-score`` go together."""
+"""Which options of ``fiqa-score`` go together, and whether the files that they name can be written."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
-from fiqa_runtime.console import refuse_unused
+from fiqa_runtime.console import check_output_file, refuse_unused
 from fiqa_runtime.errors import InputError
 
 FLOW = ("--overlap", "--streams")
@@ -30,3 +31,10 @@ def check_options(given: Mapping[str, object], selftest: bool, decisions_are_sho
         raise InputError("--landmarks are those of ready crops; add --aligned or leave them out")
     if not decisions_are_shown:
         refuse_unused("--quality-file without --csv or --json", {"--fp32-threshold": given["--fp32-threshold"]})
+
+
+def check_outputs(json: str | None, *files: Path | None) -> None:
+    """Raise InputError where one of the files cannot be written; `json` may be ``-``."""
+    for file in (Path(json) if json and json != "-" else None, *files):
+        if file is not None:
+            check_output_file(file)

@@ -28,6 +28,7 @@ from fiqa_runtime.sampling import (
     landmark_vector,
     visible_landmarks,
 )
+from fiqa_runtime.score_map import check_threshold
 from fiqa_runtime.spec import CropSampling
 
 ENGINES = Path("engines")
@@ -116,6 +117,8 @@ class Scorer:
         with its `landmarks` (L, 2), x first, in pixels, L usually 68; without them every landmark counts as visible in
         every crop. Raises InputError for unusable crops and landmarks, ArtefactError where a score is not finite.
         """
+        if landmarks is not None:
+            self._check_landmarks(len(crops), landmarks)
         if not len(crops):
             return np.empty(0, np.float32)
         if self.card.input.sampling is not None:
@@ -129,8 +132,9 @@ class Scorer:
     def threshold(self, fp32: float) -> float:
         """This artefact's threshold for one chosen on float32 scores: it rejects the same share of the parity set.
 
-        Raises InputError where the network gives no score.
+        Raises InputError where the network gives no score, and for a threshold that is not finite.
         """
+        check_threshold(fp32)
         if not self.has_score:
             raise InputError(
                 f"{self.card.model} gives no quality scores, so there is no threshold to set; leave it out"
@@ -149,8 +153,10 @@ class Scorer:
         """Every graph output for uint8 BGR crops, by name, in batches of at most ``card.max_batch``.
 
         `vectors`: for networks with a landmark input, :func:`fiqa_runtime.sampling.landmark_vector` of each crop,
-        (N, 500); None: each shows all 68.
+        (N, 500); None: each shows all 68. Raises InputError for unusable crops and where there are none.
         """
+        if not len(crops):
+            raise InputError("there are no crops to run the network on; give at least one")
         parts = [self.backend.run(inputs) for inputs in self.batches(crops, vectors)]
         if len(parts) == 1:
             return parts[0]
@@ -169,6 +175,12 @@ class Scorer:
                     vectors = np.stack([landmark_vector(range(LANDMARKS))] * len(crops))
                 inputs["landmarks"] = vectors[part]
             yield inputs
+
+    def _check_landmarks(self, pictures: int, landmarks: Sequence[Landmarks]) -> None:
+        if self.card.input.sampling is None:
+            raise InputError(f"{self.card.model} takes no landmarks; leave them out")
+        if len(landmarks) != pictures:
+            raise InputError(f"{pictures} pictures came with the landmarks of {len(landmarks)}; give those of each")
 
     def _output(self, name: str, what: str, crops: Sequence[Image]) -> NDArray[np.float32]:
         if all(output.name != name for output in self.card.outputs):

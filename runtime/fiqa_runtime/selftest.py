@@ -57,6 +57,11 @@ def tolerance(card: Card, precision: CpuPrecision) -> dict[str, float]:
     if not card.canaries:
         raise CardError(f"the card of {card.model} has no canaries; export it with fiqa-export to get them")
     limits = dict(card.canary_tolerance)
+    if not limits or any(canary.values.keys() != limits.keys() for canary in card.canaries):
+        raise CardError(
+            f"the card of {card.model} does not say how far each output of its canaries may be off; "
+            "export it again with fiqa-export"
+        )
     if precision == "exact":
         return limits
     spans = card.parity.get("range", {})

@@ -26,11 +26,17 @@ def open_backend(
 ) -> Backend:
     """Load `artefact` in the backend called `name`; for `auto` see :func:`fiqa_runtime.choice.decide`.
 
-    Raises InputError for an unknown name, DependencyError where its package is missing, UnsupportedError or
+    Raises InputError for an unknown name, DependencyError where its package is missing or broken, UnsupportedError or
     ArtefactError where it cannot run the network.
     """
     check_backend(name, artefact, card)
-    module = importlib.import_module(f"fiqa_runtime.backends.{name}")
+    try:
+        module = importlib.import_module(f"fiqa_runtime.backends.{name}")
+    except ImportError as error:
+        raise DependencyError(
+            f"backend {name} is installed but cannot be imported ({error}); "
+            f"pip install --force-reinstall 'fiqa-edge[{name}]'"
+        ) from error
     backend: Backend = module.open_artefact(artefact, card, threads, precision)
     return backend
 

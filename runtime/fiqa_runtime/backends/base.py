@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiqa_runtime.card import Card
-from fiqa_runtime.errors import InputError
+from fiqa_runtime.errors import ArtefactError, InputError
 
 Arrays = dict[str, NDArray[np.float32]]
 Inputs = Mapping[str, NDArray[np.float32] | NDArray[np.uint8]]
@@ -32,7 +32,7 @@ class Backend(Protocol):
         ...
 
     def close(self) -> None:
-        """Free everything; the backend cannot run afterwards."""
+        """Free everything; the backend cannot run afterwards. A second call does nothing."""
         ...
 
 
@@ -45,6 +45,13 @@ def check_precision(name: str) -> CpuPrecision:
 
 
 def in_file_order(names: list[str], card: Card) -> list[str]:
-    """The card's name of each of a file's outputs `names`: the same, or the one in that place in files of others."""
+    """The card's name of each of a file's outputs `names`: the same, or the one in that place in files of others.
+
+    Raises ArtefactError where the file has more or fewer outputs than the card.
+    """
     known = [output.name for output in card.outputs]
+    if len(names) != len(known):
+        raise ArtefactError(
+            f"the file of {card.model} gives {len(names)} outputs, its card names {len(known)}; export it again"
+        )
     return names if set(names) == set(known) else known

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fiqa_runtime.backends.device_memory import Bytes, Gpu
-from fiqa_runtime.errors import UnsupportedError
+from fiqa_runtime.errors import DependencyError, UnsupportedError
 
 
 class CudaError(RuntimeError):
@@ -28,8 +28,12 @@ class CudaPythonDriver:
     memory_error: type[Exception] = CudaMemoryError
 
     def __init__(self) -> None:
-        from cuda.bindings import driver as cuda
-
+        try:
+            from cuda.bindings import driver as cuda
+        except ImportError as error:
+            raise DependencyError(
+                f"cuda-python cannot be imported ({error}); pip install --force-reinstall cuda-python"
+            ) from error
         self._cuda = cuda
         try:
             _call(cuda, "cuInit", 0)

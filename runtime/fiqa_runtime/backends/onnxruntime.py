@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from pathlib import Path
 
 import onnxruntime as ort
@@ -50,7 +51,8 @@ class OnnxRuntimeBackend:
         return dict(zip(self._outputs, self._session.run(None, dict(feed)), strict=True))
 
     def close(self) -> None:
-        del self._session
+        with suppress(AttributeError):  # closed before
+            del self._session
 
 
 def _session(model: str | bytes, options: ort.SessionOptions) -> ort.InferenceSession:

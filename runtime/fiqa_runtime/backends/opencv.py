@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from fiqa_runtime.backends.base import Arrays, CpuPrecision, Inputs
+from fiqa_runtime.backends.base import Arrays, CpuPrecision, Inputs, in_file_order
 from fiqa_runtime.card import Card
 from fiqa_runtime.errors import UnsupportedError
 
@@ -26,8 +27,8 @@ class OpenCvBackend:
         except cv2.error as error:
             raise self._refused(artefact.name, error) from error
         self._artefact = artefact.name
-        self._outputs = [o.name for o in card.outputs]
         self._layers = [str(n) for n in self._net.getUnconnectedOutLayersNames()]
+        self._outputs = in_file_order(self._layers, card)
         self.info = {"version": cv2.__version__, "device": "cpu", "arithmetic": "float32"}
 
     def run(self, inputs: Inputs) -> Arrays:
@@ -37,12 +38,11 @@ class OpenCvBackend:
             results = self._net.forward(self._layers)
         except cv2.error as error:
             raise self._refused(self._artefact, error) from error
-        if set(self._layers) == set(self._outputs):
-            return {name: np.asarray(r, np.float32) for name, r in zip(self._layers, results, strict=True)}
         return {name: np.asarray(r, np.float32) for name, r in zip(self._outputs, results, strict=True)}
 
     def close(self) -> None:
-        del self._net
+        with suppress(AttributeError):  # closed before
+            del self._net
 
     @staticmethod
     def _refused(name: str, error: cv2.error) -> UnsupportedError:

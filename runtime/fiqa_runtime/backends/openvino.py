@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,8 @@ class OpenVinoBackend:
         }
 
     def close(self) -> None:
-        del self._request, self._model
+        with suppress(AttributeError):  # closed before
+            del self._request, self._model
 
 
 def _reason(error: str) -> str:

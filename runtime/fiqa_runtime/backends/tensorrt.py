@@ -115,7 +115,9 @@ class TensorRtBackend:
         """The plan's inputs in order, and its outputs by their names on the card."""
         outputs = _matched(self._engine.outputs, [output.name for output in card.outputs])
         if outputs is None:
-            raise CardError(f"{self._facts.name} gives other outputs than its card says; {self._facts.rebuild}")
+            raise CardError(
+                f"{self._facts.name} gives other outputs than its card says; build it again: {self._facts.rebuild}"
+            )
         return list(self._engine.inputs), outputs
 
     def _run_parts(self, arrays: Inputs) -> list[Arrays]:

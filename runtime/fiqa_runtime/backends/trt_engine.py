@@ -76,7 +76,8 @@ class Engine:
         for name in names:
             if name not in self.raw and types[name] != self._trt.DataType.FLOAT:
                 raise UnsupportedError(
-                    f"{self._facts.name} has '{name}' in another type than float32; {self._facts.rebuild}"
+                    f"{self._facts.name} has '{name}' in another type than float32; "
+                    f"build it again: {self._facts.rebuild}"
                 )
         self.inputs = {name: self._range(name) for name in inputs}
         self.outputs = [name for name in names if name not in inputs]
@@ -100,7 +101,9 @@ class Engine:
         outputs = {name: tuple(self._context.get_tensor_shape(name)) for name in self.outputs}
         for name, shape in outputs.items():
             if min(shape, default=0) < 0:
-                raise UnsupportedError(f"{self._facts.name} has '{name}' of no fixed shape; {self._facts.rebuild}")
+                raise UnsupportedError(
+                    f"{self._facts.name} has '{name}' of no fixed shape; build it again: {self._facts.rebuild}"
+                )
         return outputs
 
     def place(self, addresses: Mapping[str, int]) -> None:
