@@ -85,6 +85,30 @@ def test_damaged_card(artefact: Path, text: str) -> None:
         read_card(artefact)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_batch": 0},
+        {"max_batch": "x"},
+        {"outputs": []},
+        {"files": None},
+        {"weights": None},
+        {"score_map": {"fp32": [], "artefact": []}},
+    ],
+)
+def test_card_with_values_that_cannot_be(artefact: Path, changes: dict[str, object]) -> None:
+    edit(artefact, **changes)
+    with pytest.raises(CardError, match=r"is damaged \(.*\); export the artefact again"):
+        read_card(artefact)
+
+
+@pytest.mark.parametrize("changes", [{"colour": "XYZ"}, {"height": "x"}, {"width": 0}])
+def test_card_with_an_input_that_cannot_be(artefact: Path, changes: dict[str, object]) -> None:
+    edit(artefact, input={**json.loads(card_path(artefact).read_text())["input"], **changes})
+    with pytest.raises(CardError, match=r"is damaged \(.*\); export the artefact again"):
+        read_card(artefact)
+
+
 def test_a_card_that_is_no_utf_8(artefact: Path) -> None:
     card_path(artefact).write_bytes(b'{"fiqa_card": 1, "licence": "\xff"}')
     with pytest.raises(CardError, match="is not a card; export"):

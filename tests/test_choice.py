@@ -61,7 +61,8 @@ def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
 
 @pytest.fixture()
 def card(seeded_engine: Path) -> Card:
-    return read_card(seeded_engine)
+    """Of a file `x.onnx` that is not there."""
+    return replace(read_card(seeded_engine), files={"x.onnx": "its hash"})
 
 
 def test_the_fastest_is_taken_and_remembered(bench: Bench, card: Card, tmp_path: Path) -> None:
@@ -183,6 +184,32 @@ def test_a_backend_is_tried_in_a_process_of_its_own(seeded_engine: Path, precisi
     assert trial.milliseconds is not None
     assert 0.1 < trial.milliseconds < 1000
     assert trial.arithmetic in (FLOAT[:1] if precision == "exact" else FLOAT)
+
+
+def test_what_lies_in_the_working_folder_is_not_imported(
+    seeded_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text("raise ImportError('of the user')")
+    monkeypatch.chdir(tmp_path)
+    assert try_backend("opencv", seeded_engine.resolve(), 1, "exact").passed
+
+
+def test_a_card_inside_the_file_does_not_answer_for_another_file(bench: Bench, card: Card, tmp_path: Path) -> None:
+    inside = replace(card, files={})
+    for name in ("good", "spoilt"):
+        path = tmp_path / f"{name}.onnx"
+        path.write_text(name)
+        bench.tried.clear()
+        decide("auto", path, inside)
+        assert len(bench.tried) == len(PACKAGES)
+
+
+def test_no_success_is_not_remembered(bench: Bench, card: Card) -> None:
+    bench.wrong |= {"onnxruntime", "openvino", "opencv"}
+    with pytest.raises(VerdictError):
+        decide("auto", Path("x.onnx"), card)
+    bench.wrong.clear()
+    assert decide("auto", Path("x.onnx"), card).backend == "opencv"
 
 
 def test_a_backend_that_crashes_or_refuses_is_a_failed_trial(

@@ -9,9 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from fiqa_export.pipeline import export
 from fiqa_runtime import detector as detector_module
 from fiqa_runtime.detector import Detection, Detector
-from fiqa_runtime.errors import ArtefactError, DependencyError, InputError, UnsupportedError
+from fiqa_runtime.errors import ArtefactError, CardError, DependencyError, InputError, UnsupportedError
 from fiqa_runtime.images import read_image
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.yunet import HEADS, Heads, YunetDecoder, select
@@ -278,3 +279,13 @@ def test_a_score_at_the_threshold_is_kept_only_when_it_is_alone() -> None:
     level, nms = np.float32(0.5), np.float32(0.3)
     assert len(select(rows_of(box[:1], scores[:1]), level, nms, 5000)) == 1
     np.testing.assert_allclose(select(rows_of(box, scores), level, nms, 5000)[:, 14], [0.9])
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "opencv"])
+def test_a_detector_that_is_not_the_file_of_its_card(backend: str, tmp_path: Path) -> None:
+    path = export("yunet-s", "seeded", tmp_path).path
+    Detector(path, backend=backend)
+    with path.open("ab") as stream:
+        stream.write(b"\x72\x00")  # one more, empty metadata entry: still a valid model
+    with pytest.raises(CardError, match="SHA-256 differs"):
+        Detector(path, backend=backend)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,14 @@ def test_landmarks_that_nobody_takes(scorer: Scorer) -> None:
 def test_a_picture_that_could_not_be_read(scorer: Scorer) -> None:
     with pytest.raises(InputError, match=r"got NoneType; cv2.imread gives None"):
         scorer.score([None])  # type: ignore[list-item]
+
+
+def test_a_threshold_without_the_map_of_a_reduced_precision(scorer: Scorer) -> None:
+    reduced = copy.copy(scorer)
+    reduced.card = replace(scorer.card, precision="int8")
+    assert scorer.threshold(0.5) == 0.5
+    with pytest.raises(CardError, match="no map of float32 scores; export it again"):
+        reduced.threshold(0.5)
 
 
 @pytest.mark.parametrize("threshold", [np.nan, np.inf])

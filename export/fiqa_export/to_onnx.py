@@ -12,6 +12,7 @@ from pathlib import Path
 import onnx
 import torch
 
+from fiqa_export.heap import give_back
 from fiqa_export.models import Reference
 from fiqa_export.onnx_graph import needs_data_file
 from fiqa_export.rewrite import rewrite
@@ -31,6 +32,7 @@ def export_onnx(reference: Reference, path: Path) -> None:
     program.save(path, external_data=True)
     whole = not needs_data_file(program.model)
     del program
+    give_back()
     if whole:
         _take_weights_in(path)
     onnx.checker.check_model(str(path))

@@ -10,13 +10,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from fiqa_runtime.errors import ArtefactError, CardError
 from fiqa_runtime.files import sha256_file, write_text
 from fiqa_runtime.onnx_metadata import read_metadata
 from fiqa_runtime.score_map import ScoreMap
-from fiqa_runtime.spec import InputSpec, OutputSpec, input_from_json, output_from_json
+from fiqa_runtime.spec import Colour, InputSpec, OutputSpec, input_from_json, output_from_json
 from fiqa_runtime.zoo import FOREIGN_ARTEFACTS
 
 VERSION = 1
@@ -114,9 +114,31 @@ class Card:
                 knots = values["score_map"]
                 values["score_map"] = ScoreMap(tuple(knots["fp32"]), tuple(knots["artefact"]))
             values["canaries"] = tuple(Canary(**c) for c in values.get("canaries", ()))
-            return cls(**values)
-        except (TypeError, KeyError, AttributeError) as error:
+            card = cls(**values)
+            card._check()
+            return card
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise CardError(f"{where} is damaged ({error}); export the artefact again with fiqa-export") from error
+
+    def _check(self) -> None:
+        """Raises ValueError where what decides how images are fed, or what comes out, cannot be."""
+        sides = (self.input.height, self.input.width)
+        tables = (self.files, self.weights, self.parity, self.canary_tolerance, self.conversion, self.plan)
+        wrong = {
+            "max_batch": not _is_count(self.max_batch),
+            "outputs": not self.outputs,
+            "colour": self.input.colour not in get_args(Colour),
+            "height or width": not all(side is None or _is_count(side) for side in sides),
+            "score_map": self.score_map is not None and not self.score_map.fp32,
+            "a table": not all(isinstance(table, Mapping) for table in tables),
+        }
+        for name, is_wrong in wrong.items():
+            if is_wrong:
+                raise ValueError(f"{name} is not as it can be")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value >= 1
 
 
 def card_path(artefact: Path) -> Path:
@@ -127,6 +149,12 @@ def card_path(artefact: Path) -> Path:
 def write_card(card: Card, artefact: Path) -> None:
     """Write `card` beside `artefact`."""
     write_text(card_path(artefact), card.to_json() + "\n")
+
+
+def has_card(artefact: Path) -> bool:
+    """Whether a card stands beside the ONNX file `artefact` or in it; raises ArtefactError where that is no model."""
+    artefact = artefact.resolve()
+    return card_path(artefact).is_file() or METADATA_KEY in read_metadata(artefact)
 
 
 def read_card(artefact: Path) -> Card:

@@ -23,7 +23,7 @@ from fiqa_runtime.backends.base import CpuPrecision, check_precision
 from fiqa_runtime.card import Card
 from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.fetch import user_cache
-from fiqa_runtime.files import write_text
+from fiqa_runtime.files import sha256_file, write_text
 from fiqa_runtime.host import cpu_features, cpu_model, installed_versions, own_groups, usable_cores
 from fiqa_runtime.selftest import tolerance
 from fiqa_runtime.trial import Trial, try_backend
@@ -111,7 +111,8 @@ def _tried(
     """The outcome of all `names`, the fastest that passed first, and where it comes from."""
     tolerance(card, precision)
     question = {
-        "artefact": hashlib.sha256(card.to_json().encode()).hexdigest(),
+        "card": hashlib.sha256(card.to_json().encode()).hexdigest(),
+        "artefact": card.files.get(artefact.name) or sha256_file(artefact),
         "backends": sorted(names),
         "cpu": cpu_model(),
         "features": cpu_features(),
@@ -125,6 +126,8 @@ def _tried(
     if known := _remembered(file, question):
         return known, f"remembered in {file}"
     trials = tuple(sorted((try_backend(name, artefact, threads, precision) for name in names), key=_rank))
+    if not trials[0].passed:
+        return trials, "measured now, and again next time: none passed"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, json.dumps({"question": question, "trials": [asdict(trial) for trial in trials]}, indent=1))

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiqa_runtime.backends import available, open_backend
-from fiqa_runtime.card import Card, read_card
-from fiqa_runtime.errors import ArtefactError, CardError, DependencyError, InputError, UnsupportedError
+from fiqa_runtime.card import Card, has_card, read_card
+from fiqa_runtime.errors import ArtefactError, DependencyError, InputError, UnsupportedError
 from fiqa_runtime.fetch import locate
 from fiqa_runtime.host import limit_opencv, thread_limit
 from fiqa_runtime.preprocess import Image, check_image
@@ -86,6 +86,7 @@ class Detector:
         self.path = locate(DETECTOR) if path is None else Path(path)
         self.longest = longest
         _check_is_yunet(self.path)
+        spec = _input(self.path)
         limit_opencv(threads)
         name = _fastest(self.path) if backend == "auto" else backend
         self._rows: Callable[[Image], Rows]
@@ -97,7 +98,7 @@ class Detector:
         else:
             self.engine = name
             run = yunet_network(self.path, name, threads or thread_limit())
-            self._rows = YunetDecoder(run, min_confidence, nms, top_k, _input(self.path)).rows
+            self._rows = YunetDecoder(run, min_confidence, nms, top_k, spec).rows
 
     def __repr__(self) -> str:
         return f"<Detector {self.path.name} through {self.engine}>"
@@ -141,11 +142,8 @@ def yunet_network(path: Path, name: str, threads: int | None = None) -> Run:
 
 
 def _input(path: Path) -> InputSpec:
-    """What the file takes: what its card says, where it has one."""
-    try:
-        return read_card(path).input
-    except CardError:
-        return MODELS["yunet-s"].input
+    """What the file takes: what its card says, which then has to be of this very file, or what YuNet's authors feed."""
+    return read_card(path).input if has_card(path) else MODELS["yunet-s"].input
 
 
 def _padded(image: Image) -> Image:

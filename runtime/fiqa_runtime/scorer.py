@@ -14,7 +14,7 @@ from fiqa_runtime.backends import open_backend
 from fiqa_runtime.backends.base import Backend, CpuPrecision, Inputs
 from fiqa_runtime.card import read_card
 from fiqa_runtime.choice import Choice, decide
-from fiqa_runtime.errors import ArtefactError, InputError
+from fiqa_runtime.errors import ArtefactError, CardError, InputError
 from fiqa_runtime.host import thread_limit
 from fiqa_runtime.preprocess import Image, check_image, network_input
 from fiqa_runtime.sampling import (
@@ -132,14 +132,19 @@ class Scorer:
     def threshold(self, fp32: float) -> float:
         """This artefact's threshold for one chosen on float32 scores: it rejects the same share of the parity set.
 
-        Raises InputError where the network gives no score, and for a threshold that is not finite.
+        Raises InputError where the network gives no score, for a threshold that is not finite, and CardError where
+        an artefact of reduced precision has no map.
         """
         check_threshold(fp32)
         if not self.has_score:
             raise InputError(
                 f"{self.card.model} gives no quality scores, so there is no threshold to set; leave it out"
             )
-        return fp32 if self.card.score_map is None else self.card.score_map.threshold(fp32)
+        if self.card.score_map is not None:
+            return self.card.score_map.threshold(fp32)
+        if self.card.precision != "fp32":
+            raise CardError(f"the card of {self.path.name} has no map of float32 scores; export it again")
+        return fp32
 
     def map(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         """uint8 BGR crops -> float32 (N, H, W) per-pixel quality in 0..1; InputError where the network has no map."""

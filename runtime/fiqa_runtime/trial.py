@@ -1,6 +1,6 @@
 """One backend put to the test on this machine, in a process of its own: a crash there takes nobody's work along.
 
-python -m fiqa_runtime.trial ARTEFACT BACKEND THREADS PRECISION    (JSON each; for :func:`try_backend`)
+The process is given ARTEFACT BACKEND THREADS PRECISION, JSON each, and prints a :class:`Trial`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pathlib import Path
 from fiqa_runtime.backends.base import CpuPrecision
 from fiqa_runtime.errors import FiqaError
 
+CHILD = "import sys; sys.path[:] = filter(None, sys.path); from fiqa_runtime.trial import main; main()"
+"""Without the working folder on the path, where anything may lie beside photos."""
 SECONDS = 0.5
 """Time for which runs are repeated once the canaries have warmed the backend up; the fastest counts."""
 FEWEST_RUNS = 2
@@ -43,7 +45,7 @@ class Trial:
 def try_backend(backend: str, artefact: Path, threads: int | None, precision: CpuPrecision) -> Trial:
     """Score the canaries of `artefact` with `backend` in a new process, then time it at batch 1."""
     arguments = [str(artefact), backend, threads, precision]
-    command = [sys.executable, "-m", "fiqa_runtime.trial", *map(json.dumps, arguments)]
+    command = [sys.executable, "-c", CHILD, *map(json.dumps, arguments)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode == 0:
         return Trial(**json.loads(result.stdout.splitlines()[-1]))
@@ -84,7 +86,3 @@ def main() -> None:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(FiqaError.exit_code) from None
     sys.stdout.write(json.dumps(asdict(trial)) + "\n")
-
-
-if __name__ == "__main__":
-    main()
