@@ -37,6 +37,7 @@ def test_export(export: Invoke, tmp_path: Path) -> None:
     images = tmp_path / "images"
     images.mkdir()
     cv2.imwrite(str(images / "a.png"), seeded_image(77, 112, 112))
+    (images / "torn.png").write_bytes(b"no picture")
     out = tmp_path / "out"
     places = ("--out", out, "--images", images, "--target", "none", "--json", "-")
     result = export("ediffiqa-t", "--weights", "seeded:3", *places)
@@ -45,6 +46,8 @@ def test_export(export: Invoke, tmp_path: Path) -> None:
     assert document["weights"]["seed"] == 3
     assert document["parity"]["passed"] is True
     assert document["parity"]["images"] == 32 + 36
+    assert document["parity"]["left_out"] == ["torn.png"]
+    assert "1 pictures of --images could not serve (torn.png)" in result.err
     assert document["parity"]["max_abs"]["score"] < 1e-6
     assert sorted(p.name for p in out.iterdir()) == ["ediffiqa-t.fp32.onnx", "ediffiqa-t.fp32.onnx.json"]
     model = onnx.load(out / "ediffiqa-t.fp32.onnx")

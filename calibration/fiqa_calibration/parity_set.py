@@ -52,6 +52,8 @@ class ParitySet:
     """Height and width of the seeded images and of the ladders' pictures."""
     strengths: Sequence[int] = ALL
     """Of the ladders."""
+    left_out: tuple[str, ...] = ()
+    """Names of pictures of the user's that could not serve."""
 
     def __len__(self) -> int:
         return self.seeded + (1 + len(KINDS) * len(self.strengths)) * len(self.pictures)
@@ -87,16 +89,16 @@ def squared(picture: Image) -> Image:
     return np.asarray(cv2.copyMakeBorder(picture, 0, side - height, 0, side - width, cv2.BORDER_CONSTANT), np.uint8)
 
 
-def folder_pictures(folder: Path, spec: InputSpec) -> list[Image]:
+def folder_pictures(folder: Path, spec: InputSpec) -> tuple[list[Image], tuple[str, ...]]:
     """Crops for the network of `spec` from at most MOST_PHOTOS crops or photos in `folder`.
 
     What :class:`Cropper` makes of them; pictures that cannot be read, show no face or have no shape that the network
-    can use are left out. Raises InputError where none is left, FetchError where photos need a detector that is not
-    here.
+    can use are left out, and named in the second result. Raises InputError where none is left, FetchError where photos
+    need a detector that is not here.
     """
     paths = find_images([folder])
     crop = Cropper(spec)
-    pictures, first_problem = [], None
+    pictures, left_out, first_problem = [], [], None
     for index in evenly(MOST_PHOTOS, len(paths)):
         try:
             picture = crop(paths[index])
@@ -105,12 +107,13 @@ def folder_pictures(folder: Path, spec: InputSpec) -> list[Image]:
                 raise InputError(f"{paths[index].name} has {width} x {height} pixels")
             pictures.append(picture)
         except InputError as error:
+            left_out.append(paths[index].name)
             first_problem = first_problem or error
     if not pictures:
         raise InputError(
             f"no picture in {folder} shows a face or is a crop for this network ({first_problem}); give {wanted(spec)}"
         )
-    return pictures
+    return pictures, tuple(left_out)
 
 
 def resized(picture: Image, height: int, width: int) -> Image:

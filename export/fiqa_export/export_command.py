@@ -71,6 +71,9 @@ def _notes(card: Card) -> Iterator[str]:
     """What people have to know of one network."""
     yield f"weights of {card.model}: {card.weights['description']}"
     yield f"licence of {card.model}: {card.licence}"
+    left_out = card.parity.get("left_out")
+    if left_out:
+        yield f"{card.model}: {len(left_out)} pictures of --images could not serve ({left_out[0]}), the card names them"
     for line in _on_calibration(card.conversion):
         yield f"{card.model}: {line}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fiqa_calibration.ladder import ALL
 from fiqa_calibration.monotone import monotony
 from fiqa_calibration.parity_set import RUNGS, ParitySet, default_pictures, folder_pictures, resized, squared
 from fiqa_runtime.agreement import bootstrap
@@ -52,7 +53,7 @@ def judge(
             actual.append(scorer.outputs([image]))
             rungs.append(rung)
         report(what, len(images), len(images))
-        parity = compare(expected, actual, scorer.card.outputs, budget)
+        parity = replace(compare(expected, actual, scorer.card.outputs, budget), left_out=images.left_out)
     if parity.score is None:
         return Judgement(parity, expected, None)
     first, second = scores_of(expected), scores_of(actual)
@@ -76,13 +77,14 @@ def parity_set(reference: Reference, recipe: Recipe, weights: str, images: Path 
     affordable = min(most, max(fewest, round(recipe.operations / spec.macs)))
     means_much = spec.task == "quality" and (weights == "seeded" or recipe.precision == "fp32")
     seeded = affordable if means_much else fewest
+    left_out: tuple[str, ...] = ()
     if images is not None:
-        pictures = folder_pictures(images, spec.input)
+        pictures, left_out = folder_pictures(images, spec.input)
     else:
         moves = recipe.precision != "fp32" and spec.task != "landmarks"
         framings = 1 if weights == "seeded" else max(1, (affordable - seeded) // RUNGS)
         pictures = default_pictures(framings) if moves and spec.macs < LARGE else []
     size = reference.calibration_size
     if spec.task == "detection":
-        return ParitySet(seeded, [resized(squared(picture), *size) for picture in pictures], size, DETECTED)
-    return ParitySet(seeded, pictures, size)
+        pictures = [resized(squared(picture), *size) for picture in pictures]
+    return ParitySet(seeded, pictures, size, DETECTED if spec.task == "detection" else ALL, left_out)

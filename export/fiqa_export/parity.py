@@ -46,6 +46,8 @@ class Parity:
     """Bootstrap 95 % interval of the scores' Spearman correlation."""
     ladders: Monotony | None = None
     """Whether degradation ladders keep their order; None where the set has none."""
+    left_out: tuple[str, ...] = ()
+    """Names of pictures of the user's that could not serve."""
 
     @property
     def passed(self) -> bool:
