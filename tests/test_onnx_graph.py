@@ -7,10 +7,12 @@ import weakref
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 from fiqa_export import heap
 from fiqa_export.models import build
+from fiqa_export.onnx_file import write_onnx
 from fiqa_export.onnx_graph import open_graph, open_graph_of, save_graph
 from fiqa_export.qdq import macs
 from fiqa_export.to_onnx import export_onnx
@@ -61,3 +63,21 @@ def test_operations_of_networks_of_any_size_are_counted_at_a_size(name: str, tmp
     assert [node.name for node in graph] == [node.name for node in open_graph(tmp_path / "g.onnx").graph]
     share = 0.25 if reference.spec.input.height is None else 1.0
     assert sum(map(macs, graph)) == pytest.approx(share * reference.spec.macs, rel=0.01)
+
+
+def test_file_written_weight_by_weight_holds_the_same(network: Path, tmp_path: Path) -> None:
+    model, path = onnx.load(network), tmp_path / "written.onnx"
+    onnx.helper.set_model_props(model, {"key": "value"})
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(0, np.float32), "empty"))
+    expected = onnx.ModelProto()
+    expected.CopyFrom(model)
+    write_onnx(model, path)
+    assert onnx.load(path) == expected
+    assert not model.graph.initializer
+    onnx.save(expected, tmp_path / "saved.onnx")
+    assert path.stat().st_size == (tmp_path / "saved.onnx").stat().st_size
+
+
+def test_exported_file_is_one(tmp_path: Path) -> None:
+    export_onnx(build("yunet-s"), tmp_path / "y.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["y.onnx"]

@@ -17,6 +17,8 @@ from fiqa_runtime.host import installed_versions
 from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.selftest import self_test
 
+from fiqa_export.onnx_file import write_onnx
+
 PACKAGES = (
     *("fiqa-edge", "torch", "onnx", "onnxscript", "onnxruntime", "onnxruntime-gpu", "numpy"),
     *("opencv-python", "opencv-python-headless"),
@@ -63,7 +65,7 @@ def seal(artefact: Path, card: Card) -> Card:
     data = [name for name in files_of(artefact) if name != artefact.name]
     model = onnx.load(str(artefact), load_external_data=False)
     onnx.helper.set_model_props(model, {METADATA_KEY: with_files(card, artefact.parent, data).to_json()})
-    onnx.save(model, str(artefact))
+    write_onnx(model, artefact)
     onnx.checker.check_model(str(artefact))
     card = with_files(card, artefact.parent, files_of(artefact))
     write_card(card, artefact)

@@ -14,6 +14,7 @@ import torch
 
 from fiqa_export.heap import give_back
 from fiqa_export.models import Reference
+from fiqa_export.onnx_file import write_onnx
 from fiqa_export.onnx_graph import needs_data_file
 from fiqa_export.rewrite import rewrite
 
@@ -39,11 +40,11 @@ def export_onnx(reference: Reference, path: Path) -> None:
 
 
 def _take_weights_in(path: Path) -> None:
-    """Put the weights in ``<path>.data`` into the graph: saved there at once, they would be in memory four times."""
+    """Put the weights in ``<path>.data`` into the graph: torch would have them in memory four times."""
     model = onnx.load(str(path))
     for tensor in model.graph.initializer:
         tensor.ClearField("data_location")
-    onnx.save(model, str(path))
+    write_onnx(model, path)
     path.with_name(f"{path.name}.data").unlink()
 
 
