@@ -116,7 +116,7 @@ def test_errors_of_others_are_not_blamed_on_the_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["missing/s.csv", "folder"])
 def test_a_csv_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path: Path, path: str) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match=f"cannot write .*{path}"), csv_writer(tmp_path / path) as write:
+    with pytest.raises(InputError, match=path), csv_writer(tmp_path / path) as write:
         write(ImageResult(Path("a.png"), quality=0.5))
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
 
@@ -129,7 +129,7 @@ def test_a_full_disk_is_blamed_on_the_csv(tmp_path: Path) -> None:
         pytest.raises(InputError, match=r"cannot write .*s.csv: No space left"),
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr("fiqa_runtime.results.temporary_name", lambda path: tmp_path / "link")
+        patch.setattr("fiqa_runtime.files.temporary_name", lambda path: tmp_path / "link")
         (tmp_path / "link").symlink_to(full)
         with csv_writer(tmp_path / "s.csv") as write:
             for _ in range(10_000):
