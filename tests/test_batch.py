@@ -116,7 +116,7 @@ def test_errors_of_others_are_not_blamed_on_the_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["missing/s.csv", "folder"])
 def test_a_csv_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path: Path, path: str) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match=path), csv_writer(tmp_path / path) as write:
+    with pytest.raises(InputError, match=f"cannot write .*{path}"), csv_writer(tmp_path / path) as write:
         write(ImageResult(Path("a.png"), quality=0.5))
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
 

@@ -76,7 +76,7 @@ def test_a_name_of_the_greatest_length(tmp_path: Path, write: Writer) -> None:
 def test_what_cannot_be_written_is_one_line(tmp_path: Path, write: Writer, name: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder.parquet").mkdir()
-    with pytest.raises(InputError, match=r"choose a|name a file in it") as caught:
+    with pytest.raises(InputError, match="choose a") as caught:
         write(tmp_path / name)
     assert name in str(caught.value)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder.parquet"]
@@ -84,7 +84,7 @@ def test_what_cannot_be_written_is_one_line(tmp_path: Path, write: Writer, name:
 
 @pytest.mark.parametrize("folder", ["/", "."])
 def test_folders_without_a_name(folder: str) -> None:
-    with pytest.raises(InputError, match="is a folder; name a file in it"):
+    with pytest.raises(InputError, match="Is a directory; choose a folder"):
         write_bytes(Path(folder), b"")
 
 

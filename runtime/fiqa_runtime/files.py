@@ -40,7 +40,8 @@ def replacing(path: Path) -> Iterator[Path]:
     is written to as it is. Raises InputError where `path` cannot be replaced; what the body raises is left alone.
     """
     with writing(path):
-        refuse_folder(path)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         special = is_special(path)
         target = end_of_link(path)
     if special:
@@ -69,12 +70,6 @@ def end_of_link(path: Path) -> Path:
 def is_special(path: Path) -> bool:
     """Whether `path`, or what it links to, is there and neither file nor folder: a FIFO, a device, a socket."""
     return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def refuse_folder(path: Path) -> None:
-    """Raise InputError where `path` is a folder."""
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file in it")
 
 
 @contextmanager
