@@ -129,7 +129,7 @@ def test_a_full_disk_is_blamed_on_the_csv(tmp_path: Path) -> None:
         pytest.raises(InputError, match=r"cannot write .*s.csv: No space left"),
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr("fiqa_runtime.results.temporary_name", lambda path: tmp_path / "link")
+        patch.setattr("fiqa_runtime.files.temporary_name", lambda path: tmp_path / "link")
         (tmp_path / "link").symlink_to(full)
         with csv_writer(tmp_path / "s.csv") as write:
             for _ in range(10_000):

@@ -16,11 +16,12 @@ import numpy as np
 import onnx
 import pytest
 from commands import Invoke, invoker
-from fiqa_benchmarks.bench import END_TO_END, NETWORK
+from fiqa_benchmarks.bench import END_TO_END, NETWORK, Result
 from fiqa_benchmarks.bench import bench as run_bench
 from fiqa_benchmarks.crops import DYNAMIC_SIZE, MOST_IMAGES, fill, folder_crops, seeded_crops
 from fiqa_benchmarks.memory import footprint
 from fiqa_benchmarks.peers import Contender, contenders, open_contender, prepare
+from fiqa_benchmarks.speed_tables import _label
 from fiqa_runtime.card import Card, card_path, read_card, with_files, write_card
 from fiqa_runtime.errors import CheckpointError, InputError, UnsupportedError
 from fiqa_runtime.files import sha256_file
@@ -28,6 +29,7 @@ from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.zoo import MODELS
 from portrait_engine import portrait_engine
+from rich.text import Text
 
 
 def test_importing_the_command_loads_nothing_heavy() -> None:
@@ -245,7 +247,7 @@ def test_wrong_contender_shows_and_a_failing_one_stops_nobody(
         (("--engine", "nowhere.onnx"), ("no artefact at nowhere.onnx", "fiqa-export")),
         (("--engine", "{engine}", "--against", "torch,caffe"), ("unknown peer 'caffe'", "openvino")),
         (("--engine", "{engine}", "--batch", "0,x"), ("--batch '0,x'", "--batch 1,8")),
-        (("--engine", "{engine}", "--batch", ""), ("--batch ''",)),
+        (("--engine", "{engine}", "--batch", ""), ("after --batch is empty",)),
         (("--engine", "{engine}", "--batch", "1,,8"), ("--batch '1,,8'",)),
         (("--engine", "{engine}", "--batch", "-1"), ("--batch '-1'",)),
         (("--engine", "{engine}", "--batch", "100000"), ("--batch '100000'", "1024")),
@@ -253,6 +255,11 @@ def test_wrong_contender_shows_and_a_failing_one_stops_nobody(
         (("--engine", "{engine}", "--images", "{empty}"), ("no images under",)),
         (("--engine", "{engine}", "--images", "nowhere"), ("no file or folder nowhere",)),
         (("--engine", "{engine}", "--json", "{engine}/x.json"), ("cannot write to",)),
+        (("--engine", "{engine}", "--json", "f", "--html", "./f"), ("--html and --json are the same file",)),
+        (("--engine", "{engine}", "--json", "f", "--baseline", "f"), ("--json and --baseline are the same file",)),
+        (("--engine", "{engine}", "--json", "{engine}"), ("--json and the artefact are the same file",)),
+        (("--engine", "{engine}", "--html", "."), (". is a folder; name a file in it",)),
+        (("--engine", "{engine}", "--threads", "99999999999"), ("99999999999 threads", "at most 1024")),
     ],
 )
 def test_bad_input(
@@ -269,6 +276,11 @@ def test_peer_that_is_not_installed(
     monkeypatch.setattr("fiqa_benchmarks.peers.find_spec", lambda name: None)
     result = bench("--engine", seeded_engine, "--against", peer)
     assert result.is_one_line(f"peer {peer} is not installed", f"fiqa-edge[{extra}]")
+
+
+def test_names_with_brackets_are_no_markup() -> None:
+    name = "[red]a[/red].onnx"
+    assert Text.from_markup(_label(Result(Contender(name, name, "auto")))).plain == f"{name} (None)"
 
 
 def test_scorer_takes_a_backend_of_ones_own(seeded_engine: Path) -> None:

@@ -114,7 +114,10 @@ def test_hypotheses_differ_from_the_card_and_from_each_other() -> None:
         assert inputs[0] == model.input and len(set(inputs)) == len(inputs) >= 3
 
 
-@pytest.mark.parametrize(("reference", "says"), [([0.1] * 4, "too few"), ([0.1, 0.2, 0.3, 0.4, np.nan], "is nan")])
+@pytest.mark.parametrize(
+    ("reference", "says"),
+    [([0.1] * 4, "too few"), ([0.1, 0.2, 0.3, 0.4, np.nan], "is nan"), ([1.7e308, -1.7e308] * 3, "spread further")],
+)
 def test_lists_that_tell_nothing_are_refused(reference: list[float], says: str) -> None:
     own = Hypothesis("none", "", MODELS["ediffiqa-t"].input)
     with pytest.raises(InputError, match=says):

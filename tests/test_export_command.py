@@ -140,6 +140,13 @@ def test_list(export: Invoke) -> None:
         (["--doctor", "--target", "none", "--out", "x"], ["--doctor makes no use of --out"]),
         (["ediffiqa-t", "--weights", "seeded", "--json", "file/x.json"], ["cannot write to file"]),
         (["ediffiqa-t", "--weights", "seeded", "--json", "."], [". is a folder; name a file"]),
+        (
+            ["yunet-s", "--out", ".", "--json", "./yunet-s.fp32.onnx.json"],
+            ["--json and an output of the export are the"],
+        ),
+        (["yunet-s", "--int8", "--out", ".", "--json", "yunet-s.ranges.json"], ["--json and an output of the export"]),
+        (["yunet-s", "--weights", "file", "--json", "file"], ["--json and --weights are the same file"]),
+        (["yunet-s", "--weights", "~nobody-here/x.pth"], ["names the home of an unknown user; write the whole path"]),
         (["cr-fiqa-s"], ["32572backbone.pth", "drive.google.com", "weights/32572backbone.pth", "--weights seeded"]),
     ],
 )

@@ -10,15 +10,17 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from file_server import NEW, OLD, Origin, origin_fixture  # noqa: F401
 from fiqa_runtime import download
 from fiqa_runtime.errors import CheckpointError, FetchError, InputError
-from fiqa_runtime.fetch import locate, recorded_sha256
+from fiqa_runtime.fetch import locate, recorded_sha256, user_cache
 from fiqa_runtime.spec import Checkpoint
 
 FILE = "family/net.pth"
@@ -322,6 +324,19 @@ def test_weights_folder_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("FIQA_WEIGHTS_DIR", "nowhere")
     with pytest.raises(InputError, match="FIQA_WEIGHTS_DIR is set to nowhere, which is not a folder"):
         locate(checkpoint(None))
+
+
+def test_weights_folder_that_may_not_be_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIQA_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(InputError, match="not a folder that you may search; correct or unset it"):
+        locate(checkpoint(None))
+
+
+def test_cache_of_a_user_without_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", Mock(side_effect=RuntimeError("Could not determine home directory.")))
+    assert user_cache() == Path(tempfile.gettempdir(), f"fiqa-edge-{os.getuid()}")
 
 
 def test_found_file_with_another_hash_is_refused_and_kept(origin: Origin, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,15 @@ def test_missing_paths_and_folders_without_images_are_refused(tmp_path: Path) ->
     with pytest.raises(InputError, match="no file or folder"):
         find_images([tmp_path / "missing"])
     assert find_images([]) == []
+
+
+def test_paths_that_cannot_be_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="File name too long; check its name and permissions"):
+        find_images([tmp_path / ("a" * 300)])
+
+    def forbidden(self: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "is_dir", forbidden)
+    with pytest.raises(InputError, match=f"cannot search {tmp_path}: Permission denied"):
+        find_images([tmp_path])

@@ -52,6 +52,7 @@ def test_command(
     assert result.code == 0, result.err
     assert "1 photos, 1 faces of 0.443 Gop each: scoring reaches" in result.out
     assert command("--engine", seeded_engine, "--images", tmp_path / "none").code == 2
+    assert command("--engine", "no.onnx", "--images", images_dir).is_one_line("no artefact at", "fiqa-export")
 
 
 def test_no_photos(seeded_engine: Path, tmp_path: Path) -> None:

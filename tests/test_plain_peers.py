@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import cv2
 import fiqa_benchmarks.cli
@@ -133,6 +135,20 @@ def test_opencv_keeps_to_the_threads_that_a_container_leaves(monkeypatch: pytest
         monkeypatch.setattr(pipeline_bench, "thread_limit", lambda limit=limit: limit)
         pipeline_bench._assess([SimpleNamespace(assess=len)], [], None)
     assert given == [3, -1]
+
+
+@pytest.mark.parametrize(("typed", "detection"), [("auto", "auto"), ("opencv", "opencv")])
+def test_faces_are_found_as_fiqa_score_finds_them(
+    seeded_engine: Path, monkeypatch: pytest.MonkeyPatch, typed: str, detection: str
+) -> None:
+    """`auto` for the network says nothing about detection, whatever it turns out to be."""
+    detector = Mock(side_effect=InputError("seen"))
+    monkeypatch.setattr(pipeline_bench, "Detector", detector)
+    monkeypatch.setattr(pipeline_bench, "open_contender", lambda contender, threads: Scorer(seeded_engine, "opencv"))
+    monkeypatch.setattr(pipeline_bench, "prepare", lambda contender, folder, threads: replace(contender, backend="x"))
+    with pytest.raises(InputError, match="seen"):
+        bench_pipeline(Contender("x", str(seeded_engine), typed), [np.zeros((64, 64, 3), np.uint8)], Path("yunet"))
+    assert detector.call_args.kwargs["backend"] == detection
 
 
 def test_pipeline_refusals(

@@ -204,12 +204,20 @@ def test_a_folder_that_takes_no_plan_is_refused_before_the_build(
     here = workshop()
     with_canaries(here)
 
-    def refuse(path: Path, *options: object) -> None:
+    def refuse(**options: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "touch", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     result = export(here.onnx, "--target", "tensorrt")
     assert result.is_one_line(f"cannot write to {here.onnx.parent}: Permission denied"), result
+
+
+def test_a_document_over_the_artefact_or_its_plan_is_refused_before_the_build(workshop: Open, export: Invoke) -> None:
+    here = workshop()
+    with_canaries(here)
+    for file, what in ((here.onnx, "the artefact"), (here.onnx.with_suffix(".plan"), "the plan")):
+        result = export(here.onnx, "--target", "tensorrt", "--json", file)
+        assert result.is_one_line(f"--json and {what} are the same file {file}"), result
 
 
 def test_a_plan_that_is_not_faithful_is_not_kept(workshop: Open, export: Invoke, tmp_path: Path) -> None:

@@ -141,6 +141,7 @@ def test_command_counts_every_file_of_an_artefact(tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph), artefact)
     data.write_bytes(bytes(2_000_000))
     write_card(with_files(QUALITY, tmp_path, [artefact.name, data.name]), artefact)
+    assert isinstance(CliRunner().invoke(app, ["no.onnx"]).exception, InputError)
     answer = CliRunner().invoke(app, [str(artefact)])
     assert answer.exit_code == 0
     names, _, line = answer.stdout.splitlines()

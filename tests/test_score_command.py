@@ -208,6 +208,17 @@ BAD = {
     "folder as CSV": (["ok.png", "--aligned", "--csv", "empty"], ["empty is a folder"]),
     "folder as quality file": (["ok.png", "--aligned", "--quality-file", "d.txt"], ["d.txt is a folder"]),
     "self-test into a folder": (["--self-test", "--json", "empty"], ["empty is a folder"]),
+    "one file for two outputs": (
+        ["ok.png", "--json", "f.txt", "--csv", "f.txt"],
+        ["--csv and --json are the same file"],
+    ),
+    "a second quality file": (
+        ["ok.png", "--quality-file", "f.csv", "--quality-file", "f.csv"],
+        ["--quality-file and --quality-file are the same file f.csv"],
+    ),
+    "output over a photo": (["ok.png", "--csv", "ok.png"], ["--csv and PATH are the same file ok.png"]),
+    "output over the detector": (["ok.png", "--detector", "d.onnx", "--csv", "d.onnx"], ["--csv and --detector"]),
+    "threads": (["ok.png", "--threads", "99999999999"], ["99999999999 threads", "at most 1024"]),
     "threshold": (["ok.png", "--aligned", "--fp32-threshold", "nan"], ["threshold is nan", "finite"]),
 }
 
@@ -229,6 +240,14 @@ def test_bad_input(
     result = score(*arguments, *engine)
     assert result.is_one_line(*parts), result
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_outputs_over_the_artefact(score: Invoke, seeded_engine: Path, crops: Path) -> None:
+    before = seeded_engine.read_bytes(), card_path(seeded_engine).read_bytes()
+    for file, name in ((seeded_engine, "the artefact"), (card_path(seeded_engine), "the artefact's card")):
+        result = score(crops, "--aligned", "--engine", seeded_engine, "--csv", file)
+        assert result.is_one_line(f"--csv and {name} are the same file {file}")
+    assert (seeded_engine.read_bytes(), card_path(seeded_engine).read_bytes()) == before
 
 
 @pytest.mark.parametrize("framing", ["ffhq", "portrait-512"])

@@ -18,6 +18,10 @@ def test_two_files_of_a_network_have_a_row_each_and_bars_stay_in_their_cell(
     monkeypatch.setattr(support, "self_test_in_a_process", lambda engine, backend: answer)
     monkeypatch.setattr(support, "available", lambda: ["opencv"])
     engines = [tmp_path / name for name in ("net.fp32.onnx", "other.fp32.onnx")]
-    result = invoker(lambda: run(support.app), capsys, monkeypatch)(*engines)
+    command = invoker(lambda: run(support.app), capsys, monkeypatch)
+    assert command(*engines).is_one_line("no artefact at")
+    for engine in engines:
+        engine.touch()
+    result = command(*engines)
     assert result.code == 0, result.err
     assert result.out.splitlines()[2:] == [f"| `{engine.name}` | no: axes a\\|b; use another |" for engine in engines]

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 from fiqa_runtime.backends.base import check_precision
 from fiqa_runtime.card import read_card
-from fiqa_runtime.console import check_output_folder, refuse_unused, run
+from fiqa_runtime.console import check_outputs, refuse_unused, run
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.host import check_threads
 from fiqa_runtime.preprocess import Image
-from fiqa_runtime.scorer import find_artefact
+from fiqa_runtime.score_options import artefact_inputs
 from rich.console import Console
 
 from fiqa_benchmarks.crops import folder_crops, seeded_crops
@@ -122,6 +123,7 @@ def command(
             "--baseline": {"--budget": budget, "--junit": junit},
         },
     )
+    check_threads(threads)
     speed = {"--batch": batch != "1", "--rounds": rounds, "--roofline": roofline}
     peers = {"--against": against}
     if mos is not None:
@@ -131,21 +133,25 @@ def command(
     if edc is not None and not engine:
         engines = {"--backend": backend != "auto", "--cpu-precision": cpu_precision != "exact"}
         refuse_unused("--edc without --engine", {**speed, **peers, **engines, "--images": images, "--threads": threads})
-    for file in (json if json != "-" else None, junit, html):
-        if file:
-            check_output_folder(Path(file).parent)
+    names = [*(engine or []), *(more or [] if edc is None else [])]
+    score_files = [*(scores or []), *map(Path, more or [] if edc is not None else [])]
+    check_outputs(
+        [("--json", json), ("--html", html), ("--junit", junit), ("--cache", cache)],
+        [
+            *(("--baseline", baseline), ("--budget", budget), ("--mos", mos), ("--edc", edc)),
+            *(("--scores", file) for file in score_files),
+            *(file for name in names for file in artefact_inputs(name)),
+        ],
+    )
     if html:
         check_installed()
     timed = mos is None and (edc is None or engine)
     out = Output(Console(stderr=json == "-"), json, html, machine() if html or timed else {})
     if not out.console.is_terminal:
         out.console.width = TABLE_WIDTH
-    names = [*(engine or []), *(more or [] if edc is None else [])]
     discarded: dict[str, Any] = {}
     if edc is not None:
-        for name in names:
-            find_artefact(name)
-        files = _score_files([*(scores or []), *map(Path, more or [])])
+        files = _score_files(score_files)
         discarded = evaluate_edc(out.console, edc, embeddings, files, protocol, metric, lower_is_better)
         if not engine:
             out.write({"versions": versions(), **discarded})

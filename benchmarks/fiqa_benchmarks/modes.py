@@ -80,7 +80,7 @@ def time_pipeline(
     with progress_bar() as report:
         finder = detector or locate(DETECTOR)
         flows = bench_pipeline(entered[0], photos, finder, settings.threads, settings.rounds, report, streams)
-    out.console.print(*flows.lines(), highlight=False, soft_wrap=True)
+    out.console.print(*map(escape, flows.lines()), highlight=False, soft_wrap=True)
     out.write({"machine": out.machine, "versions": versions(), "pipeline": flows.as_json()})
 
 
@@ -119,7 +119,7 @@ def measure_speed(
     print_tables(out.console, results, settings.sizes, out.machine)
     if peaks:
         shares = reached(results, peaks)
-        out.console.print(*roofline_lines(peaks, shares), sep="\n", highlight=False, soft_wrap=True)
+        out.console.print(*map(escape, roofline_lines(peaks, shares)), sep="\n", highlight=False, soft_wrap=True)
         document["roofline"] = roofline_json(peaks, shares)
     source = {"source": str(settings.images or "seeded"), "count": len(crops)}
     document["settings"] = {"batches": settings.sizes, "threads": settings.threads, "images": source}

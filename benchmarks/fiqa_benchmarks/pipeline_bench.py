@@ -102,7 +102,7 @@ def bench_pipeline(
             scorer = scorers[0]
             if scorer.card.input.framing != "arcface-112":
                 raise InputError(f"--pipeline compares networks that take 112 x 112 crops, not {scorer.card.model}")
-            backend = "opencv" if scorer.backend.name == "opencv" else "auto"
+            backend = "opencv" if contender.backend == "opencv" else "auto"
             finders = [Detector(detector, backend=backend, threads=own) for _ in scorers]
             ours = [FaceQuality(each, finder, "lmeds") for each, finder in zip(scorers, finders, strict=True)]
             demo = DemoFlow(detector, Path(plain.artefact), scorer.card.input)

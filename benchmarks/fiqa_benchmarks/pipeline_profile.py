@@ -27,6 +27,7 @@ from fiqa_runtime.images import find_images, read_image
 from fiqa_runtime.pipeline import FaceQuality
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.preprocess import prepare as to_tensor
+from fiqa_runtime.scorer import find_artefact
 from fiqa_runtime.yunet import decode, select
 from fiqa_runtime.zoo import DETECTOR, MODELS
 
@@ -136,9 +137,10 @@ def command(
     rounds: Annotated[int, typer.Option(min=1)] = ROUNDS,
 ) -> None:
     """Print a Markdown table of processor time by step, and what a matrix product reaches with one thread."""
+    artefact = find_artefact(engine)
     photos = [read_image(path) for path in find_images([images])]
     with progress_bar() as report:
-        found = profile(engine, locate(DETECTOR), photos, rounds, report)
+        found = profile(artefact, locate(DETECTOR), photos, rounds, report)
     peak = measure_peaks(1)["float32"]
     typer.echo(found.table())
     typer.echo(

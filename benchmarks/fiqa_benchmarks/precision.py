@@ -15,6 +15,7 @@ import typer
 from fiqa_runtime.card import Card, read_card
 from fiqa_runtime.console import run
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.scorer import find_artefact
 
 app = typer.Typer(add_completion=False)
 HEADER = (
@@ -73,7 +74,7 @@ def _faces(parity: Mapping[str, Any]) -> str:
 def precision(engines: Annotated[list[Path], typer.Argument(help="fp16 and int8 artefacts.")]) -> None:
     """Print the Markdown table of what a lower precision costs, as each artefact's card has it."""
     lines = []
-    for engine in engines:
+    for engine in map(find_artefact, engines):
         card = read_card(engine)
         lines.append(row(card, sum((engine.parent / name).stat().st_size for name in card.files)))
     typer.echo("\n".join([HEADER, *lines]))

@@ -77,4 +77,4 @@ def _conditions(here: Mapping[str, Any]) -> str:
 
 def _label(result: Result) -> str:
     name, backend = result.contender.name, result.loaded and result.loaded.backend["name"]
-    return name if name == backend else f"{name} ({backend})"
+    return escape(name if name == backend else f"{name} ({backend})")

@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 from fiqa_runtime.backends import available
 from fiqa_runtime.console import progress_bar, run
+from fiqa_runtime.scorer import find_artefact
 
 app = typer.Typer(add_completion=False)
 
@@ -56,11 +57,12 @@ def markdown(rows: dict[str, dict[str, Support]]) -> str:
 @app.command()
 def support(engines: Annotated[list[Path], typer.Argument(help="Exported ONNX artefacts.")]) -> None:
     """Re-score the canaries of every artefact on every installed backend and print a Markdown table."""
+    artefacts = list(map(find_artefact, engines))
     names = available()
     rows: dict[str, dict[str, Support]] = {}
     with progress_bar() as report:
-        for done, engine in enumerate(engines):
-            report("self-test", done, len(engines))
+        for done, engine in enumerate(artefacts):
+            report("self-test", done, len(artefacts))
             rows[engine.name] = {name: self_test_in_a_process(engine, name) for name in names}
     typer.echo(markdown(rows))
 

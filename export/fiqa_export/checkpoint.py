@@ -195,7 +195,10 @@ def _official(spec: ModelSpec, weights: str | None, progress: Progress | None) -
 
 
 def _given(spec: ModelSpec, weights: str) -> list[_Source]:
-    path = Path(weights).expanduser()
+    try:
+        path = Path(weights).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"'{weights}' names the home of an unknown user; write the whole path") from error
     files = next(iter(spec.weights.values()))
     names = [Path(checkpoint.file).name for checkpoint in files]
     if path.is_dir():

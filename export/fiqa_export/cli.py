@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from fiqa_runtime.console import check_output_folder, refuse_unused, run
+from fiqa_runtime.console import check_output_folder, check_outputs, refuse_unused, run
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.scorer import ENGINES
 from fiqa_runtime.zoo import MODELS, find_model
@@ -107,8 +108,11 @@ def export(
     for folder in (None if from_file else out, triton, deepstream):
         if folder is not None:
             check_output_folder(folder)
-    if json and json != "-":
-        _check_file(Path(json))
+    recipe = _recipe(fp16, int8)
+    sources = [("--weights", weights), ("--calib", calib)]
+    read = [(name, file) for name, file in sources if file and Path(file).is_file()]
+    written = [("an output of the export", out / file) for file in _written(names, recipe.precision)]
+    check_outputs([("--json", json)], [*read, *written])
     _need("onnx")
     from fiqa_export.build_target import PlanOptions
     from fiqa_export.deliver import Delivery
@@ -133,7 +137,7 @@ def export(
     from fiqa_export.export_command import export_all
     from fiqa_export.pipeline import Options
 
-    recipe = _within(_recipe(fp16, int8), names, min_srcc, max_flips)
+    recipe = _within(recipe, names, min_srcc, max_flips)
     options = Options(recipe, images, calib, raw_input, keep_failed, None if target == "none" else plan)
     export_all(names, weights, out, options, delivery, json)
 
@@ -148,10 +152,15 @@ def _typed_beside(context: typer.Context, *used: str) -> dict[str, bool]:
     return typed
 
 
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file in it")
-    check_output_folder(path.parent)
+def _written(names: list[str], precision: str) -> Iterator[str]:
+    """Names of the files that an export of the networks `names` may write."""
+    for name in names:
+        stem = f"{name}.{precision}"
+        yield from (f"{stem}.onnx", f"{stem}.onnx.json", f"{stem}.onnx.data")
+        yield from (f"{stem}.plan", f"{stem}.plan.json", f"{name}.plan")
+        if precision == "int8":
+            yield from (f"{name}.calibration.json", f"{stem}.png")
+            yield from (f"{name}.ranges{suffix}.json" for suffix in ("", ".part", ".search"))
 
 
 def _recipe(fp16: bool, int8: bool) -> Recipe:

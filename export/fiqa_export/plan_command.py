@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fiqa_runtime.card import read_card
-from fiqa_runtime.console import check_output_folder, progress_bar, stderr, write_json
+from fiqa_runtime.card import card_path, read_card
+from fiqa_runtime.console import check_output_folder, check_outputs, progress_bar, stderr, write_json
 from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.score_options import artefact_inputs
 from fiqa_runtime.scorer import find_artefact
 from rich.markup import escape
 
@@ -29,11 +30,15 @@ def plan_of(name: str, options: PlanOptions, delivery: Delivery, json: str | Non
     if problem:
         raise DependencyError(problem)
     check_output_folder(path.parent)
+    plan = path.with_suffix(".plan")
+    check_outputs(
+        [("--json", json)], [*artefact_inputs(name), ("the plan", plan), ("the plan's card", card_path(plan))]
+    )
     with progress_bar() as report:
-        plan = add_plan(path, card, options, report)
-    delivery.deliver(path, card, plan)
-    built = f"built {plan.path} with {plan.card.plan['flavour']} {plan.card.plan['version']}"
-    stderr.print(escape(built), soft_wrap=True, highlight=False)
+        built = add_plan(path, card, options, report)
+    delivery.deliver(path, card, built)
+    line = f"built {built.path} with {built.card.plan['flavour']} {built.card.plan['version']}"
+    stderr.print(escape(line), soft_wrap=True, highlight=False)
     if json:
-        document: dict[str, Any] = {"path": plan.path, "plan": plan.card.plan, "files": plan.card.files}
+        document: dict[str, Any] = {"path": built.path, "plan": built.card.plan, "files": built.card.files}
         write_json({"artefacts": [document], "failed": {}}, json)

@@ -27,7 +27,7 @@ from fiqa_runtime.pipeline import FaceCropper, FaceQuality
 from fiqa_runtime.portrait_quality import PortraitQuality, open_landmarkers
 from fiqa_runtime.quality_file import QualityFile
 from fiqa_runtime.results import ImageResult, Stream, as_document, csv_writer, table_lines
-from fiqa_runtime.score_options import check_options, check_outputs
+from fiqa_runtime.score_options import check_files, check_options
 from fiqa_runtime.scorer import Scorer
 from fiqa_runtime.selftest import self_test
 
@@ -124,7 +124,10 @@ def score(
         "--overlay": overlay,
     }
     check_options(given, selftest, decisions_are_shown=bool(json or csv or not quality_file))
-    check_outputs(json, csv, *(quality_file or []))
+    files = find_images(paths or [])
+    inputs = [*(("PATH", file) for file in files), ("--detector", detector), ("--reference", reference)]
+    outputs = [("--json", json), ("--csv", csv), *(("--quality-file", file) for file in quality_file or [])]
+    check_files(outputs, engine, inputs)
     if streams > 1:
         threads = threads_per_stream(streams, threads)
     limit_opencv(threads)
@@ -137,7 +140,6 @@ def score(
     open_detector = partial(
         Detector, detector, min_confidence, backend=engine_of_detection, threads=threads, longest=longest_side
     )
-    files = find_images(paths or [])
     if not files:
         raise InputError("nothing to score; name photos, crops or folders of them")
     if reference:

@@ -82,9 +82,12 @@ def diagnose(reference: Scores, scores: Mapping[Hypothesis, Scores]) -> Diagnosi
     wanted, *lists = score_lists(reference, *scores.values())
     if wanted.size < FEWEST:
         raise InputError(f"{wanted.size} images are too few to tell mistakes apart; give at least {FEWEST}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = float(wanted.std())
+    if not math.isfinite(spread):
+        raise InputError("the reference scores spread further than numbers reach; leave out those that are no scores")
     own, *others = (_finding(hypothesis, wanted, given) for hypothesis, given in zip(scores, lists, strict=True))
     findings = (own, *sorted(others, key=lambda finding: finding.residual))
-    spread = float(wanted.std())
     outcome, cause = _verdict(findings, spread, float(np.abs(wanted).max()), wanted.size)
     return Diagnosis(outcome, wanted.size, spread, cause, findings)
 

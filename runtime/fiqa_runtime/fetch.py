@@ -11,12 +11,13 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import tempfile
 from functools import lru_cache, partial
 from pathlib import Path
 
 from fiqa_runtime.download import Progress, TransferError, download_file
 from fiqa_runtime.errors import CheckpointError, FetchError, InputError
-from fiqa_runtime.files import is_readable_file, sha256_file
+from fiqa_runtime.files import is_readable_file, is_searchable_folder, sha256_file
 from fiqa_runtime.spec import Checkpoint
 
 
@@ -24,11 +25,13 @@ def user_cache() -> Path:
     """Folder of this user into which weights are downloaded; it need not exist."""
     if os.environ.get("XDG_CACHE_HOME"):
         return Path(os.environ["XDG_CACHE_HOME"], "fiqa-edge")
+    try:
+        home = Path.home()
+    except RuntimeError:  # a container's user without HOME and without an entry in passwd
+        return Path(tempfile.gettempdir(), f"fiqa-edge-{os.getuid()}")
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local", "fiqa-edge")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "fiqa-edge"
-    return Path.home() / ".cache" / "fiqa-edge"
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local", "fiqa-edge")
+    return home.joinpath(*(("Library", "Caches") if sys.platform == "darwin" else (".cache",)), "fiqa-edge")
 
 
 def shipped_weights() -> Path:
@@ -41,8 +44,10 @@ def search_folders() -> list[Path]:
     """Where weights are looked for, in order; raises InputError where FIQA_WEIGHTS_DIR names no folder."""
     folders = [Path("weights"), user_cache(), shipped_weights()]
     named = os.environ.get("FIQA_WEIGHTS_DIR")
-    if named and not Path(named).is_dir():
-        raise InputError(f"FIQA_WEIGHTS_DIR is set to {named}, which is not a folder; correct or unset it")
+    if named and not is_searchable_folder(Path(named)):
+        raise InputError(
+            f"FIQA_WEIGHTS_DIR is set to {named}, which is not a folder that you may search; correct or unset it"
+        )
     return [Path(named), *folders] if named else folders
 
 

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import cv2
 
+from fiqa_runtime.errors import InputError
+
+MOST_THREADS = 1024
 FEATURES = (
     "avx2",
     "avx512f",
@@ -106,8 +109,18 @@ def thread_limit() -> int | None:
     return max(int(cores), 1) if cores < (os.cpu_count() or 1) else None
 
 
+def check_threads(threads: int | None) -> None:
+    """Raise InputError for more threads than libraries start without falling over."""
+    if threads is not None and threads > MOST_THREADS:
+        raise InputError(f"{threads} threads are more than any machine gains by; choose at most {MOST_THREADS}")
+
+
 def limit_opencv(threads: int | None) -> None:
-    """Give OpenCV `threads` threads, or what a container leaves; it has one number for the whole process."""
+    """Give OpenCV `threads` threads, or what a container leaves; it has one number for the whole process.
+
+    Raises InputError as :func:`check_threads` does.
+    """
+    check_threads(threads)
     limit = threads or thread_limit()
     if limit:
         cv2.setNumThreads(limit)

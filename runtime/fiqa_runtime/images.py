@@ -49,21 +49,30 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
 
     In folders, files with one of :data:`SUFFIXES` count; names that begin with a dot are passed over. An
     image that is met twice, by whatever path, is listed once, as it was met first; links to files are images
-    of their own. Raises InputError for a path that does not exist and for a folder without images.
+    of their own. Raises InputError for a path that does not exist or may not be looked into, and for a folder
+    without images.
     """
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
-        if path.is_dir():
-            images = _search(path)
-            if not images:
-                raise InputError(f"no images under {path}; name a folder with {_KINDS} files")
-        elif path.exists():
-            images = [path]
-        else:
-            raise InputError(f"there is no file or folder {path}; check the spelling")
+        try:
+            images = _images_at(path)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"cannot search {path}: {reason}; check its name and permissions") from error
         for image in images:
             found.setdefault(image.parent.resolve() / image.name, image)
     return list(found.values())
+
+
+def _images_at(path: Path) -> list[Path]:
+    if path.is_dir():
+        images = _search(path)
+        if not images:
+            raise InputError(f"no images under {path}; name a folder with {_KINDS} files")
+        return images
+    if not path.exists():
+        raise InputError(f"there is no file or folder {path}; check the spelling")
+    return [path]
 
 
 def _search(folder: Path) -> list[Path]:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from fiqa_runtime.errors import DependencyError, InputError
-from fiqa_runtime.files import temporary_name, write_text, writing
+from fiqa_runtime.files import write_bytes, write_text
 from fiqa_runtime.results import ImageResult
 
 Scores = Mapping[str, float]
@@ -112,13 +112,9 @@ def _write_parquet(path: Path, scores: Scores) -> None:
         "path": pyarrow.array(list(scores), pyarrow.string()),
         "quality": pyarrow.array(list(scores.values()), pyarrow.float32()),
     }
-    temporary = temporary_name(path)
-    try:
-        with writing(path):
-            parquet.write_table(pyarrow.table(columns), temporary)
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    data = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns), data)
+    write_bytes(path, data.getvalue())
 
 
 def _require_pyarrow() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fiqa_runtime.errors import FiqaError
-from fiqa_runtime.files import temporary_name, writing
+from fiqa_runtime.files import replacing, writing
 from fiqa_runtime.pipeline import Face
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.scorer import Scorer
@@ -110,26 +110,24 @@ def csv_writer(path: Path | None) -> Iterator[Any]:
     if path is None:
         yield lambda result: None
         return
-    temporary = temporary_name(path)
-    with writing(path):
-        stream = temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape")
-    writer = csv.writer(stream)
-
-    def write(result: ImageResult) -> None:
-        if not result.error:
-            with writing(path):
-                writer.writerows(result.rows())
-
-    try:
-        writer.writerow(COLUMNS)
-        yield write
+    with replacing(path) as target:
         with writing(path):
-            stream.close()
-            temporary.replace(path)
-    finally:
-        with suppress(OSError):
-            stream.close()
-        temporary.unlink(missing_ok=True)
+            stream = target.open("w", newline="", encoding="utf-8", errors="surrogateescape")
+        writer = csv.writer(stream)
+
+        def write(result: ImageResult) -> None:
+            if not result.error:
+                with writing(path):
+                    writer.writerows(result.rows())
+
+        try:
+            writer.writerow(COLUMNS)
+            yield write
+            with writing(path):
+                stream.close()
+        finally:
+            with suppress(OSError):
+                stream.close()
 
 
 def table_lines(result: ImageResult) -> Iterator[str]:

@@ -1,12 +1,13 @@
-"""Which options of ``fiqa-score`` go together, and whether the files that they name can be written."""
+"""Which options of ``fiqa-score`` go together, and which files they read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
-from fiqa_runtime.console import check_output_file, refuse_unused
+from fiqa_runtime.card import card_path
+from fiqa_runtime.console import NamedFile, check_outputs, refuse_unused
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.scorer import find_artefact
 
 FLOW = ("--overlap", "--streams")
 IGNORED = {
@@ -33,8 +34,13 @@ def check_options(given: Mapping[str, object], selftest: bool, decisions_are_sho
         refuse_unused("--quality-file without --csv or --json", {"--fp32-threshold": given["--fp32-threshold"]})
 
 
-def check_outputs(json: str | None, *files: Path | None) -> None:
-    """Raise InputError where one of the files cannot be written; `json` may be ``-``."""
-    for file in (Path(json) if json and json != "-" else None, *files):
-        if file is not None:
-            check_output_file(file)
+def check_files(outputs: Iterable[NamedFile], engine: str, inputs: Iterable[NamedFile]) -> None:
+    """Raise what :func:`check_outputs` raises, the files of `engine` being inputs too, and for a missing engine."""
+    check_outputs(outputs, [*inputs, *artefact_inputs(engine)])
+
+
+def artefact_inputs(engine: str) -> list[NamedFile]:
+    """The files of the artefact `engine`, which no output may replace; raises InputError where there is none."""
+    path = find_artefact(engine)
+    data = path.with_name(f"{path.name}.data")
+    return [("the artefact", path), ("the artefact's card", card_path(path)), ("the artefact's weights", data)]
