@@ -11,11 +11,8 @@ import onnxruntime as ort
 import pytest
 from fiqa_export.calibrate import FEWEST_HELD, FIT_MEMORY, LARGEST_SIDE, rounding
 from fiqa_export.fit import Rounding
-from fiqa_export.models import build
 from fiqa_export.onnx_graph import open_graph
 from fiqa_export.qdq import insert_qdq, is_layer
-from fiqa_export.seeded import load_seeded
-from fiqa_export.to_onnx import export_onnx
 from fiqa_runtime.console import silent
 from fiqa_runtime.zoo import MODELS
 from onnx_graphs import node, save_graph
@@ -93,7 +90,7 @@ def test_other_products_stay_as_they_are(case: str, tmp_path: Path) -> None:
 
 
 def test_few_photos_of_any_size_are_held_at_once(tmp_path: Path) -> None:
-    """YuNet's activations for the largest photo count, not those of the graph's free sides."""
+    """A detector's activations for the largest photo count, not those of the graph's free sides."""
     asked: list[int] = []
 
     class Recorder:
@@ -101,7 +98,8 @@ def test_few_photos_of_any_size_are_held_at_once(tmp_path: Path) -> None:
             asked.append(most)
             return []
 
-    export_onnx(load_seeded(build("yunet-s")), tmp_path / "fp32.onnx")
-    rounding(tmp_path / "fp32.onnx", MODELS["yunet-s"], Recorder(), silent)  # type: ignore[arg-type]
+    layer, weights = node("Conv", "x w", strides=[2, 2], pads=[1, 1, 1, 1]), {"w": np.ones((16, 3, 3, 3), np.float32)}
+    path = save_graph(tmp_path / "g.onnx", [layer], weights, [None, 3, None, None])
+    rounding(path, MODELS["yunet-s"], Recorder(), silent)  # type: ignore[arg-type]
     (count,) = asked
     assert FEWEST_HELD <= count <= FIT_MEMORY / (4 * 16 * (LARGEST_SIDE / 2) ** 2)

@@ -250,6 +250,7 @@ def test_a_network_without_measures(passes: Invoke) -> None:
     )
 
 
+@pytest.mark.long
 def test_the_tables_of_dsl_fiqa(
     seeded_engine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,8 +76,3 @@ def test_file_written_weight_by_weight_holds_the_same(network: Path, tmp_path: P
     assert not model.graph.initializer
     onnx.save(expected, tmp_path / "saved.onnx")
     assert path.stat().st_size == (tmp_path / "saved.onnx").stat().st_size
-
-
-def test_exported_file_is_one(tmp_path: Path) -> None:
-    export_onnx(build("yunet-s"), tmp_path / "y.onnx")
-    assert [path.name for path in tmp_path.iterdir()] == ["y.onnx"]
