@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 import pytest
 from fiqa_runtime import detector as detector_module
-from fiqa_runtime.card import read_card, with_files, write_card
+from fiqa_runtime.card import Card, with_files, write_card
 from fiqa_runtime.detector import Detection, Detector
 from fiqa_runtime.errors import ArtefactError, CardError, DependencyError, InputError, UnsupportedError
 from fiqa_runtime.images import read_image
 from fiqa_runtime.seeded import seeded_image
 from fiqa_runtime.yunet import HEADS, Heads, YunetDecoder, select
+from fiqa_runtime.zoo import MODELS
 
 FILES = {
     "face_detection_yunet_2023mar.onnx": "2023mar and 2026may",
@@ -283,8 +284,9 @@ def test_a_score_at_the_threshold_is_kept_only_when_it_is_alone() -> None:
 
 
 def test_a_detector_that_is_not_the_file_of_its_card(yunet: Path, tmp_path: Path) -> None:
-    path = Path(shutil.copy(yunet, tmp_path))
-    write_card(with_files(read_card(yunet), tmp_path, [path.name]), path)
+    path, spec = Path(shutil.copy(yunet, tmp_path)), MODELS["yunet-s"]
+    card = Card(spec.name, "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, 1)
+    write_card(with_files(card, tmp_path, [path.name]), path)
     Detector(path)
     with path.open("ab") as stream:
         stream.write(b"\x72\x00")  # one more, empty metadata entry: still a valid model
