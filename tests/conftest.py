@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fiqa_runtime.zoo import MODELS
+
+if TYPE_CHECKING:
+    from fiqa_runtime.scorer import Scorer
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -63,6 +66,23 @@ def seeded_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from fiqa_export.pipeline import export
 
     return export("ediffiqa-t", "seeded", tmp_path_factory.mktemp("engines")).path
+
+
+@pytest.fixture(scope="module")
+def scorer(seeded_engine: Path) -> Iterator[Scorer]:
+    """That network in ONNX Runtime, on one thread."""
+    from fiqa_runtime.scorer import Scorer
+
+    with Scorer(seeded_engine, "onnxruntime", threads=1) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Pictures on which mistakes of preprocessing show."""
+    from feeds import write_crops
+
+    return write_crops(tmp_path_factory.mktemp("crops"))
 
 
 @pytest.fixture(autouse=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from feeds import CROPS, PLANTED, Image, half, planted, rgb, write_crops
+from feeds import CROPS, PLANTED, Image, half, planted, rgb
 from fiqa_runtime.detector import Detector
 from fiqa_runtime.diagnose import Diagnosis, diagnose
 from fiqa_runtime.diagnose_command import Trials, try_crops, try_photos
@@ -23,17 +23,6 @@ from fiqa_runtime.zoo import MODELS
 
 NARROW = np.array([[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]])
 """As spec/alignment.md has it."""
-
-
-@pytest.fixture(scope="module")
-def scorer(seeded_engine: Path) -> Iterator[Scorer]:
-    with Scorer(seeded_engine, "onnxruntime", threads=1) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def crops(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return write_crops(tmp_path_factory.mktemp("crops"))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,24 +12,13 @@ import fiqa_runtime.cli
 import numpy as np
 import pytest
 from commands import Invoke, invoker
-from feeds import CROPS, PLANTED, Image, half, planted, rgb, write_crops
+from feeds import CROPS, PLANTED, Image, half, planted, rgb
 from fiqa_export.raw_input import take_raw_input
 from fiqa_runtime.card import read_card, with_files, write_card
 from fiqa_runtime.detector import Detector
 from fiqa_runtime.diagnose_command import try_photos
 from fiqa_runtime.images import find_images, read_image
 from fiqa_runtime.scorer import Scorer
-
-
-@pytest.fixture(scope="module")
-def scorer(seeded_engine: Path) -> Iterator[Scorer]:
-    with Scorer(seeded_engine, "onnxruntime", threads=1) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def crops(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return write_crops(tmp_path_factory.mktemp("crops"))
 
 
 @pytest.fixture(scope="module")

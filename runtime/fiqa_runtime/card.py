@@ -134,7 +134,7 @@ class Card:
         }
         for name, is_wrong in wrong.items():
             if is_wrong:
-                raise ValueError(f"{name} is not as it can be")
+                raise ValueError(f"{name} cannot be right")
 
 
 def _is_count(value: object) -> bool:
