@@ -43,7 +43,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 # Photos for the rows that start from photos: make bench IMAGES=folder
 IMAGES ?= $(FIQA_IMAGES_DIR)
 bench: $(VENV)/.dev
-	$(VENV)/bin/python -m fiqa_benchmarks.cpu_table --engines engines/bench --json bench.json $(if $(IMAGES),--images $(IMAGES))
+	$(VENV)/bin/python -m fiqa_benchmarks.readme_tables.cpu --engines engines/bench --json bench.json $(if $(IMAGES),--images $(IMAGES))
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from fiqa_benchmarks.report_svg import SERIES
+from fiqa_benchmarks.report.svg import SERIES
 
 FLAGS = (
     "--headless",

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fiqa_benchmarks import report_data
-from fiqa_benchmarks.bench import END_TO_END, NETWORK
-from fiqa_benchmarks.discard import Comparisons, edc_curves
-from fiqa_benchmarks.report import write_report
-from fiqa_benchmarks.report_ladders import mean_scores
+from fiqa_benchmarks.discard.curves import Comparisons, edc_curves
+from fiqa_benchmarks.report import sections as report_data
+from fiqa_benchmarks.report.ladders import mean_scores
+from fiqa_benchmarks.report.page import write_report
+from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK
 from fiqa_runtime.agreement import agree
 from fiqa_runtime.seeded import seeded_image
 

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from fiqa_benchmarks.accuracy import STATISTICS, accuracy, logistic_map
+from fiqa_benchmarks.opinions.accuracy import STATISTICS, accuracy, logistic_map
 from fiqa_runtime.agreement import pearson
 from fiqa_runtime.errors import DependencyError, InputError
 from scipy import stats

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "fiqa_benchmarks": {"fiqa_runtime", "fiqa_calibration"},
 }
 # The ways from benchmarks to export: torch peers and the forms of graphs that are compared, inside functions.
-EXPORT_INSIDE_FUNCTIONS = {"fiqa_benchmarks": {"peers.py", "plain.py", "forms.py", "dsl_forms.py"}}
+EXPORT_INSIDE_FUNCTIONS = {"fiqa_benchmarks": {"peers.py", "plain_export.py", "graph_variants.py", "dsl_variants.py"}}
 # Where a package beside numpy and cv2 may be imported at module level in the runtime.
 RUNTIME_TOP_LEVEL = {
     "cli.py": {"typer", "rich"},

@@ -16,12 +16,12 @@ import numpy as np
 import onnx
 import pytest
 from commands import Invoke, invoker
-from fiqa_benchmarks.bench import END_TO_END, NETWORK, Result
-from fiqa_benchmarks.bench import bench as run_bench
-from fiqa_benchmarks.crops import DYNAMIC_SIZE, MOST_IMAGES, fill, folder_crops, seeded_crops
-from fiqa_benchmarks.memory import footprint
-from fiqa_benchmarks.peers import Contender, contenders, open_contender, prepare
-from fiqa_benchmarks.speed_tables import _label
+from fiqa_benchmarks.contenders.crops import DYNAMIC_SIZE, MOST_IMAGES, fill, folder_crops, seeded_crops
+from fiqa_benchmarks.contenders.peers import Contender, contenders, open_contender, prepare
+from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK, Result
+from fiqa_benchmarks.speed.bench import bench as run_bench
+from fiqa_benchmarks.speed.memory import footprint
+from fiqa_benchmarks.speed.speed_tables import _label
 from fiqa_runtime.card import Card, card_path, read_card, with_files, write_card
 from fiqa_runtime.errors import CheckpointError, InputError, UnsupportedError
 from fiqa_runtime.files import sha256_file
@@ -35,7 +35,7 @@ from rich.text import Text
 def test_importing_the_command_loads_nothing_heavy() -> None:
     code = "import fiqa_benchmarks.cli, sys; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "fiqa_benchmarks.bench" in modules
+    assert "fiqa_benchmarks.speed.bench" in modules
     assert not {"torch", "fiqa_export", "psutil", "scipy", "onnx", "onnxruntime", "openvino"} & set(modules)
 
 
@@ -273,7 +273,7 @@ def test_bad_input(
 def test_peer_that_is_not_installed(
     bench: Invoke, seeded_engine: Path, monkeypatch: pytest.MonkeyPatch, peer: str, extra: str
 ) -> None:
-    monkeypatch.setattr("fiqa_benchmarks.peers.find_spec", lambda name: None)
+    monkeypatch.setattr("fiqa_benchmarks.contenders.peers.find_spec", lambda name: None)
     result = bench("--engine", seeded_engine, "--against", peer)
     assert result.is_one_line(f"peer {peer} is not installed", f"fiqa-edge[{extra}]")
 

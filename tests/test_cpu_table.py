@@ -9,17 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import fiqa_benchmarks.cpu_table
+import fiqa_benchmarks.readme_tables.cpu
 import numpy as np
 import pytest
 import torch
 from commands import Invoke, invoker
-from fiqa_benchmarks import cpu_rows, roofline
-from fiqa_benchmarks.bench import END_TO_END, NETWORK, bench
-from fiqa_benchmarks.cpu_network import BFLOAT, INT8, TORCH, Measured, Plan, entered, measure_network
-from fiqa_benchmarks.cpu_rows import NO_INT8, Row, memory_row, network_rows
-from fiqa_benchmarks.latency import Timing
-from fiqa_benchmarks.peers import Contender
+from fiqa_benchmarks.contenders.peers import Contender
+from fiqa_benchmarks.readme_tables import cpu_rows
+from fiqa_benchmarks.readme_tables.cpu_network import BFLOAT, INT8, TORCH, Measured, Plan, entered, measure_network
+from fiqa_benchmarks.readme_tables.cpu_rows import NO_INT8, Row, memory_row, network_rows
+from fiqa_benchmarks.speed import roofline
+from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK, bench
+from fiqa_benchmarks.speed.latency import Timing
 from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.card import card_path
 from fiqa_runtime.errors import UnsupportedError
@@ -151,14 +152,14 @@ def test_fiqa_score_that_fails_says_its_last_line(
 
 @pytest.fixture()
 def table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(fiqa_benchmarks.cpu_table.main, capsys, monkeypatch)
+    return invoker(fiqa_benchmarks.readme_tables.cpu.main, capsys, monkeypatch)
 
 
 def test_command(table: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exported: list[Sequence[str]] = []
-    monkeypatch.setattr(fiqa_benchmarks.cpu_table, "_export", lambda *arguments: exported.append(arguments))
-    monkeypatch.setattr(fiqa_benchmarks.cpu_table, "measure_network", lambda *arguments: measured(openvino=1.0))
-    monkeypatch.setattr(fiqa_benchmarks.cpu_table, "measure_peaks", lambda threads: {"float32": 1e11})
+    monkeypatch.setattr(fiqa_benchmarks.readme_tables.cpu, "_export", lambda *arguments: exported.append(arguments))
+    monkeypatch.setattr(fiqa_benchmarks.readme_tables.cpu, "measure_network", lambda *arguments: measured(openvino=1.0))
+    monkeypatch.setattr(fiqa_benchmarks.readme_tables.cpu, "measure_peaks", lambda threads: {"float32": 1e11})
     result = table("--engines", tmp_path, "--only", "cr-fiqa-s", "--json", "-")
     assert result.code == 0, result.err
     document = json.loads(result.out)
@@ -181,8 +182,8 @@ def test_a_system_without_a_load_average_and_an_error_with_brackets(
 
     machine = {"cpu": "CPU [A]", "usable_cores": 2.0, "load_average": None}
     for name, fake in (("_export", print), ("measure_network", fail), ("machine", lambda: machine)):
-        monkeypatch.setattr(fiqa_benchmarks.cpu_table, name, fake)
-    monkeypatch.setattr(fiqa_benchmarks.cpu_table, "measure_peaks", lambda threads: {})
+        monkeypatch.setattr(fiqa_benchmarks.readme_tables.cpu, name, fake)
+    monkeypatch.setattr(fiqa_benchmarks.readme_tables.cpu, "measure_peaks", lambda threads: {})
     result = table("--engines", tmp_path, "--only", "cr-fiqa-s")
     assert result.code == 0, result.err
     assert "not measured: no kernel for [bold] Conv" in result.out
@@ -193,8 +194,8 @@ def test_photos_that_are_not_named_are_said(
     table: Invoke, seeded_engine: Path, weights_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIQA_WEIGHTS_DIR", str(weights_dir))
-    monkeypatch.setattr(fiqa_benchmarks.cpu_table, "measure_network", lambda *arguments: measured())
-    monkeypatch.setattr(fiqa_benchmarks.cpu_table, "measure_peaks", lambda threads: {})
+    monkeypatch.setattr(fiqa_benchmarks.readme_tables.cpu, "measure_network", lambda *arguments: measured())
+    monkeypatch.setattr(fiqa_benchmarks.readme_tables.cpu, "measure_peaks", lambda threads: {})
     result = table("--engines", seeded_engine.parent, "--only", "ediffiqa-t")
     assert result.code == 0
     assert result.out.count("not measured: no photos; name a folder with --images") == 3

@@ -12,10 +12,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import fiqa_benchmarks.discard as discard_module
+import fiqa_benchmarks.discard.curves as discard_module
 import numpy as np
 import pytest
-from fiqa_benchmarks.discard import (
+from fiqa_benchmarks.discard.curves import (
     FMRS,
     FRACTIONS,
     Comparisons,
@@ -259,7 +259,7 @@ def test_embeddings_that_cannot_be_compared_are_refused(embeddings: Any, says: s
 MILLION = """
 import json, time
 import numpy as np
-from fiqa_benchmarks.discard import Comparisons, cr_fiqa_curves, edc_curves, pair_distances
+from fiqa_benchmarks.discard.curves import Comparisons, cr_fiqa_curves, edc_curves, pair_distances
 generator = np.random.default_rng(0)
 embeddings = generator.standard_normal((20_000, 128), dtype=np.float32)
 pairs = generator.integers(0, 20_000, (1_000_000, 2))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fiqa_benchmarks.edc_files import read_embeddings, read_pairs, read_quality
+from fiqa_benchmarks.discard.files import read_embeddings, read_pairs, read_quality
 from fiqa_runtime.errors import InputError
 
 

@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-from fiqa_calibration.measuring import measure
+from fiqa_calibration.activations import measure
 from fiqa_export.equalise import equalise
 from fiqa_export.onnx_graph import open_graph
 from fiqa_export.qdq import activations_read, candidates, channel_axis

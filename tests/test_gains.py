@@ -7,16 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import fiqa_benchmarks.dsl_fiqa
-import fiqa_benchmarks.passes
+import fiqa_benchmarks.readme_tables.dsl_fiqa
+import fiqa_benchmarks.readme_tables.passes
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
 import torch
 from commands import Invoke, invoker
-from fiqa_benchmarks import gains, unfused
-from fiqa_benchmarks.dsl_forms import (
+from fiqa_benchmarks.readme_tables import speedups as gains
+from fiqa_benchmarks.readme_tables import unfused_openvino as unfused
+from fiqa_benchmarks.readme_tables.dsl_variants import (
     BEST,
     DEAD,
     LANDMARKS,
@@ -26,10 +27,17 @@ from fiqa_benchmarks.dsl_forms import (
     keep_dead_branches,
     repeat_queries,
 )
-from fiqa_benchmarks.forms import BATCH_NORMS, OPERATORS, PRELU, with_batch_norms, write_forms, written_out_file
-from fiqa_benchmarks.gains import Gain, Way, compare, markdown
-from fiqa_benchmarks.latency import Ratio
-from fiqa_benchmarks.unfused import UnfusedOpenVino
+from fiqa_benchmarks.readme_tables.graph_variants import (
+    BATCH_NORMS,
+    OPERATORS,
+    PRELU,
+    with_batch_norms,
+    write_forms,
+    written_out_file,
+)
+from fiqa_benchmarks.readme_tables.speedups import Gain, Way, compare, markdown
+from fiqa_benchmarks.readme_tables.unfused_openvino import UnfusedOpenVino
+from fiqa_benchmarks.speed.latency import Ratio
 from fiqa_export.models import build
 from fiqa_export.models.vit import Block
 from fiqa_export.rewrite import PASSES
@@ -97,7 +105,7 @@ def test_time_without_is_divided_by_time_with() -> None:
 
 
 def test_every_pass_that_changes_the_graph_is_measured() -> None:
-    measured = {name for names in fiqa_benchmarks.passes.MEASURES.values() for name in names}
+    measured = {name for names in fiqa_benchmarks.readme_tables.passes.MEASURES.values() for name in names}
     assert measured == {p.__name__ for p in PASSES} - NAMES_ONLY | {BATCH_NORMS, PRELU, *OPERATORS}
 
 
@@ -226,12 +234,14 @@ def test_repeated_queries_give_the_same_answers() -> None:
 
 @pytest.fixture()
 def passes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(lambda: fiqa_benchmarks.passes.run(fiqa_benchmarks.passes.app), capsys, monkeypatch)
+    return invoker(
+        lambda: fiqa_benchmarks.readme_tables.passes.run(fiqa_benchmarks.readme_tables.passes.app), capsys, monkeypatch
+    )
 
 
 def test_the_table_of_passes(passes: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(fiqa_benchmarks.passes.MEASURES, "yunet-s", ("join_branches",))
-    monkeypatch.setattr(fiqa_benchmarks.passes, "available", lambda: ["opencv", "onnxruntime"])
+    monkeypatch.setitem(fiqa_benchmarks.readme_tables.passes.MEASURES, "yunet-s", ("join_branches",))
+    monkeypatch.setattr(fiqa_benchmarks.readme_tables.passes, "available", lambda: ["opencv", "onnxruntime"])
     result = passes("--only", "yunet-s", "--threads", "1", "--rounds", "1", "--json", tmp_path / "gains.json")
     assert result.code == 0, result.err
     head, rule, row = result.out.splitlines()
@@ -264,14 +274,18 @@ def test_the_tables_of_dsl_fiqa(
         names = (BEST, QUERIES, DEAD, LANDMARKS)
         return [Form(name, path, spec, (1 + number) * 10**9, feed) for number, name in enumerate(names)]
 
-    monkeypatch.setattr(fiqa_benchmarks.dsl_fiqa, "write_forms", forms)
-    invoke = invoker(lambda: fiqa_benchmarks.dsl_fiqa.run(fiqa_benchmarks.dsl_fiqa.app), capsys, monkeypatch)
+    monkeypatch.setattr(fiqa_benchmarks.readme_tables.dsl_fiqa, "write_forms", forms)
+    invoke = invoker(
+        lambda: fiqa_benchmarks.readme_tables.dsl_fiqa.run(fiqa_benchmarks.readme_tables.dsl_fiqa.app),
+        capsys,
+        monkeypatch,
+    )
     result = invoke("--threads", "1", "--rounds", "1", "--json", tmp_path / "savings.json")
     assert result.code == 0, result.err
     savings, batches = result.out.strip().split("\n\n")
     assert savings.splitlines()[0] == "| time without / with | GMAC without / with | onnxruntime | openvino |"
     assert [row.split(" | ")[0] for row in savings.splitlines()[2:]] == [
-        f"| {name}" for name in (QUERIES, DEAD, LANDMARKS, fiqa_benchmarks.dsl_fiqa.ATTENTION)
+        f"| {name}" for name in (QUERIES, DEAD, LANDMARKS, fiqa_benchmarks.readme_tables.dsl_fiqa.ATTENTION)
     ]
     assert savings.splitlines()[2].split(" | ")[1] == "2.00 / 1.00"
     assert [row.split(" | ")[0] for row in batches.splitlines()[2:]] == ["| 1", "| 4", "| 20"]

@@ -17,11 +17,11 @@ import numpy as np
 import onnx
 import pytest
 from commands import Invoke, invoker
-from fiqa_benchmarks.baseline import read_baseline
-from fiqa_benchmarks.bench import image_id
-from fiqa_benchmarks.budget import BUDGETS, read_budget
-from fiqa_benchmarks.gate import open_gate
-from fiqa_benchmarks.peers import contenders
+from fiqa_benchmarks.contenders.peers import contenders
+from fiqa_benchmarks.gate.baseline import read_baseline
+from fiqa_benchmarks.gate.budget import BUDGETS, read_budget
+from fiqa_benchmarks.gate.gate import open_gate
+from fiqa_benchmarks.speed.bench import image_id
 from fiqa_export.onnx_graph import open_graph
 from fiqa_export.to_fp16 import write_fp16
 from fiqa_runtime.card import card_path, read_card, with_files, write_card
@@ -260,7 +260,7 @@ def test_documents_that_cannot_be_compared_are_refused_before_anything_is_measur
     monkeypatch: pytest.MonkeyPatch,
     case: str,
 ) -> None:
-    monkeypatch.setattr("fiqa_benchmarks.modes.bench", lambda *arguments: pytest.fail("measured"))
+    monkeypatch.setattr("fiqa_benchmarks.runs.bench", lambda *arguments: pytest.fail("measured"))
     make, says = DOCUMENTS[case]
     made = make(json.loads((old_run / "bench.json").read_text()))
     path = tmp_path / "old.json"

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fiqa_benchmarks.baseline import Baseline
-from fiqa_benchmarks.bench import NETWORK, BatchResult, Loaded, Result
-from fiqa_benchmarks.gate import Check, Gate
-from fiqa_benchmarks.latency import Ratio, Timing
-from fiqa_benchmarks.memory import Footprint
-from fiqa_benchmarks.peers import Contender
+from fiqa_benchmarks.contenders.peers import Contender
+from fiqa_benchmarks.gate.baseline import Baseline
+from fiqa_benchmarks.gate.gate import Check, Gate
+from fiqa_benchmarks.speed.bench import NETWORK, BatchResult, Loaded, Result
+from fiqa_benchmarks.speed.latency import Ratio, Timing
+from fiqa_benchmarks.speed.memory import Footprint
 from fiqa_runtime.card import read_card
 from fiqa_runtime.errors import InputError, UnsupportedError
 

@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 import torch
-from fiqa_benchmarks.memory import peak_resident_bytes
+from fiqa_benchmarks.speed.memory import peak_resident_bytes
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_export import calibrate, to_int8
 from fiqa_export.int8_step import int8_step

@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from fiqa_calibration.mixture_search import Judged, SearchResult, Trial
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_calibration.ranges import Ranges
-from fiqa_calibration.sensitivity import Judged, SearchResult, Trial
 from fiqa_export.calibrate import open_session
 from fiqa_export.int8_step import int8_step
 from fiqa_export.pareto import draw_pareto

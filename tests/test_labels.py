@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fiqa_benchmarks.labels import match_labels, read_labels
+from fiqa_benchmarks.opinions.labels import match_labels, read_labels
 from fiqa_runtime.errors import InputError
 
 EXPECTED = {"a.png": 0.25, "b.png": 0.5}

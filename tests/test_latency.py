@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from fiqa_benchmarks import latency
-from fiqa_benchmarks.latency import Timing, measure, ratio
+from fiqa_benchmarks.speed import latency
+from fiqa_benchmarks.speed.latency import Timing, measure, ratio
 
 
 @dataclass

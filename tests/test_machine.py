@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fiqa_benchmarks.machine import machine, versions
+from fiqa_benchmarks.speed.machine import machine, versions
 from fiqa_runtime.errors import DependencyError
 from fiqa_runtime.host import cpu_limit, memory_limit, own_groups, usable_cores
 

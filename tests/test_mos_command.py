@@ -12,7 +12,7 @@ import fiqa_benchmarks.cli
 import numpy as np
 import pytest
 from commands import Invoke, invoker
-from fiqa_benchmarks.accuracy import STATISTICS, accuracy
+from fiqa_benchmarks.opinions.accuracy import STATISTICS, accuracy
 from fiqa_runtime.card import card_path
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.scorer import Scorer
@@ -91,7 +91,7 @@ def test_a_cut_run_goes_on_where_it_stopped(
         scored.append(len(crops))
         return whole(self, crops)
 
-    monkeypatch.setattr("fiqa_benchmarks.mos_command.CHUNK", 5)
+    monkeypatch.setattr("fiqa_benchmarks.opinions.command.CHUNK", 5)
     arguments = ("--engine", seeded_engine, "--mos", labelled, "--cache", tmp_path / "s.sqlite", "--json", "-")
     with monkeypatch.context() as patch:
         patch.setattr(Scorer, "score", cut)

@@ -37,7 +37,7 @@ BYTES_PER_LAYER, BYTES_OF_CODE = 15_000, 4_000_000
 GIB = 2**30
 EXPORT = """
 import sys
-from fiqa_benchmarks.memory import peak_resident_bytes
+from fiqa_benchmarks.speed.memory import peak_resident_bytes
 from fiqa_export.cli import app
 app(sys.argv[1:], standalone_mode=False)
 sys.stderr.write(f" {peak_resident_bytes()}")

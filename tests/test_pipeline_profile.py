@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fiqa_benchmarks.pipeline_profile
+import fiqa_benchmarks.readme_tables.photos
 import pytest
 from commands import invoker
-from fiqa_benchmarks.pipeline_profile import (
+from fiqa_benchmarks.readme_tables.photos import (
     ALIGNMENT,
     DECODING,
     DETECTION,
@@ -46,7 +46,7 @@ def test_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FIQA_WEIGHTS_DIR", str(weights_dir))
-    module = fiqa_benchmarks.pipeline_profile
+    module = fiqa_benchmarks.readme_tables.photos
     command = invoker(lambda: module.run(module.app), capsys, monkeypatch)
     result = command("--engine", seeded_engine, "--images", images_dir / "yakhyo/image1.jpg", "--rounds", "1")
     assert result.code == 0, result.err

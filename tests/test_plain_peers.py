@@ -15,11 +15,11 @@ import numpy as np
 import onnx
 import pytest
 from commands import Invoke, invoker
-from fiqa_benchmarks import pipeline_bench
-from fiqa_benchmarks.demo_flow import DemoFlow
-from fiqa_benchmarks.peers import PEERS, Contender, contenders, open_contender, prepare
-from fiqa_benchmarks.pipeline_bench import bench_pipeline
-from fiqa_benchmarks.plain import PlainSession
+from fiqa_benchmarks.contenders.peers import PEERS, Contender, contenders, open_contender, prepare
+from fiqa_benchmarks.contenders.plain_export import PlainSession
+from fiqa_benchmarks.photos import bench as pipeline_bench
+from fiqa_benchmarks.photos.bench import bench_pipeline
+from fiqa_benchmarks.photos.demo_flow import DemoFlow
 from fiqa_runtime.choice import Choice
 from fiqa_runtime.detector import Detector
 from fiqa_runtime.errors import InputError
@@ -64,7 +64,9 @@ def test_plain_peers_are_known_and_need_torch(seeded_engine: Path, monkeypatch: 
     assert {"onnxruntime-plain", "opencv-plain", "openvino-plain"} < set(PEERS)
     (first, peer) = contenders([str(seeded_engine)], "opencv", ["onnxruntime-plain"], "fast")
     assert (first.cpu_precision, peer.cpu_precision) == ("fast", "exact")
-    monkeypatch.setattr("fiqa_benchmarks.peers.find_spec", lambda name: None if name == "torch" else object())
+    monkeypatch.setattr(
+        "fiqa_benchmarks.contenders.peers.find_spec", lambda name: None if name == "torch" else object()
+    )
     with pytest.raises(Exception, match=r"peer opencv-plain is not installed; pip install 'fiqa-edge\[export\]'"):
         contenders([str(seeded_engine)], "opencv", ["opencv-plain"])
 
@@ -76,7 +78,7 @@ def test_auto_becomes_the_backend_that_it_is_here(seeded_engine: Path, monkeypat
         asked.append(question[3:])
         return Choice("opencv", "test")
 
-    monkeypatch.setattr("fiqa_benchmarks.peers.decide", decided)
+    monkeypatch.setattr("fiqa_benchmarks.contenders.peers.decide", decided)
     ready = prepare(Contender("x", str(seeded_engine), "auto", cpu_precision="fast"), Path(), 3)
     assert ready.backend == "opencv"
     assert asked == [(3, "fast")]
@@ -112,7 +114,7 @@ def test_pipeline_command(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("fiqa_benchmarks.peers.export_plain", lambda card, weights, folder: plain)
+    monkeypatch.setattr("fiqa_benchmarks.contenders.peers.export_plain", lambda card, weights, folder: plain)
     (tmp_path / "photos").mkdir()
     for name in PHOTOS:
         cv2.imwrite(str(tmp_path / "photos" / Path(name).with_suffix(".png").name), read_image(images_dir / name))
@@ -164,7 +166,7 @@ def test_pipeline_refusals(
     scorer = Scorer(seeded_engine, "opencv")
     framing: Callable[..., Scorer] = lambda contender, threads: scorer  # noqa: E731
     object.__setattr__(scorer.card.input, "framing", "ffhq")
-    monkeypatch.setattr("fiqa_benchmarks.pipeline_bench.open_contender", framing)
-    monkeypatch.setattr("fiqa_benchmarks.pipeline_bench.prepare", lambda contender, folder, threads: contender)
+    monkeypatch.setattr("fiqa_benchmarks.photos.bench.open_contender", framing)
+    monkeypatch.setattr("fiqa_benchmarks.photos.bench.prepare", lambda contender, folder, threads: contender)
     with pytest.raises(InputError, match="not ediffiqa-t"):
         bench_pipeline(Contender("x", str(seeded_engine), "opencv"), [np.zeros((64, 64, 3), np.uint8)], yunet)

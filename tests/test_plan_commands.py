@@ -18,7 +18,7 @@ import pytest
 from commands import Invoke, invoker
 from fake_machine import Machine, Make, make_fixture  # noqa: F401
 from fake_tensorrt import OUTPUTS, reference
-from fiqa_benchmarks.memory import Footprint
+from fiqa_benchmarks.speed.memory import Footprint
 from fiqa_runtime.card import Canary, card_path, read_card, with_files, write_card
 from fiqa_runtime.preprocess import prepare
 from fiqa_runtime.seeded import seeded_image
@@ -75,7 +75,7 @@ def test_fiqa_score_on_the_link_to_a_plan(make: Make, score: Invoke, crops: Path
 def test_fiqa_bench_on_a_plan(make: Make, command: Callable[..., Invoke], monkeypatch: pytest.MonkeyPatch) -> None:
     """But for the footprint, which is taken in a process of its own, where the fake is not."""
     machine = make()
-    monkeypatch.setattr("fiqa_benchmarks.bench.footprint", lambda *_: Footprint(0.5, {1: 1 << 20, 8: 1 << 21}))
+    monkeypatch.setattr("fiqa_benchmarks.speed.bench.footprint", lambda *_: Footprint(0.5, {1: 1 << 20, 8: 1 << 21}))
     bench = command(fiqa_benchmarks.cli.main)
     result = bench("--engine", machine.write(), "--batch", "1,8", "--rounds", "2", "--json", "-")
     assert result.code == 0, result.err

@@ -8,7 +8,7 @@ from typing import Any
 
 import onnx
 import pytest
-from fiqa_benchmarks.precision import HEADER, app, row
+from fiqa_benchmarks.readme_tables.precision import HEADER, app, row
 from fiqa_export.faces import Faces
 from fiqa_export.parity import Parity
 from fiqa_export.recipe import FP16, INT8

@@ -12,7 +12,7 @@ import fiqa_runtime.cli
 import numpy as np
 import pytest
 from commands import Invoke, invoker
-from fiqa_benchmarks.edc_files import read_quality
+from fiqa_benchmarks.discard.files import read_quality
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.pipeline import Face
 from fiqa_runtime.quality_file import QualityFile

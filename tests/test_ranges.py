@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fiqa_calibration import measuring
+from fiqa_calibration import activations as measuring
+from fiqa_calibration.activations import measure
 from fiqa_calibration.histogram import BINS, METHODS, Histogram
-from fiqa_calibration.measuring import measure
 from fiqa_runtime.errors import ArtefactError, InputError
 from onnx_graphs import node, save_graph
 

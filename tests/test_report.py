@@ -15,17 +15,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from fiqa_benchmarks import report_data
-from fiqa_benchmarks.bench import NETWORK
-from fiqa_benchmarks.bench import as_json as bench_json
-from fiqa_benchmarks.bench import bench as run_bench
-from fiqa_benchmarks.crops import seeded_crops
-from fiqa_benchmarks.peers import contenders
-from fiqa_benchmarks.report import findings, page, write_report
-from fiqa_benchmarks.report_ladders import mean_scores
-from fiqa_benchmarks.report_plots import plots
-from fiqa_benchmarks.report_score_plots import MOST_ROWS
-from fiqa_benchmarks.report_svg import Plot
+from fiqa_benchmarks.contenders.crops import seeded_crops
+from fiqa_benchmarks.contenders.peers import contenders
+from fiqa_benchmarks.report import sections as report_data
+from fiqa_benchmarks.report.ladders import mean_scores
+from fiqa_benchmarks.report.page import findings, page, write_report
+from fiqa_benchmarks.report.score_plots import MOST_ROWS
+from fiqa_benchmarks.report.speed_plots import plots
+from fiqa_benchmarks.report.svg import Plot
+from fiqa_benchmarks.speed.bench import NETWORK
+from fiqa_benchmarks.speed.bench import as_json as bench_json
+from fiqa_benchmarks.speed.bench import bench as run_bench
 from fiqa_runtime.agreement import agree, rejection_threshold
 from fiqa_runtime.card import read_card, write_card
 from fiqa_runtime.errors import DependencyError, InputError
@@ -228,7 +228,7 @@ def test_folder_that_does_not_exist(document: dict[str, Any], tmp_path: Path) ->
 
 @pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
 def test_missing_package(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch, package: str) -> None:
-    monkeypatch.delitem(sys.modules, "fiqa_benchmarks.report_plots", raising=False)
+    monkeypatch.delitem(sys.modules, "fiqa_benchmarks.report.speed_plots", raising=False)
     for name in [name for name in sys.modules if name.split(".")[0] == package]:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(DependencyError, match=rf"--html needs {package}; .*fiqa-edge\[bench\]"):

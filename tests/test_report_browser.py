@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 from chromium import drawn_colours, opened_browser, page_colour, show
-from fiqa_benchmarks.report_plots import plots
-from fiqa_benchmarks.report_svg import SERIES
+from fiqa_benchmarks.report.speed_plots import plots
+from fiqa_benchmarks.report.svg import SERIES
 from report_samples import document_fixture, report_fixture  # noqa: F401
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import cv2
 import fiqa_benchmarks.cli
-import fiqa_benchmarks.report
+import fiqa_benchmarks.report.page
 import numpy as np
 import pytest
 from chromium import drawn_colours, opened_browser, show
 from commands import Invoke, invoker
-from fiqa_benchmarks.bench import END_TO_END, NETWORK
-from fiqa_benchmarks.latency import Timing
-from fiqa_benchmarks.report_ladders import PICTURES
+from fiqa_benchmarks.report.ladders import PICTURES
+from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK
+from fiqa_benchmarks.speed.latency import Timing
 from fiqa_calibration.ladder import KINDS, ladders
 from fiqa_runtime.images import read_image
 from fiqa_runtime.scorer import Scorer
@@ -200,15 +200,15 @@ def test_crops_are_scored_once(bench: Invoke, run: Run, tmp_path: Path, monkeypa
 
     monkeypatch.setattr(Scorer, "outputs", outputs)
     at_once = [{step: Timing(((1.0,),)) for step in (NETWORK, END_TO_END)}] * 2
-    monkeypatch.setattr("fiqa_benchmarks.bench.measure", lambda *arguments: at_once)
+    monkeypatch.setattr("fiqa_benchmarks.speed.bench.measure", lambda *arguments: at_once)
     assert count("--html", tmp_path / "r.html") == count() > 0
 
 
 def test_a_missing_package_is_told_before_anything_is_measured(
     bench: Invoke, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fiqa_benchmarks.modes.bench", lambda *arguments: pytest.fail("measured"))
-    monkeypatch.setattr(fiqa_benchmarks.report, "find_spec", lambda package: None)
+    monkeypatch.setattr("fiqa_benchmarks.runs.bench", lambda *arguments: pytest.fail("measured"))
+    monkeypatch.setattr(fiqa_benchmarks.report.page, "find_spec", lambda package: None)
     result = bench("--engine", run.engines["fp32"], "--html", tmp_path / "r.html")
     assert result.is_one_line("--html needs jinja2", "fiqa-edge[bench]")
 

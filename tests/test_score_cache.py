@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fiqa_benchmarks.score_cache import ScoreCache, score_images
+from fiqa_benchmarks.opinions.score_cache import ScoreCache, score_images
 from fiqa_runtime.errors import InputError
 
 
@@ -55,7 +55,7 @@ def test_a_cut_run_goes_on_where_it_stopped(tmp_path: Path, images: list[Path]) 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from fiqa_benchmarks.score_cache import ScoreCache
+from fiqa_benchmarks.opinions.score_cache import ScoreCache
 cache = ScoreCache(Path(sys.argv[1]), "engine")
 cache.put({f"kept{i}": i for i in range(50)})
 cache._connection.execute("PRAGMA cache_size = 1")

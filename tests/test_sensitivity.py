@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
-from fiqa_calibration.sensitivity import Judged, Trial, ranking, search
+from fiqa_calibration.mixture_search import Judged, Trial, ranking, search
 from fiqa_runtime.errors import InputError, VerdictError
 
 NODES = [f"node{i}" for i in range(20)]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from commands import invoker
-from fiqa_benchmarks import support
-from fiqa_benchmarks.support import Support
+from fiqa_benchmarks.readme_tables import backends as support
+from fiqa_benchmarks.readme_tables.backends import Support
 from fiqa_runtime.console import run
 
 

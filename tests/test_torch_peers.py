@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fiqa_benchmarks import peers
-from fiqa_benchmarks.peers import Contender, open_contender, prepare
-from fiqa_benchmarks.torch_ways import TORCH_PEERS, WARM_UPS, CudaGraphs, torch_device
+from fiqa_benchmarks.contenders import peers
+from fiqa_benchmarks.contenders.peers import Contender, open_contender, prepare
+from fiqa_benchmarks.contenders.torch_peers import TORCH_PEERS, WARM_UPS, CudaGraphs, torch_device
 from fiqa_runtime.card import read_card
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.seeded import seeded_image

@@ -13,7 +13,7 @@ import fiqa_benchmarks.cli
 import fiqa_export.cli
 import pytest
 from commands import invoker
-from fiqa_benchmarks.budget import BUDGETS
+from fiqa_benchmarks.gate.budget import BUDGETS
 from fiqa_runtime.seeded import seeded_image
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"

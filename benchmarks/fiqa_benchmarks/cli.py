@@ -16,13 +16,13 @@ from fiqa_runtime.preprocess import Image
 from fiqa_runtime.score_options import artefact_inputs
 from rich.console import Console
 
-from fiqa_benchmarks.crops import folder_crops, seeded_crops
-from fiqa_benchmarks.edc_command import evaluate_edc
-from fiqa_benchmarks.gate import open_gate
-from fiqa_benchmarks.machine import machine, versions
-from fiqa_benchmarks.modes import Output, Settings, fit_opinions, measure_speed, time_pipeline
-from fiqa_benchmarks.peers import Contender, contenders
-from fiqa_benchmarks.report import check_installed
+from fiqa_benchmarks.contenders.crops import folder_crops, seeded_crops
+from fiqa_benchmarks.contenders.peers import Contender, contenders
+from fiqa_benchmarks.discard.command import evaluate_edc
+from fiqa_benchmarks.gate.gate import open_gate
+from fiqa_benchmarks.report.page import check_installed
+from fiqa_benchmarks.runs import Output, Settings, fit_opinions, measure_speed, time_pipeline
+from fiqa_benchmarks.speed.machine import machine, versions
 
 IMAGES = 16
 """Seeded images on which contenders are compared; more where a batch is larger."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
-from fiqa_calibration.measuring import Inputs, session_options
+from fiqa_calibration.activations import Inputs, session_options
 from fiqa_runtime.errors import InputError
 
 from fiqa_export.onnx_graph import activations, open_graph

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
+from fiqa_calibration.activations import Inputs, measure, session_options
 from fiqa_calibration.candidates import evenly, folder_candidates, seeded_candidates
 from fiqa_calibration.cropper import Cropper
 from fiqa_calibration.dataset import COUNT, MINIMUM, CalibrationSet, Score, choose
 from fiqa_calibration.histogram import METHODS
-from fiqa_calibration.measuring import Inputs, measure, session_options
 from fiqa_calibration.ranges import Ranges
 from fiqa_runtime.backends.prelu import for_onnxruntime
 from fiqa_runtime.console import Report

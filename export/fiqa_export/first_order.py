@@ -14,8 +14,8 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 import torch
+from fiqa_calibration.activations import Inputs
 from fiqa_calibration.histogram import LEVELS
-from fiqa_calibration.measuring import Inputs
 from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.seeded import rng

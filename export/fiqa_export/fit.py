@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import torch
+from fiqa_calibration.activations import Inputs
 from fiqa_calibration.histogram import LEVELS
-from fiqa_calibration.measuring import Inputs
 from fiqa_runtime.console import Report, silent
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812

@@ -12,10 +12,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-from fiqa_calibration.measuring import Inputs
+from fiqa_calibration.activations import Inputs
+from fiqa_calibration.mixture_search import Judged, SearchResult
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_calibration.ranges import Ranges
-from fiqa_calibration.sensitivity import Judged, SearchResult
 from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import InputError

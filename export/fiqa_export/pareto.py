@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from fiqa_calibration.sensitivity import SearchResult, Trial
+from fiqa_calibration.mixture_search import SearchResult, Trial
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.files import write_bytes
 

@@ -1,7 +1,7 @@
 """Rewrites of convolutions: the same numbers up to rounding, for fewer multiplications or fewer nodes.
 
 New weights are computed in float64 and rounded once. What each gains is measured by ``python -m
-fiqa_benchmarks.passes``; the table stands in the README.
+fiqa_benchmarks.readme_tables.passes``; the table stands in the README.
 """
 
 from __future__ import annotations

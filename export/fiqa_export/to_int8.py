@@ -15,8 +15,8 @@ from typing import Any
 
 import onnx
 import onnx_ir as ir
+from fiqa_calibration.mixture_search import Judged, SearchResult, ranking, search
 from fiqa_calibration.ranges import Ranges
-from fiqa_calibration.sensitivity import Judged, SearchResult, ranking, search
 from fiqa_runtime.agreement import json_number
 from fiqa_runtime.console import Report, silent
 
@@ -93,7 +93,7 @@ def to_int8(
 
     `base` is the file `fp32` that `ranges` speak of, equalised as they say; `fit` gives the int8 weights of each
     mixture, which are rounded to the nearest level without it; operations are counted for images of `size` (height,
-    width). `journal` and `key` as for :func:`fiqa_calibration.sensitivity.search`. Where no mixture passes, the best
+    width). `journal` and `key` as for :func:`fiqa_calibration.mixture_search.search`. Where no mixture passes, the best
     one is written: ask :meth:`SearchResult.require`.
     """
     mixtures = _Mixtures(fp32, base, int8, ranges, fit, size)

@@ -1,0 +1,1 @@
+"""What an artefact is measured against: other backends, PyTorch, an export without our passes."""

@@ -1,0 +1,180 @@
+"""Who takes part: engines on their backend, and what they are compared with by name (``--against``).
+
+- ``torch``, ``torch-compile``, ``torch-cuda-graph``: the PyTorch reference in float32 with the same weights as the
+  artefact, eager, compiled and as CUDA graphs; on the GPU where the artefact is a plan;
+- ``onnxruntime``, ``opencv``, ``openvino``: the same artefact in another backend;
+- ``onnxruntime-plain`` and so on: the untouched `torch.onnx.export` of the reference there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from fiqa_runtime.backends import PACKAGES
+from fiqa_runtime.backends.base import Arrays, CpuPrecision, Inputs
+from fiqa_runtime.card import Card, read_card
+from fiqa_runtime.choice import decide
+from fiqa_runtime.errors import CheckpointError, DependencyError, InputError
+from fiqa_runtime.fetch import search_folders
+from fiqa_runtime.host import thread_limit
+from fiqa_runtime.scorer import Scorer, find_artefact
+from fiqa_runtime.zoo import MODELS
+
+from fiqa_benchmarks.contenders.plain_export import SUFFIX, PlainSession, export_plain, reference_of
+from fiqa_benchmarks.contenders.torch_peers import TORCH_PEERS, speeded_up, torch_device
+
+PEERS = (*TORCH_PEERS, *PACKAGES, *(name + SUFFIX for name in PACKAGES))
+"""Names that ``--against`` takes."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to run an artefact; plain data, so that another process can open it too."""
+
+    name: str
+    """What reports call it."""
+    artefact: str
+    """Path of the ONNX file or plan; for torch peers the file whose card names network and weights."""
+    backend: str
+    """A torch peer, or what :class:`Scorer` takes; with `-plain` behind it for the plain export."""
+    weights: str | None = None
+    """For torch peers: what :func:`fiqa_export.checkpoint.load_reference` takes; None until :func:`prepare`."""
+    cpu_precision: CpuPrecision = "exact"
+    """As for :class:`Scorer`."""
+
+
+def contenders(
+    engines: Sequence[str], backend: str, against: Sequence[str], cpu_precision: CpuPrecision = "exact"
+) -> list[Contender]:
+    """Every engine on `backend` in `cpu_precision`, then the first engine in each peer, exact.
+
+    Raises InputError for a missing engine or an unknown name, DependencyError where a peer is not installed.
+    """
+    if not engines:
+        raise InputError("which engine? fiqa-bench --engine FILE; make one with fiqa-export MODEL")
+    paths = list(dict.fromkeys(str(find_artefact(name)) for name in engines))
+    names = [Path(path).name for path in paths]
+    for peer in against:
+        _check_installed(peer)
+    if len(set(names)) < len(names):
+        names = paths
+    entered = [
+        Contender(name, path, backend, cpu_precision=cpu_precision) for name, path in zip(names, paths, strict=True)
+    ]
+    return entered + [Contender(peer, paths[0], peer) for peer in dict.fromkeys(against)]
+
+
+def prepare(contender: Contender, folder: Path, threads: int | None = None) -> Contender:
+    """`contender` with everything that has to happen once, before it is opened any number of times.
+
+    `auto` becomes the backend that it is here, with `threads`. Seeded weights become checkpoint files in `folder`:
+    loading and memory are then those of trained weights. The plain export is written to `folder`.
+    Raises CheckpointError where the weights of the artefact are not to be had.
+    """
+    path = Path(contender.artefact)
+    card = read_card(path)
+    if contender.backend == "auto":
+        choice = decide("auto", path.resolve(), card, threads or thread_limit(), contender.cpu_precision)
+        return replace(contender, backend=choice.backend)
+    if contender.backend.endswith(SUFFIX):
+        return replace(contender, artefact=str(export_plain(card, _weights(card, folder), folder)))
+    if contender.backend in TORCH_PEERS:
+        torch_device(contender.backend, card)
+        return replace(contender, weights=_weights(card, folder))
+    return contender
+
+
+def open_contender(contender: Contender, threads: int | None = None) -> Scorer:
+    """Load a prepared contender; raises what :class:`Scorer` and the torch peer's loader raise."""
+    path, backend = Path(contender.artefact), contender.backend.removesuffix(SUFFIX)
+    if backend != contender.backend and backend == "onnxruntime":
+        return Scorer(path, PlainSession(path, read_card(path), threads or thread_limit()))
+    if backend not in TORCH_PEERS:
+        return Scorer(path, backend, threads, contender.cpu_precision)
+    scorer = Scorer(path, TorchBackend(read_card(path), contender.weights, threads, backend))
+    scorer.card = replace(scorer.card, input=replace(scorer.card.input, raw=False))
+    return scorer
+
+
+class TorchBackend:
+    """The PyTorch reference as a peer runs it, behind the runtime's protocol: same crops, same preprocessing."""
+
+    name = "torch"
+
+    def __init__(self, card: Card, weights: str | None, threads: int | None, peer: str = "torch") -> None:
+        """`weights` as for ``fiqa-export``; raises CheckpointError where they are not the ones on the card.
+
+        torch's thread count, `threads` or what a container leaves, is one number for the whole process.
+        """
+        import torch
+
+        if limit := threads or thread_limit():
+            torch.set_num_threads(limit)
+        self._reference = reference_of(card, weights)
+        self._input = card.input.name
+        self._device = torch_device(peer, card)
+        self._network = speeded_up(peer, self._reference.to(self._device).outputs)
+        self.info: Mapping[str, str] = {
+            "version": torch.__version__,
+            "device": torch.cuda.get_device_name() if self._device == "cuda" else "cpu",
+            "arithmetic": "float32",
+            "way": peer,
+        }
+
+    def run(self, inputs: Inputs) -> Arrays:
+        import torch
+
+        tensors = {name: torch.from_numpy(array).to(self._device) for name, array in inputs.items()}
+        with torch.inference_mode():
+            outputs = self._network(tensors.pop(self._input), **tensors)
+        return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}
+
+    def close(self) -> None:
+        del self._network, self._reference
+
+
+def _check_installed(peer: str) -> None:
+    if peer not in PEERS:
+        raise InputError(f"unknown peer '{peer}'; --against takes {', '.join(PEERS)}")
+    backend = peer.removesuffix(SUFFIX)
+    needed = {} if backend in TORCH_PEERS else {PACKAGES[backend]: backend}
+    if backend in TORCH_PEERS or peer.endswith(SUFFIX):
+        needed["torch"] = "export"
+    for package, extra in needed.items():
+        if not find_spec(package):
+            raise DependencyError(f"peer {peer} is not installed; pip install 'fiqa-edge[{extra}]'")
+
+
+def _weights(card: Card, folder: Path) -> str | None:
+    """What :func:`fiqa_export.checkpoint.load_reference` takes for the weights of the artefact."""
+    return _save_seeded(card, folder) if card.weights.get("kind") == "seeded" else _trained(card)
+
+
+def _save_seeded(card: Card, folder: Path) -> str:
+    """The card's seeded weights as the files that trained ones come in."""
+    import torch
+    from fiqa_export.checkpoint import load_reference
+
+    reference, _ = load_reference(card.model, f"seeded:{card.weights['seed']}")
+    state = reference.state_dict()
+    files = next(iter(reference.spec.weights.values()))
+    for checkpoint in files:
+        own = {n.removeprefix(checkpoint.prefix): t for n, t in state.items() if n.startswith(checkpoint.prefix)}
+        torch.save(own, folder / Path(checkpoint.file).name)
+    return str(folder / Path(files[0].file).name if len(files) == 1 else folder)
+
+
+def _trained(card: Card) -> str | None:
+    """The weight set, file or folder that the card's hashes belong to."""
+    names = [Path(name) for name in card.weights.get("files", {})]
+    if card.weights.get("kind") in ("official", "standin"):
+        sets = MODELS[card.model].weights.items()
+        return next((key for key, files in sets if [Path(f.file) for f in files] == names), None)
+    for folder in search_folders():
+        if names and all((folder / name).is_file() for name in names):
+            return str(folder / names[0] if len(names) == 1 else folder)
+    listed = ", ".join(map(str, names)) or "which its card does not name"
+    raise CheckpointError(f"torch: the artefact was made from {listed}; put that into weights/ to compare with torch")

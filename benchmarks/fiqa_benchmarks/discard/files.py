@@ -1,0 +1,153 @@
+"""The file formats of CR-FIQA's evaluation (github.com/fdbtrs/CR-FIQA), read as they are.
+
+| what       | file                                              | line                        |
+|------------|---------------------------------------------------|-----------------------------|
+| pairs      | `<scores>/<dataset>/pair_list.txt`                | `name_a name_b 1` (or `0`)  |
+| quality    | `<scores>/<dataset>/<method>_<dataset>.txt`       | `.../images/<name>.jpg 0.5` |
+| embeddings | `<embeddings>/<dataset>_<model>/<name>.npy`       | one vector per image        |
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from posixpath import splitext
+
+import numpy as np
+from fiqa_runtime.errors import InputError
+from numpy.typing import NDArray
+
+from fiqa_benchmarks.discard.curves import Floats, Ints
+
+LOWER_IS_BETTER = frozenset({"PFE"})
+"""Methods whose scores CR-FIQA's scripts turn around, told by their name alone."""
+IMAGES = "/images/"
+
+
+@dataclass(frozen=True, eq=False)
+class PairList:
+    """A list of image pairs."""
+
+    names: tuple[str, ...]
+    """Distinct image names, in order of first appearance (N)."""
+    pairs: Ints
+    """(P, 2): indices into `names`."""
+    genuine: NDArray[np.bool_]
+    """(P,): whether both images show the same person."""
+
+
+def read_pairs(path: Path) -> PairList:
+    """Read lines `name_a name_b 1` or `... 0`; raises InputError at another line or where there is none."""
+    index: dict[str, int] = {}
+    ends, genuine = array("q"), bytearray()
+    for number, line in _lines(path):
+        fields = line.split()
+        if len(fields) != 3 or fields[2] not in ("0", "1"):
+            got = line.strip()[:80]
+            raise InputError(f"{path}, line {number}: write 'name_a name_b 1' (same person) or '... 0', not '{got}'")
+        ends.extend(index.setdefault(name, len(index)) for name in fields[:2])
+        genuine.append(fields[2] == "1")
+    if not genuine:
+        raise InputError(f"{path} holds no pairs; give lines of 'name_a name_b 1' (same person) or '... 0'")
+    return PairList(tuple(index), np.array(ends, np.int64).reshape(-1, 2), np.array(genuine, np.bool_))
+
+
+def read_quality(path: Path, names: Sequence[str]) -> Floats:
+    """Scores (N,) float64 of the images `names` from lines of `path score`.
+
+    An image's name is its path after the folder `images/` (the whole path where there is none) without
+    extension. Of repeated lines the last counts; further images are ignored. Raises InputError for a line
+    that is none, a score that is no finite number, images of several `images/` folders, and names without a
+    score (counted, the first named).
+    """
+    scores: dict[str, float] = {}
+    folders: set[str] = set()
+    for number, line in _lines(path):
+        image, value = _path_and_score(line)
+        if not image or not math.isfinite(value):
+            raise InputError(f"{path}, line {number}: expected 'path score', got '{line.strip()[:80]}'; score it again")
+        folder, mark, name = f"/{image}".rpartition(IMAGES)
+        folders.add(folder[1:] + mark)
+        scores[splitext(name if mark else image)[0]] = value
+    if len(folders) > 1:
+        raise InputError(f"{path} mixes the folders {sorted(folders)[:2]}; write one file per data set")
+    missing = [name for name in names if name not in scores]
+    if missing:
+        example = f" (it has '{next(iter(scores))}')" if scores else ""
+        raise InputError(
+            f"{path} lacks {len(missing)} of {len(names)} images, as '{missing[0]}'{example}; "
+            "score them too, and write the names alike in both files"
+        )
+    return np.array([scores[name] for name in names])
+
+
+def read_embeddings(folder: Path, names: Sequence[str]) -> NDArray[np.floating]:
+    """Vectors (N, D) of `<folder>/<name>.npy` in the dtype of the files, one row per name.
+
+    Memory: the array itself. Raises InputError where a file is missing, no `.npy` of one vector of finite
+    numbers, all zero, or of another length than the first.
+    """
+    first = _read_vector(folder / f"{names[0]}.npy")
+    table = np.empty((len(names), first.size), first.dtype)
+    for row, name in enumerate(names):
+        path = folder / f"{name}.npy"
+        vector = _read_vector(path)
+        if vector.size != first.size:
+            raise InputError(
+                f"{path} has {vector.size} numbers, {names[0]}.npy {first.size}; extract all with one model"
+            )
+        if vector.dtype != table.dtype:
+            table = table.astype(np.promote_types(table.dtype, vector.dtype), copy=False)
+        table[row] = vector
+    return table
+
+
+def method_name(path: Path, dataset: str) -> str:
+    """`GOOD` for a quality file `GOOD_<dataset>.txt`; the stem where the data set is no part of it."""
+    return path.stem.removesuffix(f"_{dataset}")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines of a text file, blank ones left out."""
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            for number, line in enumerate(stream, 1):
+                if not line.isspace():
+                    yield number, line
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text; give a pair list or quality file as CR-FIQA writes it") from error
+
+
+def _path_and_score(line: str) -> tuple[str, float]:
+    path, *score = line.rsplit(None, 1)
+    try:
+        return path.strip(), float(*score) if score else math.nan
+    except ValueError:
+        return path.strip(), math.nan
+
+
+def _read_vector(path: Path) -> NDArray[np.floating]:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; extract the embedding of this image"
+        ) from error
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path} is no .npy file of numbers; extract the embedding of this image again") from error
+    if (
+        not isinstance(values, np.ndarray)
+        or values.dtype.kind not in "fiu"
+        or not values.size == max(values.shape, default=0)
+    ):
+        raise InputError(f"{path} does not hold one vector of numbers; extract one embedding per image")
+    vector = values.reshape(-1)
+    vector = vector if vector.dtype.kind == "f" else vector.astype(np.float64)
+    if not np.isfinite(vector).all() or not vector.any():
+        raise InputError(f"{path} is zero or not finite; extract the embedding of this image again")
+    return vector

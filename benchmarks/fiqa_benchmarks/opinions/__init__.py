@@ -1,0 +1,1 @@
+"""Scores against opinion scores of people: rank and linear correlation, with confidence intervals."""

@@ -1,0 +1,184 @@
+"""``fiqa-bench --mos``: engines against people's opinion scores; a cut run goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from fiqa_runtime.console import Report, check_output_folder, progress_bar
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.fetch import user_cache
+from fiqa_runtime.files import sha256_file
+from fiqa_runtime.images import find_images, read_image
+from fiqa_runtime.scorer import Scorer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fiqa_benchmarks.contenders.peers import Contender, open_contender, prepare
+from fiqa_benchmarks.opinions.accuracy import STATISTICS, Accuracy, Estimate, accuracy
+from fiqa_benchmarks.opinions.labels import LabelledImages, match_labels, read_labels
+from fiqa_benchmarks.opinions.score_cache import ScoreCache, score_images
+
+CACHE = "scores.sqlite"
+CHUNK = 256
+"""Images between two moves of the progress bar; after an image that cannot be scored only these are read again."""
+LISTED = 3
+"""Names shown of a long list."""
+TITLES = {
+    "srcc": "SRCC",
+    "krcc": "KRCC",
+    "plcc": "PLCC",
+    "plcc_4": "PLCC, 4-parameter logistic",
+    "plcc_5": "PLCC, 5-parameter logistic",
+    "rmse": "RMSE",
+    "rmse_4": "RMSE, 4-parameter logistic",
+    "rmse_5": "RMSE, 5-parameter logistic",
+}
+
+Unusable = dict[Path, InputError]
+"""Images that could not be scored, and why."""
+
+
+def evaluate_mos(
+    console: Console,
+    contenders: Sequence[Contender],
+    labels: Path,
+    images: Path | None = None,
+    cache: Path | None = None,
+    threads: int | None = None,
+) -> tuple[dict[str, Any], Unusable]:
+    """Score the labelled ready crops with every contender and print how well the scores fit the labels.
+
+    `labels` as for :func:`read_labels`; `images` is the folder the labels speak of, None the label file's own.
+    `cache` None is `scores.sqlite` in the user cache. Returns the ``mos`` part of the JSON document and the images
+    that no contender could be compared on. Raises InputError where nothing is left to compare, and what opening a
+    contender raises.
+    """
+    root = images or (labels if labels.is_dir() else labels.parent)
+    known = read_labels(labels)
+    matched = match_labels(known, find_images([root]), root)
+    cache = cache or user_cache() / CACHE
+    check_output_folder(cache.parent)
+    unusable: Unusable = {}
+    scored: dict[str, dict[Path, float]] = {}
+    with progress_bar() as report, tempfile.TemporaryDirectory(prefix="fiqa-bench-") as folder:
+        for contender in contenders:
+            with open_contender(prepare(contender, Path(folder), threads), threads) as scorer:
+                scored[contender.name] = _scores(scorer, matched.paths, unusable, cache, contender.name, report)
+    kept = {path: mos for path, mos in zip(matched.paths, matched.mos.tolist(), strict=True) if path not in unusable}
+    if not kept:
+        raise InputError(f"none of {len(matched.paths)} labelled images can be scored: {next(iter(unusable.values()))}")
+    found = accuracy(
+        np.array(list(kept.values())),
+        {name: np.array([of[path] for path in kept]) for name, of in scored.items()},
+    )
+    console.print(_table(found))
+    notes = [line for line in (_unmatched(matched), *found.notes) if line]
+    for line in notes:
+        console.print(f"[yellow]{escape(line)}[/]", highlight=False, soft_wrap=True)
+    return {
+        **found.as_json(),
+        "notes": notes,
+        "labels": {"file": str(labels), "missing": matched.missing, "unlabelled": list(map(str, matched.unlabelled))},
+        "scores": [
+            {"path": str(path), "mos": mos, "engines": {name: of[path] for name, of in scored.items()}}
+            for path, mos in kept.items()
+        ],
+    }, unusable
+
+
+def unusable_error(unusable: Unusable) -> InputError:
+    """What is said at the end of images that could not be scored."""
+    first = next(iter(unusable.values()))
+    return InputError(f"{len(unusable)} labelled images were left out: {first}")
+
+
+def _scores(
+    scorer: Scorer, paths: Sequence[Path], unusable: Unusable, cache: Path, name: str, report: Report
+) -> dict[Path, float]:
+    """Scores of the usable `paths`; others are added to `unusable`."""
+    if all(output.name != "score" for output in scorer.card.outputs):
+        raise InputError(
+            f"{scorer.card.model} gives no quality scores; fiqa-export --list shows what each network gives"
+        )
+    found: dict[Path, float] = {}
+    with ScoreCache(cache, _identity(scorer), _setup(scorer)) as known:
+        for start in range(0, len(paths), CHUNK):
+            report(f"score with {name}", start, len(paths))
+            found.update(_score_chunk(scorer, paths[start : start + CHUNK], unusable, known))
+    report(f"score with {name}", len(paths), len(paths))
+    return found
+
+
+def _score_chunk(scorer: Scorer, paths: Sequence[Path], unusable: Unusable, known: ScoreCache) -> dict[Path, float]:
+    while True:
+        left = [path for path in paths if path not in unusable]
+        before = len(unusable)
+        try:
+            values = score_images(left, known, lambda files: _score(scorer, files, unusable))
+        except InputError:
+            if len(unusable) == before:
+                raise
+        else:
+            return dict(zip(left, values.tolist(), strict=True))
+
+
+def _score(scorer: Scorer, files: Sequence[Path], unusable: Unusable) -> NDArray[np.float32]:
+    """Scores of `files`; where that fails, the files at fault are added to `unusable` before the error is raised."""
+    try:
+        return scorer.score([read_image(file) for file in files])
+    except InputError:
+        for file in files:
+            try:
+                scorer.score([read_image(file)])
+            except InputError as error:
+                unusable[file] = error
+        raise
+
+
+def _identity(scorer: Scorer) -> str:
+    """Artefact and card: its preprocessing is as much a part of a score as its weights."""
+    return hashlib.sha256((sha256_file(scorer.path) + scorer.card.to_json()).encode()).hexdigest()
+
+
+def _setup(scorer: Scorer) -> str:
+    """What else can move a score."""
+    parts = {"backend": scorer.backend.name, **scorer.backend.info}
+    return json.dumps({**parts, "opencv": cv2.__version__, "fiqa-edge": version("fiqa-edge")}, sort_keys=True)
+
+
+def _table(found: Accuracy) -> Table:
+    first, *others = found.engines
+    title = f"{found.images} images with opinion scores, 95 % intervals from {found.resamples} resamples"
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for name in (first, *others, *(f"{name} - {first}" for name in others)):
+        table.add_column(escape(name), justify="right", overflow="fold")
+    for key in STATISTICS:
+        row = [found.engines[name][key] for name in (first, *others)]
+        table.add_row(TITLES[key], *map(_cell, (*row, *(found.differences[name][key] for name in others))))
+    return table
+
+
+def _cell(estimate: Estimate) -> str:
+    return "undefined" if math.isnan(estimate.value) else str(estimate)
+
+
+def _unmatched(matched: LabelledImages) -> str:
+    """Labels without image and images without label: counted, the first few named."""
+    parts = [
+        f"{len(names)} {what} ({', '.join(map(str, names[:LISTED]))}{', ...' if len(names) > LISTED else ''})"
+        for names, what in ((matched.missing, "labels without image"), (matched.unlabelled, "images without label"))
+        if names
+    ]
+    return " and ".join(parts) + " were left out" if parts else ""

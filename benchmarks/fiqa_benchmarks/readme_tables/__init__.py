@@ -1,0 +1,1 @@
+"""Commands that make the tables of the README; nothing else needs them."""

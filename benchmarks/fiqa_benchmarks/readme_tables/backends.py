@@ -1,0 +1,71 @@
+"""Which artefact runs on which backend, and how far from torch: the table of the README.
+
+    python -m fiqa_benchmarks.readme_tables.backends engines/*.onnx
+
+Every artefact re-scores its canaries (:mod:`fiqa_runtime.selftest`) on every installed backend, each in a process of
+its own, so that a backend that crashes on a graph is seen and not suffered.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from fiqa_runtime.backends import available
+from fiqa_runtime.console import progress_bar, run
+from fiqa_runtime.scorer import find_artefact
+
+app = typer.Typer(add_completion=False)
+
+
+@dataclass(frozen=True)
+class Support:
+    """How one artefact fares on one backend."""
+
+    passed: bool
+    text: str
+    """Largest |d| to torch over all outputs, or why it does not run."""
+
+
+def self_test_in_a_process(engine: Path, backend: str) -> Support:
+    """The canaries of `engine` on `backend`; never raises, whatever the backend does."""
+    command = [sys.executable, "-m", "fiqa_runtime.cli", "--self-test", "--engine", str(engine)]
+    result = subprocess.run([*command, "--backend", backend, "--json", "-"], capture_output=True, text=True)
+    if result.returncode in (0, 3):
+        document = json.loads(result.stdout)
+        return Support(document["passed"], f"{max(document['max_abs'].values()):.0e}")
+    if result.returncode < 0:
+        return Support(False, f"crashes (signal {-result.returncode})")
+    return Support(False, result.stderr.strip().removeprefix("error: "))
+
+
+def markdown(rows: dict[str, dict[str, Support]]) -> str:
+    """Rows of artefact -> backend -> outcome as a Markdown table."""
+    backends = list(next(iter(rows.values())))
+    lines = [f"| largest difference to torch | {' | '.join(backends)} |", "|---" * (len(backends) + 1) + "|"]
+    for name, cells in rows.items():
+        texts = ((cell.text if cell.passed else f"no: {cell.text}").replace("|", "\\|") for cell in cells.values())
+        lines.append(f"| `{name}` | {' | '.join(texts)} |")
+    return "\n".join(lines)
+
+
+@app.command()
+def support(engines: Annotated[list[Path], typer.Argument(help="Exported ONNX artefacts.")]) -> None:
+    """Re-score the canaries of every artefact on every installed backend and print a Markdown table."""
+    artefacts = list(map(find_artefact, engines))
+    names = available()
+    rows: dict[str, dict[str, Support]] = {}
+    with progress_bar() as report:
+        for done, engine in enumerate(artefacts):
+            report("self-test", done, len(artefacts))
+            rows[engine.name] = {name: self_test_in_a_process(engine, name) for name in names}
+    typer.echo(markdown(rows))
+
+
+if __name__ == "__main__":
+    run(app)

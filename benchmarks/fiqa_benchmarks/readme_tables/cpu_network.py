@@ -1,0 +1,140 @@
+"""One network in every way this machine can run it, in the same interleaved rounds, each held against torch."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from fiqa_calibration.parity_set import ParitySet, default_pictures
+from fiqa_runtime.agreement import agree
+from fiqa_runtime.card import Card, read_card
+from fiqa_runtime.console import Report, silent
+from fiqa_runtime.errors import FiqaError
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.scorer import Scorer
+from numpy.typing import NDArray
+
+from fiqa_benchmarks.contenders.crops import fill, seeded_crops
+from fiqa_benchmarks.contenders.peers import Contender, open_contender, prepare
+from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK
+from fiqa_benchmarks.speed.latency import Ratio, Steps, Timing, measure, ratio
+
+TORCH = "torch"
+BFLOAT = "openvino fast"
+INT8 = ("int8 onnxruntime", "int8 openvino")
+PLAIN = ("onnxruntime-plain", "opencv-plain")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run of one network."""
+
+    model: str
+    batches: tuple[int, ...]
+    images: int
+    """Images on which scores are compared under seeded weights."""
+    rounds: int
+    backends: tuple[str, ...] = ("onnxruntime", "openvino")
+    """Of the float file, exact; OpenVINO also fast."""
+    plain: bool = False
+    """Also the plain export in ONNX Runtime and OpenCV."""
+    one_by_one: bool = False
+    """torch takes the images one by one, as the authors' script does."""
+
+
+@dataclass
+class Measured:
+    """What came of a :class:`Plan`."""
+
+    weights: str
+    timings: dict[int, dict[str, dict[str, Timing]]] = field(default_factory=dict)
+    """By batch, contender and step."""
+    srcc: dict[str, float] = field(default_factory=dict)
+    """By contender: rank correlation of its scores with torch's."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """By contender: why it was not measured."""
+
+    def ratio(self, batch: int, slower: str, faster: str) -> Ratio:
+        """Time of `slower` divided by that of `faster`, network alone."""
+        timings = self.timings[batch]
+        return ratio(timings[slower][NETWORK], timings[faster][NETWORK])
+
+    def best(self, batch: int, names: Sequence[str], srcc: float) -> str | None:
+        """The fastest of `names` that ran and whose rank correlation is at least `srcc`."""
+        timings = self.timings[batch]
+        usable = [name for name in names if name in timings and self.srcc[name] >= srcc]
+        return min(usable, key=lambda name: timings[name][NETWORK].percentile(50), default=None)
+
+
+def entered(plan: Plan, engine: Path, int8: Path | None) -> list[Contender]:
+    """The contenders of `plan`, torch first."""
+    path = str(engine)
+    found = [Contender(TORCH, path, TORCH), *(Contender(name, path, name) for name in plan.backends)]
+    if "openvino" in plan.backends:
+        found.append(Contender(BFLOAT, path, "openvino", cpu_precision="fast"))
+    if int8:
+        found += [Contender(name, str(int8), name.split()[1]) for name in INT8]
+    if plan.plain:
+        found += [Contender(name, path, name) for name in PLAIN]
+    return found
+
+
+def measure_network(
+    plan: Plan, engine: Path, int8: Path | None = None, threads: int | None = None, report: Report = silent
+) -> Measured:
+    """Open, compare and time; raises what opening torch raises, the error of another contender becomes `missing`."""
+    with tempfile.TemporaryDirectory(prefix="fiqa-bench-") as folder, ExitStack() as stack:
+        running: dict[str, Scorer] = {}
+        measured: Measured | None = None
+        expected: NDArray[np.float32] | None = None
+        for contender in entered(plan, engine, int8):
+            try:
+                scorer = stack.enter_context(open_contender(_ready(contender, Path(folder), threads), threads))
+                measured = measured or Measured(str(scorer.card.weights.get("kind")))
+                if plan.one_by_one and contender.name == TORCH:
+                    scorer.card = replace(scorer.card, max_batch=1)
+                crops = _images(scorer.card, plan.images)
+                scores = scorer.outputs(crops)["score"].reshape(-1)
+                reference = scores if expected is None else expected
+                measured.srcc[contender.name] = agree(reference, scores).srcc
+            except FiqaError as error:
+                if measured is None or expected is None:
+                    raise
+                measured.missing[contender.name] = str(error)
+                continue
+            expected = reference
+            running[contender.name] = scorer
+        assert measured
+        for batch in plan.batches:
+            steps = [_steps(scorer, fill(crops, batch)) for scorer in running.values()]
+            timings = measure(steps, plan.rounds, report, f"{plan.model}: rounds with batch {batch}")
+            measured.timings[batch] = dict(zip(running, timings, strict=True))
+    return measured
+
+
+def _steps(scorer: Scorer, crops: list[Image]) -> Steps:
+    """The network alone and, where a crop is one input, from crops to scores."""
+    feeds = list(scorer.batches(crops))
+    steps = {NETWORK: lambda: [scorer.backend.run(feed) for feed in feeds]}
+    if scorer.card.input.sampling is None and scorer.backend.name != TORCH:
+        return {**steps, END_TO_END: lambda: scorer.score(crops)}
+    return steps
+
+
+def _images(card: Card, count: int) -> list[Image]:
+    """Seeded images for seeded weights; under trained ones, which rank faces, a face degraded step by step."""
+    if card.weights.get("kind") == "seeded" or not card.input.height or not card.input.width:
+        return seeded_crops(card.input, count)
+    return [image for image, _ in ParitySet(0, default_pictures(), (card.input.height, card.input.width))]
+
+
+def _ready(contender: Contender, folder: Path, threads: int | None) -> Contender:
+    """`contender` prepared; seeded weights of the largest networks need not become gigabytes of files for torch."""
+    weights = read_card(Path(contender.artefact)).weights
+    if contender.backend == TORCH and weights.get("kind") == "seeded":
+        return replace(contender, weights=f"seeded:{weights['seed']}")
+    return prepare(contender, folder, threads)

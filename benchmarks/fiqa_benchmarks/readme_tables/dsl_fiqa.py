@@ -1,0 +1,145 @@
+"""What each of DSL-FIQA's savings saves: the tables of the README.
+
+    python -m fiqa_benchmarks.readme_tables.dsl_fiqa
+
+Exports the network under seeded weights as it is and with one saving taken back each (minutes, some gigabytes), then
+times one batch of crops in each form against the best, and the 20 crops of a photo in batches of several sizes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from fiqa_runtime.backends import available
+from fiqa_runtime.card import Card, with_files, write_card
+from fiqa_runtime.console import Report, progress_bar, run, write_json
+from fiqa_runtime.errors import DependencyError
+
+from fiqa_benchmarks.contenders.peers import Contender, open_contender
+from fiqa_benchmarks.readme_tables.dsl_variants import BEST, Form, write_forms
+from fiqa_benchmarks.readme_tables.graph_variants import written_out_file
+from fiqa_benchmarks.readme_tables.speedups import Gain, Way, compare, markdown, open_form
+from fiqa_benchmarks.readme_tables.unfused_openvino import UnfusedOpenVino
+from fiqa_benchmarks.speed.latency import Ratio, Timing, measure
+from fiqa_benchmarks.speed.machine import machine, versions
+from fiqa_benchmarks.speed.memory import footprint
+
+RUNTIMES = ("onnxruntime", "openvino")
+"""OpenCV is left out: it is the slowest there and would add minutes."""
+SIZES = (1, 4, 20)
+"""Crops at once: one by one as published, ours, and all of a photo."""
+CROPS = 20
+ATTENTION = "attention in fused form"
+"""In OpenVINO one operation each, against its parts; in ONNX Runtime its softmax in one node, against written out."""
+
+app = typer.Typer(add_completion=False)
+
+
+def measure_savings(
+    forms: Mapping[str, Form], runtimes: Sequence[str], threads: int | None, rounds: int | None, report: Report
+) -> list[Gain]:
+    """One batch of crops without each saving against the best form, in each runtime; two networks in memory at once."""
+    best = forms[BEST]
+    found: dict[str, dict[str, Ratio | str]] = {}
+    for runtime in runtimes:
+        way = Way(partial(open_form, runtime, best.path, best.spec, threads), best.feed)
+        pairs = {
+            name: (Way(partial(open_form, runtime, form.path, form.spec, threads), form.feed), way)
+            for name, form in forms.items()
+            if name != BEST
+        }
+        pairs[ATTENTION] = _unfused(runtime, best, threads), way
+        found[runtime] = {}
+        for name, pair in pairs.items():
+            found[runtime] |= compare({name: pair}, rounds, report, f"{name}, in {runtime}")
+    return [Gain(name, best.spec.name, {runtime: ratios[name] for runtime, ratios in found.items()}) for name in pairs]
+
+
+def _unfused(runtime: str, best: Form, threads: int | None) -> Way:
+    if runtime == "openvino":
+        return Way(partial(UnfusedOpenVino, best.path, threads), best.feed)
+    path = written_out_file(best.path, "Softmax")
+    return Way(partial(open_form, runtime, path, best.spec, threads), best.feed)
+
+
+def measure_batches(
+    best: Form, runtime: str, threads: int | None, rounds: int | None, report: Report
+) -> dict[int, tuple[Timing, int]]:
+    """By number of crops at once: time of CROPS crops, and peak resident bytes in a process of its own."""
+    contenders = {size: Contender(str(size), str(_with_card(best, runtime, size)), runtime) for size in SIZES}
+    memory = {size: footprint(each, [size], threads).peak_bytes[size] for size, each in contenders.items()}
+    (crops,) = best.feed.values()
+    with open_contender(contenders[SIZES[0]], threads) as scorer:
+        name = best.spec.input.name
+        feeds = {size: {name: crops[[i % len(crops) for i in range(size)]]} for size in SIZES}
+        steps = [
+            {"crops": lambda size=size: [scorer.backend.run(feeds[size]) for _ in range(CROPS // size)]}
+            for size in SIZES
+        ]
+        timings = measure(steps, rounds, report, f"batches in {runtime}")
+    return {size: (timing["crops"], memory[size]) for size, timing in zip(SIZES, timings, strict=True)}
+
+
+def _with_card(best: Form, runtime: str, size: int) -> Path:
+    """`best` under another name, with a card that allows `size` crops at once."""
+    path = best.path.with_name(f"{runtime}.{size}.onnx")
+    os.link(best.path, path)
+    spec = best.spec
+    card = Card(spec.name, "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, size)
+    write_card(with_files(replace(card, weights={"kind": "seeded", "seed": 0}), path.parent, [path.name]), path)
+    return path
+
+
+@app.command()
+def savings(
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of every runtime.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Default: as many as begin within a minute.")] = None,
+    json: Annotated[str | None, typer.Option(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
+) -> None:
+    """Measure what each of DSL-FIQA's savings saves and print two Markdown tables."""
+    runtimes = [name for name in RUNTIMES if name in available()]
+    if not runtimes:
+        raise DependencyError("neither runtime is installed; pip install 'fiqa-edge[onnxruntime]'")
+    with tempfile.TemporaryDirectory(prefix="fiqa-bench-") as folder, progress_bar() as report:
+        report("export", 0, 1)
+        forms = {form.name: form for form in write_forms(Path(folder))}
+        report("export", 1, 1)
+        gains = measure_savings(forms, runtimes, threads, rounds, report)
+        batches = {name: measure_batches(forms[BEST], name, threads, rounds, report) for name in runtimes}
+    macs = {name: form.macs for name, form in forms.items()}
+    typer.echo(_savings_table(gains, macs), err=json == "-")
+    typer.echo("\n" + _batches_table(batches), err=json == "-")
+    if json:
+        sizes = {
+            name: {size: {**timing.as_json(CROPS), "peak_resident_bytes": peak} for size, (timing, peak) in of.items()}
+            for name, of in batches.items()
+        }
+        rows = [asdict(gain) for gain in gains]
+        write_json({"machine": machine(), "versions": versions(), "macs": macs, "gains": rows, "batches": sizes}, json)
+
+
+def _savings_table(gains: Sequence[Gain], macs: Mapping[str, int]) -> str:
+    best = macs[BEST]
+    rows = [
+        [gain.measure, f"{macs.get(gain.measure, best) / 1e9:.2f} / {best / 1e9:.2f}", *gain.cells()] for gain in gains
+    ]
+    return markdown(["time without / with", "GMAC without / with", *gains[0].ratios], rows)
+
+
+def _batches_table(batches: Mapping[str, Mapping[int, tuple[Timing, int]]]) -> str:
+    rows = [
+        [str(size), *(f"{of[size][0].percentile(50):.2f} s, {of[size][1] / 2**20:.0f} MiB" for of in batches.values())]
+        for size in SIZES
+    ]
+    return markdown([f"crops at once, of {CROPS}", *batches], rows)
+
+
+if __name__ == "__main__":
+    run(app)

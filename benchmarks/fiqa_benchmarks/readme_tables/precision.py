@@ -1,0 +1,84 @@
+"""What each precision costs each network: the table of the README, from the cards of exported artefacts.
+
+fiqa-export all --weights seeded --fp16 --target none --out E
+fiqa-export all --weights seeded --int8 --calib FACES --target none --out E
+python -m fiqa_benchmarks.readme_tables.precision E/*.fp16.onnx E/*.int8.onnx
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from fiqa_runtime.card import Card, read_card
+from fiqa_runtime.console import run
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.scorer import find_artefact
+
+app = typer.Typer(add_completion=False)
+HEADER = (
+    "| network | weights | MB | int8 MACs | images | SRCC | flips | r | max \\|d\\| | faces | fp32 nodes | verdict |\n"
+    "|---|---|---:|---:|---:|---:|---:|---:|---:|---|---:|---|"
+)
+NONE = "-"
+
+
+def row(card: Card, size: int) -> str:
+    """One line of the table for an artefact of `size` bytes; raises InputError where its card holds no verdict."""
+    parity, conversion = card.parity, card.conversion
+    if not parity or "fp32_bytes" not in conversion:
+        raise InputError(f"the card of {card.model} {card.precision} holds no verdict; export it with this version")
+    score: dict[str, Any] = parity["score"] or {}
+    cells = (
+        f"{card.model} {card.precision}",
+        card.weights["kind"],
+        f"{size / 1e6:.1f} ({size / conversion['fp32_bytes']:.0%})",
+        f"{conversion['mac_share']:.0%}" if "mac_share" in conversion else NONE,
+        f"{conversion.get('images', NONE)} / {parity['images']}",
+        f"{score['srcc']:.5f}" if score else NONE,
+        f"{score['flips']['0.1']:.1%}" if score else NONE,
+        _correlation(parity),
+        _largest_difference(parity),
+        _faces(parity),
+        f"{len(conversion['kept_in_fp32'])} of {conversion['nodes']}",
+        "pass" if parity["passed"] else "fail",
+    )
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _correlation(parity: Mapping[str, Any]) -> str:
+    """The smallest of an output other than the score, over images."""
+    correlations = [r for r in parity["correlation"].values() if r is not None]
+    return f"{min(correlations):.4f}" if correlations else NONE
+
+
+def _largest_difference(parity: Mapping[str, Any]) -> str:
+    if None in parity["max_abs"].values():
+        return "not finite"
+    shares = {name: d / parity["range"][name] for name, d in parity["max_abs"].items()}
+    worst = max(shares, key=lambda name: shares[name])
+    return f"{shares[worst]:.1e} ({worst})"
+
+
+def _faces(parity: Mapping[str, Any]) -> str:
+    faces = parity.get("faces")
+    if not faces:
+        return NONE
+    changed = "".join(f", {faces[key]} {key}" for key in ("lost", "new") if faces[key])
+    return f"{faces['found']}{changed}, IoU {faces['iou']:.2f}, \\|d\\| {faces['score']:.3f}"
+
+
+@app.command()
+def precision(engines: Annotated[list[Path], typer.Argument(help="fp16 and int8 artefacts.")]) -> None:
+    """Print the Markdown table of what a lower precision costs, as each artefact's card has it."""
+    lines = []
+    for engine in map(find_artefact, engines):
+        card = read_card(engine)
+        lines.append(row(card, sum((engine.parent / name).stat().st_size for name in card.files)))
+    typer.echo("\n".join([HEADER, *lines]))
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,83 @@
+"""What one thing gains: the same work without and with it, in the same interleaved rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fiqa_runtime.backends import open_backend
+from fiqa_runtime.backends.base import Backend, Inputs
+from fiqa_runtime.card import Card
+from fiqa_runtime.console import Report
+from fiqa_runtime.errors import FiqaError
+from fiqa_runtime.host import thread_limit
+from fiqa_runtime.spec import ModelSpec
+
+from fiqa_benchmarks.contenders.plain_export import PlainSession
+from fiqa_benchmarks.speed.latency import Ratio, measure, ratio
+
+STEP = "run"
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """One way to do the work."""
+
+    open: Callable[[], Backend]
+    feed: Inputs
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Of one measure on one network."""
+
+    measure: str
+    network: str
+    ratios: Mapping[str, Ratio | str]
+    """By runtime: time without it divided by time with it, or why there is none."""
+
+    def cells(self) -> list[str]:
+        """Of a Markdown table: median and quartiles over the rounds."""
+        return [
+            found if isinstance(found, str) else f"{found.median:.2f} ({found.low:.2f} to {found.high:.2f})"
+            for found in self.ratios.values()
+        ]
+
+
+def compare(
+    pairs: Mapping[str, tuple[Way, Way]], rounds: int | None, report: Report, what: str
+) -> dict[str, Ratio | str]:
+    """By measure: time of the first way of its pair divided by that of the second, or why one of them does not run.
+
+    A way that stands in several pairs is opened and timed once.
+    """
+    running: dict[Way, Backend] = {}
+    failed: dict[Way, str] = {}
+    for way in dict.fromkeys(way for pair in pairs.values() for way in pair):
+        try:
+            backend = way.open()
+            backend.run(way.feed)
+            running[way] = backend
+        except FiqaError as error:
+            failed[way] = f"no: {error}"
+    steps = [{STEP: lambda way=way, b=b: b.run(way.feed)} for way, b in running.items()]
+    timings = dict(zip(running, measure(steps, rounds, report, what), strict=True))
+    for backend in running.values():
+        backend.close()
+    return {
+        name: failed.get(without) or failed.get(best) or ratio(timings[without][STEP], timings[best][STEP])
+        for name, (without, best) in pairs.items()
+    }
+
+
+def open_form(runtime: str, path: Path, spec: ModelSpec, threads: int | None) -> Backend:
+    """The file `path` in `runtime` as it stands: without what our backend for ONNX Runtime rewrites on loading."""
+    card = Card(spec.name, "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, spec.max_batch)
+    threads = threads or thread_limit()
+    return PlainSession(path, card, threads) if runtime == "onnxruntime" else open_backend(runtime, path, card, threads)
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))

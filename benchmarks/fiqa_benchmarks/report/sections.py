@@ -1,0 +1,157 @@
+"""What a report shows beside the numbers of the JSON document: scores per image, moved faces, maps, cards.
+
+Every function returns one optional section of the document that :func:`fiqa_benchmarks.report.page.write_report` takes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from fiqa_runtime.agreement import Scores, rejection_threshold
+from fiqa_runtime.card import Card, read_card
+from fiqa_runtime.images import read_image
+from fiqa_runtime.overlay import map_picture
+from fiqa_runtime.preprocess import Image, check_image
+from numpy.typing import NDArray
+
+from fiqa_benchmarks.contenders.peers import PEERS, Contender
+from fiqa_benchmarks.speed.bench import Result
+
+Maps = NDArray[np.float32]
+
+SHARE = 0.10
+"""Rejected share of the images at which changed decisions are marked."""
+MOST_MOVED = 6
+"""Faces shown for each engine."""
+NEGLIGIBLE = 1e-5
+"""Share of the score range that another order of summation may move a score by."""
+MOST_MAPS = 4
+"""Faces whose maps are shown."""
+LONGEST_LIST = 16
+"""Numbers of a card that people read one by one."""
+PICTURE_SIDE = 160
+"""Longer side in pixels that pictures are reduced to."""
+JPEG_QUALITY = 88
+
+
+def sections(results: Sequence[Result], crops: Sequence[Image], names: Sequence[str]) -> dict[str, Any]:
+    """`scores`, `worst`, `maps` and `cards` of the contenders in `results` that ran, as far as there are any.
+
+    Taken from the outputs that the benchmark kept for `crops` (uint8 BGR), called by `names`.
+    """
+    engines = {r.contender.name: r.loaded.card for r in results if r.loaded and r.contender.name not in PEERS}
+    found: dict[str, Any] = {"cards": cards(engines)}
+    outputs = {result.contender.name: result.outputs for result in comparable(results) if result.outputs}
+    count = len(crops)
+    scores = {name: own["score"].reshape(count) for name, own in outputs.items() if "score" in own}
+    maps = {name: own["map"].reshape(count, *own["map"].shape[-2:]) for name, own in outputs.items() if "map" in own}
+    if scores:
+        found["scores"] = {"images": list(names), "engines": {name: s.tolist() for name, s in scores.items()}}
+        found["worst"] = worst_moved(scores, names, crops.__getitem__)
+    if maps:
+        found["maps"] = map_rows(maps, crops, names)
+    return found
+
+
+def opinion_sections(mos: Mapping[str, Any], contenders: Sequence[Contender]) -> dict[str, Any]:
+    """`worst` and `cards` for the part ``mos`` of a document and the contenders that it compares."""
+    rows = mos["scores"]
+    scores = {name: np.array([row["engines"][name] for row in rows]) for name in mos["engines"]}
+    names = [row["path"] for row in rows]
+    return {
+        "worst": worst_moved(scores, names, lambda place: read_image(names[place])),
+        "cards": cards({c.name: read_card(Path(c.artefact)) for c in contenders if c.name not in PEERS}),
+    }
+
+
+def comparable(results: Sequence[Result]) -> list[Result]:
+    """The first contender that ran, and the others of its network."""
+    ran = [(result, result.loaded.card.model) for result in results if result.loaded and not result.error]
+    return [result for result, model in ran if model == ran[0][1]]
+
+
+def cards(by_name: Mapping[str, Card]) -> dict[str, Any]:
+    """Cards as plain data, without what only a program reads: canaries and long lists of numbers."""
+    found = {name: json.loads(card.to_json()) for name, card in by_name.items()}
+    for card in found.values():
+        for unread in ("fiqa_card", "canaries", "canary_tolerance"):
+            card.pop(unread)
+    return {name: _shortened(card) for name, card in found.items()}
+
+
+def _shortened(value: Any) -> Any:
+    """`value` with every list of more than LONGEST_LIST numbers replaced by their count."""
+    if isinstance(value, dict):
+        return {key: _shortened(inner) for key, inner in value.items()}
+    if isinstance(value, list) and len(value) > LONGEST_LIST and all(isinstance(v, (int, float)) for v in value):
+        return f"{len(value)} numbers"
+    return value
+
+
+def worst_moved(
+    scores: Mapping[str, Scores], names: Sequence[str], image: Callable[[int], Image]
+) -> list[dict[str, Any]]:
+    """For every engine but the first the MOST_MOVED faces whose scores moved farthest from the first's.
+
+    `image` gives the uint8 BGR picture at a place of `names`. Scores that moved by less than NEGLIGIBLE of the first's
+    range are left out. An entry holds `engine`, `image`, `picture`, `reference`, `score` and `flips`.
+    """
+    (_, first), *others = ((name, np.asarray(values, np.float64)) for name, values in scores.items())
+    threshold = rejection_threshold(first, SHARE) if first.size > 1 else -np.inf
+    entries = []
+    for engine, values in others:
+        moved = np.abs(values - first)
+        for index in np.argsort(-moved, kind="stable")[:MOST_MOVED]:
+            if moved[index] > NEGLIGIBLE * np.ptp(first):
+                entries.append(
+                    {
+                        "engine": engine,
+                        "image": names[index],
+                        "picture": picture(image(int(index))),
+                        "reference": float(first[index]),
+                        "score": float(values[index]),
+                        "flips": bool((first[index] >= threshold) != (values[index] >= threshold)),
+                    }
+                )
+    return entries
+
+
+def map_rows(maps: Mapping[str, Maps], crops: Sequence[Image], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Face and maps (N, H, W) of every engine side by side, for the MOST_MAPS faces whose maps moved farthest.
+
+    An entry holds `image`, `picture` and `maps`: by engine `picture`, `mean` and `max_abs`, the largest |d| of a
+    pixel to the first engine's map.
+    """
+    first = next(iter(maps.values()))
+    moved = np.max([np.abs(own - first).max(axis=(1, 2)) for own in maps.values()], axis=0)
+    return [
+        {
+            "image": names[index],
+            "picture": picture(crops[index]),
+            "maps": {
+                engine: {
+                    "picture": picture(map_picture(own[index])),
+                    "mean": float(own[index].mean()),
+                    "max_abs": float(np.abs(own[index] - first[index]).max()),
+                }
+                for engine, own in maps.items()
+            },
+        }
+        for index in np.argsort(-moved, kind="stable")[:MOST_MAPS]
+    ]
+
+
+def picture(image: Image) -> str:
+    """uint8 BGR (H, W, 3) as the ``data:`` address of a JPEG whose longer side is at most PICTURE_SIDE."""
+    check_image(image)
+    scale = min(PICTURE_SIDE / max(image.shape[:2]), 1)
+    size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    coded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    return "data:image/jpeg;base64," + base64.b64encode(coded.tobytes()).decode("ascii")

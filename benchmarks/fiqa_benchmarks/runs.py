@@ -1,0 +1,147 @@
+"""What ``fiqa-bench`` does once its options are read: a function for each kind of run, and where results go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fiqa_runtime.console import progress_bar, stderr, write_json
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.fetch import locate
+from fiqa_runtime.images import find_images, read_image
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.zoo import DETECTOR
+from rich.console import Console
+from rich.markup import escape
+
+from fiqa_benchmarks.contenders.crops import crop_names
+from fiqa_benchmarks.contenders.peers import Contender
+from fiqa_benchmarks.gate.gate import Gate
+from fiqa_benchmarks.opinions.command import evaluate_mos, unusable_error
+from fiqa_benchmarks.photos.bench import bench_pipeline
+from fiqa_benchmarks.report.ladders import score_ladders
+from fiqa_benchmarks.report.page import write_report
+from fiqa_benchmarks.report.sections import opinion_sections, sections
+from fiqa_benchmarks.speed.bench import Result, as_json, bench
+from fiqa_benchmarks.speed.machine import versions
+from fiqa_benchmarks.speed.roofline import as_json as roofline_json
+from fiqa_benchmarks.speed.roofline import lines as roofline_lines
+from fiqa_benchmarks.speed.roofline import measure_peaks, reached
+from fiqa_benchmarks.speed.speed_tables import print_tables
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where results go: tables to the console, one document to `json`, a page to `html`."""
+
+    console: Console
+    json: str | None
+    """A file, or `-` for stdout; None: no document."""
+    html: Path | None
+    """None: no page."""
+    machine: Mapping[str, Any]
+    """What :func:`fiqa_benchmarks.speed.machine.machine` says; empty where neither page nor document tells it."""
+
+    def write(self, document: Mapping[str, Any], shown: Callable[[], Mapping[str, Any]] = dict) -> None:
+        """The document first, then the page, with the machine and what people are `shown` besides."""
+        if self.json:
+            write_json(document, self.json)
+        if self.html:
+            write_report({"machine": self.machine, **document, **shown()}, self.html)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How time is measured."""
+
+    threads: int | None
+    rounds: int | None
+    sizes: Sequence[int] = (1,)
+    """Batch sizes."""
+    images: Path | None = None
+    """Folder of crops; None: seeded images."""
+    roofline: bool = False
+
+
+def time_pipeline(
+    out: Output,
+    entered: Sequence[Contender],
+    images: Path | None,
+    detector: Path | None,
+    settings: Settings,
+    streams: int,
+) -> None:
+    """``--pipeline``: photos of the folder `images` in, scored faces out; raises InputError for several engines."""
+    if len(entered) > 1:
+        raise InputError("--pipeline times one engine; give each a run of its own")
+    photos = [read_image(path) for path in find_images([images] if images else [])]
+    with progress_bar() as report:
+        finder = detector or locate(DETECTOR)
+        flows = bench_pipeline(entered[0], photos, finder, settings.threads, settings.rounds, report, streams)
+    out.console.print(*map(escape, flows.lines()), highlight=False, soft_wrap=True)
+    out.write({"machine": out.machine, "versions": versions(), "pipeline": flows.as_json()})
+
+
+def fit_opinions(
+    out: Output,
+    entered: Sequence[Contender],
+    labels: Path,
+    images: Path | None,
+    cache: Path | None,
+    threads: int | None,
+) -> None:
+    """``--mos``: scores against people's opinions; raises InputError at the end where images were left out."""
+    accuracy, unusable = evaluate_mos(out.console, entered, labels, images, cache, threads)
+    out.write({"versions": versions(), "mos": accuracy}, lambda: opinion_sections(accuracy, entered))
+    if unusable:
+        raise unusable_error(unusable)
+
+
+def measure_speed(
+    out: Output,
+    entered: Sequence[Contender],
+    crops: list[Image],
+    settings: Settings,
+    gate: Gate | None,
+    discarded: Mapping[str, Any],
+) -> None:
+    """Every contender on `crops` (uint8 BGR) beside the first, in one document with `discarded` of ``--edc``.
+
+    Raises VerdictError where the first breaks a budget of `gate`, SystemExit where a contender did not run.
+    """
+    document: dict[str, Any] = {"machine": out.machine, "versions": versions()}
+    peaks = measure_peaks(settings.threads) if settings.roofline else None
+    opponents = gate.opponents if gate else ()
+    with progress_bar() as report:
+        results = bench([*entered, *opponents], crops, settings.sizes, settings.threads, settings.rounds, report)
+    print_tables(out.console, results, settings.sizes, out.machine)
+    if peaks:
+        shares = reached(results, peaks)
+        out.console.print(*map(escape, roofline_lines(peaks, shares)), sep="\n", highlight=False, soft_wrap=True)
+        document["roofline"] = roofline_json(peaks, shares)
+    source = {"source": str(settings.images or "seeded"), "count": len(crops)}
+    document["settings"] = {"batches": settings.sizes, "threads": settings.threads, "images": source}
+    document |= {**as_json(results), **discarded}
+    verdict = gate and gate.judge(results, out.machine, settings.threads)
+    if verdict:
+        document["gate"] = verdict.as_json()
+    out.write(document, lambda: _shown(results, crops, settings))
+    failed = [result for result in results if result.error and result.contender not in opponents]
+    for result in failed:
+        line = f"[bold red]{escape(result.contender.name)}:[/] {escape(str(result.error))}"
+        stderr.print(line, soft_wrap=True, highlight=False)
+    if verdict:
+        verdict.conclude(out.console)
+    if failed:
+        raise SystemExit(2)
+
+
+def _shown(results: Sequence[Result], crops: list[Image], settings: Settings) -> dict[str, Any]:
+    """What the page shows besides the document: how scores lie and, on faces, how they fall as these get worse."""
+    shown = sections(results, crops, crop_names(settings.images, len(crops)))
+    if settings.images:
+        with progress_bar() as report:
+            shown["ladders"] = score_ladders(results, crops, settings.threads, report)
+    return shown

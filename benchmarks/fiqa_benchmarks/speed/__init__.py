@@ -1,0 +1,1 @@
+"""Latency, memory and arithmetic throughput of one artefact in several backends."""

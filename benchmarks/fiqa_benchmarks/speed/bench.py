@@ -1,0 +1,230 @@
+"""One benchmark: contenders opened, checked against the first, timed in turn."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fiqa_runtime.agreement import Agreement, agree
+from fiqa_runtime.backends.base import Arrays
+from fiqa_runtime.card import Card
+from fiqa_runtime.console import Report, silent
+from fiqa_runtime.errors import ArtefactError, FiqaError
+from fiqa_runtime.files import sha256_file
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.scorer import Scorer
+
+from fiqa_benchmarks.contenders.crops import fill
+from fiqa_benchmarks.contenders.peers import Contender, open_contender, prepare
+from fiqa_benchmarks.speed.latency import Ratio, Steps, Timing, measure, ratio
+from fiqa_benchmarks.speed.memory import Footprint, footprint
+
+NETWORK = "network"
+"""Step: the bare backend call on a prepared input tensor."""
+END_TO_END = "end_to_end"
+"""Step: :meth:`Scorer.score` from uint8 crops. It is :meth:`Scorer.outputs` for networks without a score, and for
+those that score a picture by several crops, of which each counts here."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a contender's outputs are from the first one's on the same images."""
+
+    max_abs: dict[str, float]
+    """By output: largest |d|."""
+    score: Agreement | None
+    """Of the scores; None for networks without one."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for `json.dumps`."""
+        return {"max_abs": self.max_abs, "score": self.score and self.score.as_json()}
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """One contender at one batch size."""
+
+    timings: dict[str, Timing]
+    """By step."""
+    ratios: dict[str, Ratio]
+    """By step: time divided by the first contender's."""
+    overhead: Ratio
+    """From crops to scores, divided by the bare backend call."""
+    difference: Difference | None
+    """From the first contender; None for the first itself and for another network."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What is known of a contender that runs, whatever the batch size."""
+
+    card: Card
+    backend: dict[str, str]
+    """Name, version, device and arithmetic."""
+    footprint: Footprint
+    """Load time and memory in a process of its own."""
+    files: dict[str, str]
+    """SHA-256 of the artefact's files by name; empty for torch."""
+    file_bytes: int | None
+    """These files together; None for torch."""
+
+
+@dataclass
+class Result:
+    """One contender."""
+
+    contender: Contender
+    loaded: Loaded | None = None
+    batches: dict[int, BatchResult] = field(default_factory=dict)
+    scores: dict[str, float] | None = None
+    """By :func:`image_id`, at the first batch size; None for networks without a score."""
+    outputs: Arrays | None = None
+    """Everything it gave for the crops, by output, at the first batch size; None where it did not run."""
+    error: FiqaError | None = None
+    """Why it did not run."""
+
+
+def bench(
+    contenders: Sequence[Contender],
+    crops: list[Image],
+    batches: Sequence[int] = (1,),
+    threads: int | None = None,
+    rounds: int | None = None,
+    report: Report = silent,
+) -> list[Result]:
+    """Measure `contenders` on `crops` (uint8 BGR) at every batch size; results in the order of `contenders`.
+
+    The first contender must run, its error is raised; the error of another becomes its result.
+    """
+    results = [Result(contender) for contender in contenders]
+    running: list[tuple[Result, Scorer, dict[int, Arrays]]] = []
+    with tempfile.TemporaryDirectory(prefix="fiqa-bench-") as folder, ExitStack() as stack:
+        for done, result in enumerate(results):
+            report("load and compare", done, len(results))
+            try:
+                scorer = stack.enter_context(_load(result, Path(folder), batches, threads))
+                outputs = {batch: _outputs(scorer, crops, batch) for batch in batches}
+                result.outputs = outputs[batches[0]]
+                result.scores = _scores(crops, result.outputs)
+                running.append((result, scorer, outputs))
+            except FiqaError as error:
+                if result is results[0]:
+                    raise
+                result.error = error
+        report("load and compare", len(results), len(results))
+        _, first, expected = running[0]
+        for batch in batches:
+            steps = [_steps(scorer, fill(crops, batch)) for _, scorer, _ in running]
+            timings = measure(steps, rounds, report, f"rounds with batch {batch}")
+            for (result, scorer, outputs), timing in zip(running, timings, strict=True):
+                comparable = scorer is not first and scorer.card.model == first.card.model
+                result.batches[batch] = BatchResult(
+                    timing,
+                    {step: ratio(timing[step], timings[0][step]) for step in timing},
+                    ratio(timing[END_TO_END], timing[NETWORK]),
+                    _difference(expected[batch], outputs[batch]) if comparable else None,
+                )
+    return results
+
+
+def _load(result: Result, folder: Path, batches: Sequence[int], threads: int | None) -> Scorer:
+    """Measure the footprint in another process, then load the contender here."""
+    contender = prepare(result.contender, folder, threads)
+    taken = footprint(contender, batches, threads)
+    scorer = open_contender(contender, threads)
+    files, size = {}, None
+    if scorer.backend.name != "torch":
+        files = artefact_files(scorer.path, scorer.card)
+        size = sum((scorer.path.resolve().parent / name).stat().st_size for name in files)
+    result.loaded = Loaded(scorer.card, {"name": scorer.backend.name, **scorer.backend.info}, taken, files, size)
+    return scorer
+
+
+def artefact_files(path: Path, card: Card) -> dict[str, str]:
+    """SHA-256 by name of the artefact at `path`, or at the end of a link there, and every file that its card adds."""
+    return {**card.files, path.resolve().name: sha256_file(path)}
+
+
+def image_id(image: Image) -> str:
+    """The name of a crop's pixels (uint8 BGR) in documents; equal pixels have one name wherever they came from."""
+    return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()[:16]
+
+
+def _scores(crops: list[Image], outputs: Arrays) -> dict[str, float] | None:
+    if "score" not in outputs:
+        return None
+    return dict(zip(map(image_id, crops), outputs["score"].reshape(len(crops)).tolist(), strict=True))
+
+
+def _steps(scorer: Scorer, crops: list[Image]) -> Steps:
+    """What is timed."""
+    feeds = list(scorer.batches(crops))
+    one_by_one = scorer.has_score and scorer.card.input.sampling is None
+    whole = scorer.score if one_by_one else scorer.outputs
+    return {NETWORK: lambda: [scorer.backend.run(feed) for feed in feeds], END_TO_END: lambda: whole(crops)}
+
+
+def _outputs(scorer: Scorer, crops: list[Image], batch: int) -> Arrays:
+    """Outputs for all `crops` in batches of `batch`; ArtefactError where one is not finite."""
+    parts = [scorer.outputs(crops[start : start + batch]) for start in range(0, len(crops), batch)]
+    outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    for name, array in outputs.items():
+        if not np.isfinite(array).all():
+            raise ArtefactError(f"{scorer!r} gave a {name} that is no number; run fiqa-score --self-test on it")
+    return outputs
+
+
+def _difference(expected: Arrays, outputs: Arrays) -> Difference:
+    pairs = {
+        name: (array.reshape(len(array), -1), outputs[name].reshape(len(array), -1)) for name, array in expected.items()
+    }
+    max_abs = {name: float(np.abs(a - b).max()) for name, (a, b) in pairs.items()}
+    return Difference(max_abs, agree(*(array[:, 0] for array in pairs["score"])) if "score" in pairs else None)
+
+
+def as_json(results: Sequence[Result]) -> dict[str, Any]:
+    """`contenders` and `ratios` of the JSON document; a ratio above 1: the first contender is faster."""
+    return {
+        "contenders": [_contender_json(result) for result in results],
+        "ratios": {
+            result.contender.name: {
+                str(batch): {step: asdict(value) for step, value in outcome.ratios.items()}
+                for batch, outcome in result.batches.items()
+            }
+            for result in results[1:]
+        },
+    }
+
+
+def _contender_json(result: Result) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": result.contender.name, "engine": result.contender.artefact}
+    loaded = result.loaded
+    if result.error or loaded is None:
+        return {**entry, "error": str(result.error)}
+    return {
+        **entry,
+        "model": loaded.card.model,
+        "precision": loaded.card.precision,
+        "weights": loaded.card.weights.get("description"),
+        "backend": loaded.backend,
+        "load_ms": 1e3 * loaded.footprint.load_seconds,
+        "files": loaded.files,
+        "file_bytes": loaded.file_bytes,
+        "scores": result.scores,
+        "batches": {
+            str(batch): {
+                **{step: timing.as_json(batch) for step, timing in outcome.timings.items()},
+                "rounds": len(outcome.timings[NETWORK].rounds),
+                "overhead": asdict(outcome.overhead),
+                "peak_resident_bytes": loaded.footprint.peak_bytes[batch],
+                "difference": outcome.difference and outcome.difference.as_json(),
+            }
+            for batch, outcome in result.batches.items()
+        },
+    }
