@@ -9,7 +9,7 @@ PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) --duratio
 .PHONY: demo test test-slow test-long lint bench clean
 
 demo: $(VENV)/.demo
-	$(VENV)/bin/python -m fiqa_export.demo
+	$(VENV)/bin/python -m fiqa_export.command.demo
 
 test: $(VENV)/.dev
 	$(PYTEST)

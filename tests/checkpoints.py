@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from fiqa_export.checkpoint import load_reference
+from fiqa_export.checkpoints.checkpoint import load_reference
+from fiqa_export.checkpoints.seeded import load_seeded
 from fiqa_export.models import build
-from fiqa_export.seeded import load_seeded
 from fiqa_runtime.errors import CheckpointError
 from torch import Tensor
 

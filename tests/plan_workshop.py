@@ -15,8 +15,8 @@ from fake_trt_builder import (
     FakeBuilderMachine,
     add_builder,
 )
-from fiqa_export.build_target import PlanOptions
-from fiqa_export.to_engine import build_plan
+from fiqa_export.plan.build_plan import build_plan
+from fiqa_export.plan.target import PlanOptions
 from fiqa_runtime.card import Card
 from fiqa_runtime.spec import InputSpec, OutputSpec
 from onnx import TensorProto, helper, numpy_helper

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fiqa_export.doctor_facts import EXPORT_PACKAGES
+from fiqa_export.doctor.facts import EXPORT_PACKAGES
 
 SITE = "/home/user/.local/lib/python3.10/site-packages"
 EXPORT = [

@@ -7,11 +7,11 @@ from typing import Any
 
 import onnx_ir as ir
 import pytest
-from fiqa_export.build_target import PlanOptions
-from fiqa_export.onnx_graph import activations, is_float, open_graph
-from fiqa_export.qdq import activations_read, candidates, insert_qdq
-from fiqa_export.to_engine import build_plan
-from fiqa_export.to_fp16 import to_fp16
+from fiqa_export.fp16.convert import to_fp16
+from fiqa_export.graph.loading import activations, is_float, open_graph
+from fiqa_export.int8.qdq import activations_read, candidates, insert_qdq
+from fiqa_export.plan.build_plan import build_plan
+from fiqa_export.plan.target import PlanOptions
 from fiqa_runtime.card import Card
 
 RTX = {"target": "tensorrt-rtx"}

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fiqa_export import onnx_graph
-from fiqa_export.artefact import STALE_SECONDS, files_of, publish, versions, workplace
-from fiqa_export.onnx_graph import open_graph
-from fiqa_export.onnx_graph import save_graph as save_model
+from fiqa_export.graph import loading as onnx_graph
+from fiqa_export.graph.files import files_of
+from fiqa_export.graph.loading import open_graph
+from fiqa_export.graph.loading import save_graph as save_model
+from fiqa_export.publishing import STALE_SECONDS, publish, versions, workplace
 from fiqa_runtime import host
 from onnx_graphs import node, save_graph
 

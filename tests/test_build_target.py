@@ -10,7 +10,7 @@ import pytest
 from fake_gpu import FakeGpu
 from fake_machine import Make, make_fixture  # noqa: F401
 from fake_tensorrt import fake_tensorrt
-from fiqa_export.build_target import find_target
+from fiqa_export.plan.target import find_target
 from fiqa_runtime.errors import DependencyError, UnsupportedError
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import torch
 from checkpoints import State, T, message, seeded_state
-from fiqa_export.checkpoint import load_reference
+from fiqa_export.checkpoints.checkpoint import load_reference
+from fiqa_export.checkpoints.seeded import seeded_image
 from fiqa_export.models import build
-from fiqa_export.seeded import seeded_image
-from fiqa_export.tensors import network_input
+from fiqa_export.models.inputs import network_input
 from fiqa_runtime import zoo
 from fiqa_runtime.fetch import sha256_of
 
@@ -264,7 +264,7 @@ def test_largest_network_is_in_memory_once(golden: Callable[[str], Any], path: P
     torch.save({"D": entries}, path)
     del entries
     script = (
-        "import sys; from pathlib import Path; from fiqa_export.checkpoint import load_reference\n"
+        "import sys; from pathlib import Path; from fiqa_export.checkpoints.checkpoint import load_reference\n"
         "status = lambda key: int(Path('/proc/self/status').read_text().split(key + ':')[1].split()[0]) * 1024\n"
         "before = status('VmRSS')\n"
         "model, _ = load_reference('ifqa-plus', sys.argv[1])\n"

@@ -12,7 +12,7 @@ from fiqa_calibration.candidates import FacelessError, folder_candidates
 from fiqa_calibration.cropper import Cropper
 from fiqa_calibration.dataset import MINIMUM, choose
 from fiqa_calibration.parity_set import folder_pictures
-from fiqa_export.calibrate import calibration_images
+from fiqa_export.int8.calibration import calibration_images
 from fiqa_runtime.align import STANDARD, arcface_crop
 from fiqa_runtime.console import silent
 from fiqa_runtime.detector import Detection, Detector

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fiqa_export.deepstream import deepstream_config, write_deepstream
+from fiqa_export.serving.deepstream import deepstream_config, write_deepstream
 from fiqa_runtime.card import Card, read_card, with_files
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.preprocess import prepare

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from commands import Invoke, invoker
 from feeds import CROPS, PLANTED, Image, half, planted, rgb
-from fiqa_export.raw_input import take_raw_input
+from fiqa_export.graph.raw_input import take_raw_input
 from fiqa_runtime.card import read_card, with_files, write_card
 from fiqa_runtime.detector import Detector
 from fiqa_runtime.diagnose_command import try_photos

@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fiqa_export import doctor_probe
-from fiqa_export.build_target import WORKSPACE_SHARE
-from fiqa_export.doctor import run_doctor
-from fiqa_export.doctor_facts import EXPORT_PACKAGES, TensorRt
-from fiqa_export.doctor_gather import ThisMachine, gather, l4t_version
-from fiqa_export.doctor_judge import TARGETS, Diagnosis, Line, judge, sensible_workspace
-from fiqa_export.tensorrt_support import has_kernels, jetpack_version, shipped_with
+from fiqa_export.doctor import probe as doctor_probe
+from fiqa_export.doctor.checks import TARGETS, Diagnosis, Line, judge, sensible_workspace
+from fiqa_export.doctor.facts import EXPORT_PACKAGES, TensorRt
+from fiqa_export.doctor.gather import ThisMachine, gather, l4t_version
+from fiqa_export.doctor.jetpack import has_kernels, jetpack_version, shipped_with
+from fiqa_export.doctor.screen import run_doctor
+from fiqa_export.plan.target import WORKSPACE_SHARE
 from fiqa_runtime.errors import InputError, UnsupportedError
 from recorded_machines import (
     DESKTOP,
@@ -356,7 +356,7 @@ def test_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys; from fiqa_export.doctor import run_doctor; run_doctor('auto', '-');"
+        "import sys; from fiqa_export.doctor.screen import run_doctor; run_doctor('auto', '-');"
         "print({'torch', 'onnx', 'tensorrt', 'tensorrt_rtx', 'scipy'} & set(sys.modules), file=sys.stderr)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -380,7 +380,7 @@ def test_the_driver_is_asked_and_given_back(integrated: bool, tmp_path: Path) ->
     environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
     if integrated:
         environment["STUB_INTEGRATED"] = "1"
-    probe = [sys.executable, "-m", "fiqa_export.doctor_probe", "cuda"]
+    probe = [sys.executable, "-m", "fiqa_export.doctor.probe", "cuda"]
     result = subprocess.run(probe, env=environment, capture_output=True, text=True, check=True)
     assert json.loads(result.stdout) == {
         "name": "Stub GPU",

@@ -10,9 +10,9 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from fiqa_calibration.activations import measure
-from fiqa_export.equalise import equalise
-from fiqa_export.onnx_graph import open_graph
-from fiqa_export.qdq import activations_read, candidates, channel_axis
+from fiqa_export.graph.loading import open_graph
+from fiqa_export.int8.equalisation import equalise
+from fiqa_export.int8.qdq import activations_read, candidates, channel_axis
 from onnx_graphs import node, save_graph
 
 RNG = np.random.default_rng(11)

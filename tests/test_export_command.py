@@ -17,9 +17,9 @@ import fiqa_export.cli
 import onnx
 import pytest
 from commands import Invoke, invoker
-from fiqa_export.parity import Parity
 from fiqa_export.pipeline import Exported, Options
-from fiqa_export.recipe import FP32, INT8, RECIPES, Budget
+from fiqa_export.verdict.parity import Parity
+from fiqa_export.verdict.recipe import FP32, INT8, RECIPES, Budget
 from fiqa_runtime.card import read_card
 from fiqa_runtime.errors import FiqaError, InputError
 from fiqa_runtime.scorer import Scorer
@@ -181,7 +181,7 @@ def test_budget_of_the_user(
 ) -> None:
     asked: list[Options] = []
     monkeypatch.setattr(
-        "fiqa_export.export_command.export_all",
+        "fiqa_export.command.export_command.export_all",
         lambda names, weights, out, options, *rest: asked.append(options),
     )
     result = export("ediffiqa-t", "--int8", "--calib", "seeded", "--out", tmp_path, *arguments)
@@ -227,7 +227,7 @@ def test_calibration_is_told(
     card = replace(read_card(seeded_engine), conversion=conversion)
     parity = Parity(1, INT8.budget, {"score": 0.0}, {"score": 1.0}, {}, None, ())
     done = Exported(seeded_engine, card, parity, 0.0)
-    monkeypatch.setattr("fiqa_export.export_command.export", lambda *_: done)
+    monkeypatch.setattr("fiqa_export.command.export_command.export", lambda *_: done)
     out = tmp_path / "[bold]"
     result = export("ediffiqa-t", "--int8", "--calib", "seeded", "--target", "none", "--out", out)
     assert result.code == 0, result.err

@@ -12,8 +12,8 @@ from pathlib import Path
 import fiqa_export.cli
 import pytest
 from commands import Invoke, invoker
-from fiqa_export.build_target import PlanOptions
-from fiqa_export.plan_step import builder_missing
+from fiqa_export.plan.step import builder_missing
+from fiqa_export.plan.target import PlanOptions
 from fiqa_runtime.card import card_path, read_card
 
 BASIC = ("ediffiqa-t", "--weights", "seeded")
@@ -133,7 +133,7 @@ def test_plan_of_a_finished_file_without_a_builder(export: Invoke, seeded_engine
 
 
 def test_plans_are_built_without_loading_torch() -> None:
-    code = "import fiqa_export.plan_command, sys; sys.exit('torch' in sys.modules)"
+    code = "import fiqa_export.command.plan_command, sys; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

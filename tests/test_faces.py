@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fiqa_export.faces import Faces, compare_faces
-from fiqa_export.parity import compare
-from fiqa_export.recipe import INT8
+from fiqa_export.verdict.parity import compare
+from fiqa_export.verdict.recipe import INT8
+from fiqa_export.verdict.same_faces import Faces, compare_faces
 from fiqa_runtime.zoo import MODELS
 
 CELLS = {8: 400, 16: 100, 32: 25}

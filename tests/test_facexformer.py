@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fiqa_export.checkpoints.seeded import load_seeded, seeded_image
 from fiqa_export.models import build, facexformer
-from fiqa_export.seeded import load_seeded, seeded_image
-from fiqa_export.tensors import network_input
+from fiqa_export.models.inputs import network_input
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.portrait import Landmarker, portrait_landmarks, to_pixels, upright_portrait
 from fiqa_runtime.zoo import MODELS

@@ -8,11 +8,11 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-from fiqa_export.first_order import FirstOrder, first_order
-from fiqa_export.onnx_graph import open_graph
-from fiqa_export.qdq import activations_read, candidates, insert_qdq, is_layer, quantise_activations
-from fiqa_export.tensors import network_input
-from fiqa_export.torch_graph import TorchGraph
+from fiqa_export.graph.loading import open_graph
+from fiqa_export.int8.qdq import activations_read, candidates, insert_qdq, is_layer, quantise_activations
+from fiqa_export.int8.sensitivity import FirstOrder, first_order
+from fiqa_export.models.inputs import network_input
+from fiqa_export.onnx_on_torch.graph import TorchGraph
 from fiqa_runtime.console import Report, silent
 from fiqa_runtime.seeded import seeded_image
 from int8_network import REFERENCE, SIDE, save_network
@@ -63,7 +63,7 @@ def test_prediction_is_the_same_stretch_by_stretch(tmp_path: Path, monkeypatch: 
     model.graph.outputs.append(next(n.outputs[0] for n in model.graph if n.name == "second"))
     whole = prediction(model)
     assert len(TorchGraph(model).stretches(most)) > 1
-    monkeypatch.setattr("fiqa_export.first_order.STRETCH", most)
+    monkeypatch.setattr("fiqa_export.int8.sensitivity.STRETCH", most)
     parts = prediction(model)
     assert np.all(whole.weights["first"] != 0)
     for one, other in ((whole.weights, parts.weights), (by_reader(whole), by_reader(parts))):

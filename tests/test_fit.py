@@ -9,10 +9,10 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-from fiqa_export.calibrate import FEWEST_HELD, FIT_MEMORY, LARGEST_SIDE, rounding
-from fiqa_export.fit import Rounding
-from fiqa_export.onnx_graph import open_graph
-from fiqa_export.qdq import insert_qdq, is_layer
+from fiqa_export.graph.loading import open_graph
+from fiqa_export.int8.calibration import FEWEST_HELD, FIT_MEMORY, LARGEST_SIDE, rounding
+from fiqa_export.int8.qdq import insert_qdq, is_layer
+from fiqa_export.int8.rounding import Rounding
 from fiqa_runtime.console import silent
 from fiqa_runtime.zoo import MODELS
 from onnx_graphs import node, save_graph

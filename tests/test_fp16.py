@@ -17,19 +17,19 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 import torch
-from fiqa_export.activation_ranges import activation_ranges
-from fiqa_export.checkpoint import load_reference
-from fiqa_export.convert import Order, convert
-from fiqa_export.half import HalfBackend
-from fiqa_export.judge import judge, parity_set
+from fiqa_export.checkpoints.checkpoint import load_reference
+from fiqa_export.checkpoints.seeded import load_seeded
+from fiqa_export.convert import convert
+from fiqa_export.fp16.convert import to_fp16, write_fp16
+from fiqa_export.fp16.ranges import activation_ranges
+from fiqa_export.graph.loading import is_float, open_graph
+from fiqa_export.graph.to_onnx import export_onnx
 from fiqa_export.models import Reference, build
-from fiqa_export.onnx_graph import is_float, open_graph
-from fiqa_export.parity import Parity, reference_outputs
-from fiqa_export.recipe import FP16
-from fiqa_export.seeded import load_seeded
-from fiqa_export.tensors import graph_inputs
-from fiqa_export.to_fp16 import to_fp16, write_fp16
-from fiqa_export.to_onnx import export_onnx
+from fiqa_export.models.inputs import graph_inputs
+from fiqa_export.onnx_on_torch.backend import HalfBackend
+from fiqa_export.verdict.judgement import judge, parity_set
+from fiqa_export.verdict.parity import Parity, reference_outputs
+from fiqa_export.verdict.recipe import FP16
 from fiqa_runtime.card import Card, with_files, write_card
 from fiqa_runtime.console import silent
 from fiqa_runtime.preprocess import prepare
@@ -57,8 +57,7 @@ class Converted:
 def convert_seeded(reference: Reference, folder: Path) -> Converted:
     fp32 = folder / f"{reference.spec.name}.fp32.onnx"
     export_onnx(reference, fp32)
-    order = Order("fp16", FP16.budget, parity_set(reference, QUICK, "seeded", None), None, folder, False)
-    fp16, conversion = convert(reference, fp32, order, silent)
+    fp16, conversion = convert(reference, fp32, "fp16", None, silent)
     return Converted(reference, fp32, fp16, conversion)
 
 

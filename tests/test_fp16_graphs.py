@@ -10,10 +10,10 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-from fiqa_export.activation_ranges import activation_ranges
-from fiqa_export.half import HalfBackend
-from fiqa_export.onnx_graph import open_graph
-from fiqa_export.to_fp16 import Fp16Plan, to_fp16
+from fiqa_export.fp16.convert import Fp16Plan, to_fp16
+from fiqa_export.fp16.ranges import activation_ranges
+from fiqa_export.graph.loading import open_graph
+from fiqa_export.onnx_on_torch.backend import HalfBackend
 from fiqa_runtime.card import METADATA_KEY
 from fiqa_runtime.errors import ArtefactError, InputError, UnsupportedError
 from onnx import TensorProto, helper
@@ -204,7 +204,7 @@ def test_external_weights_are_taken_in(tmp_path: Path, monkeypatch: pytest.Monke
     expected = HalfBackend(path).run({"x": x})["y"]
     whole, split = tmp_path / "whole.onnx", tmp_path / "split.onnx"
     to_fp16(path, whole, ranges)
-    monkeypatch.setattr("fiqa_export.onnx_graph.LARGEST_FILE", 1000)
+    monkeypatch.setattr("fiqa_export.graph.loading.LARGEST_FILE", 1000)
     to_fp16(path, split, ranges)
     for file in (tmp_path / "source").iterdir():
         file.unlink()

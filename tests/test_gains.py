@@ -38,10 +38,10 @@ from fiqa_benchmarks.readme_tables.graph_variants import (
 from fiqa_benchmarks.readme_tables.speedups import Gain, Way, compare, markdown
 from fiqa_benchmarks.readme_tables.unfused_openvino import UnfusedOpenVino
 from fiqa_benchmarks.speed.latency import Ratio
+from fiqa_export.graph.passes import PASSES
+from fiqa_export.graph.to_onnx import OPSET
 from fiqa_export.models import build
 from fiqa_export.models.vit import Block
-from fiqa_export.rewrite import PASSES
-from fiqa_export.to_onnx import OPSET
 from fiqa_runtime.backends.base import Arrays, Inputs
 from fiqa_runtime.console import silent
 from fiqa_runtime.errors import UnsupportedError

@@ -22,8 +22,8 @@ from fiqa_benchmarks.gate.baseline import read_baseline
 from fiqa_benchmarks.gate.budget import BUDGETS, read_budget
 from fiqa_benchmarks.gate.gate import open_gate
 from fiqa_benchmarks.speed.bench import image_id
-from fiqa_export.onnx_graph import open_graph
-from fiqa_export.to_fp16 import write_fp16
+from fiqa_export.fp16.convert import write_fp16
+from fiqa_export.graph.loading import open_graph
 from fiqa_runtime.card import card_path, read_card, with_files, write_card
 from fiqa_runtime.seeded import seeded_image
 

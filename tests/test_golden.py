@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from fiqa_export.checkpoints.seeded import load_seeded, seeded_image
 from fiqa_export.models import Reference, build
 from fiqa_export.models.cr_fiqa import CRFIQA
-from fiqa_export.seeded import load_seeded, seeded_image
-from fiqa_export.tensors import network_input
+from fiqa_export.models.inputs import network_input
 from fiqa_runtime.preprocess import to_network_size
 from fiqa_runtime.zoo import MODELS
 from golden_samples import (

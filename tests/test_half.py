@@ -10,7 +10,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from fiqa_export.half import HalfBackend
+from fiqa_export.onnx_on_torch.backend import HalfBackend
 from fiqa_runtime.errors import ArtefactError, InputError, UnsupportedError
 from onnx import TensorProto, helper
 from onnx_graphs import node, save_graph

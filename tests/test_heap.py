@@ -12,7 +12,7 @@ MIB = 2**20
 SCRIPT = """
 import numpy as np
 from pathlib import Path
-from fiqa_export.heap import give_back
+from fiqa_export.graph.memory import give_back
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fiqa_export.artefact import size_of
+from fiqa_export.checkpoints.seeded import load_seeded
+from fiqa_export.graph.files import size_of
+from fiqa_export.graph.to_onnx import export_onnx
 from fiqa_export.models import build
-from fiqa_export.seeded import load_seeded
-from fiqa_export.to_onnx import export_onnx
 
 MOST = 2 << 30
 """Bytes above the size of the network."""
@@ -24,9 +24,9 @@ import torch
 from fiqa_benchmarks.speed.memory import peak_resident_bytes
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_export import calibrate, to_int8
-from fiqa_export.int8_step import int8_step
+from fiqa_export.int8.step import write_int8
 from fiqa_export.models import build
-from fiqa_export.recipe import Budget
+from fiqa_export.verdict.recipe import Budget
 
 with torch.device("meta"):
     reference = build(sys.argv[2])
@@ -36,7 +36,7 @@ folder = Path(sys.argv[1])
 anything = Budget(srcc=-1, flips=1, correlation=-1)
 parity = ParitySet(2, [], reference.calibration_size)
 files = folder / "fp32.onnx", folder / "int8.onnx"
-result = int8_step(reference, *files, "seeded", parity, anything, folder / "ranges.json")
+result = write_int8(reference, *files, "seeded", parity, anything, folder / "ranges.json")
 print(result.images, result.mac_share, peak_resident_bytes())
 """
 

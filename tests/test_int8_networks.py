@@ -16,17 +16,17 @@ import onnx
 import onnxruntime as ort
 import pytest
 from fiqa_calibration.parity_set import ParitySet, squared
-from fiqa_export import calibrate
-from fiqa_export.artefact import size_of
-from fiqa_export.checkpoint import load_reference
-from fiqa_export.int8_step import int8_step
+from fiqa_export.checkpoints.checkpoint import load_reference
+from fiqa_export.checkpoints.seeded import load_seeded
+from fiqa_export.graph.files import size_of
+from fiqa_export.graph.loading import open_graph
+from fiqa_export.graph.to_onnx import export_onnx
+from fiqa_export.int8 import calibration as calibrate
+from fiqa_export.int8.mixtures import Int8Result
+from fiqa_export.int8.step import write_int8
 from fiqa_export.models import Reference, build
-from fiqa_export.onnx_graph import open_graph
-from fiqa_export.recipe import INT8
-from fiqa_export.seeded import load_seeded
-from fiqa_export.tensors import graph_inputs
-from fiqa_export.to_int8 import Int8Result
-from fiqa_export.to_onnx import export_onnx
+from fiqa_export.models.inputs import graph_inputs
+from fiqa_export.verdict.recipe import INT8
 from fiqa_runtime.agreement import agree, pearson
 from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.preprocess import Image
@@ -63,7 +63,7 @@ def convert_seeded(reference: Reference, folder: Path) -> Converted:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibrate, "OPERATIONS", 0)
         patch.setattr(calibrate, "JUDGED", 8)
-        result = int8_step(reference, fp32, int8, "seeded", parity, INT8.budget, folder / "ranges.json")
+        result = write_int8(reference, fp32, int8, "seeded", parity, INT8.budget, folder / "ranges.json")
     return Converted(reference, fp32, int8, result)
 
 
@@ -141,7 +141,7 @@ def test_detections_of_the_published_yunet(
     export_onnx(reference, fp32)
     parity = ParitySet(0, [squared(photo) for photo in photos[::3]], reference.calibration_size)
     budget = INT8.budget_for("official")
-    result = int8_step(reference, fp32, int8, str(crops), parity, budget, tmp_path / "ranges.json")
+    result = write_int8(reference, fp32, int8, str(crops), parity, budget, tmp_path / "ranges.json")
     assert result.bytes_share < 0.6
     record_property("share of the multiply-accumulates", result.mac_share)
     before, after = ([YunetDecoder(_run(path)).rows(photo) for photo in photos] for path in (fp32, int8))

@@ -16,12 +16,12 @@ import pytest
 from fiqa_calibration.mixture_search import Judged, SearchResult, Trial
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_calibration.ranges import Ranges
-from fiqa_export.calibrate import open_session
-from fiqa_export.int8_step import int8_step
-from fiqa_export.pareto import draw_pareto
-from fiqa_export.recipe import INT8, Budget
-from fiqa_export.tensors import network_input
-from fiqa_export.to_int8 import Int8Result
+from fiqa_export.int8.calibration import open_session
+from fiqa_export.int8.mixtures import Int8Result
+from fiqa_export.int8.picture import draw_pareto
+from fiqa_export.int8.step import write_int8
+from fiqa_export.models.inputs import network_input
+from fiqa_export.verdict.recipe import INT8, Budget
 from fiqa_runtime.agreement import agree
 from fiqa_runtime.errors import FiqaError, InputError, VerdictError
 from fiqa_runtime.files import sha256_file
@@ -34,7 +34,7 @@ IMAGES = [seeded_image(i, SIDE, SIDE) for i in range(40)]
 def step(folder: Path, calib: str = "seeded", budget: Budget = INT8.budget, **options: object) -> Int8Result:
     """The step in `folder`, which holds fp32.onnx; `calib` and all else as given."""
     arguments = {"parity": PARITY, "budget": budget, "cache": folder / "ranges.json", **options}
-    return int8_step(REFERENCE, folder / "fp32.onnx", folder / "int8.onnx", calib, **arguments)  # type: ignore[arg-type]
+    return write_int8(REFERENCE, folder / "fp32.onnx", folder / "int8.onnx", calib, **arguments)  # type: ignore[arg-type]
 
 
 def scores(path: Path, parity: ParitySet = PARITY) -> np.ndarray:
@@ -221,7 +221,7 @@ def test_mixture_that_gives_no_numbers_is_a_failed_one(tmp_path: Path, monkeypat
         def run(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
             return [np.full_like(x, np.nan) if self._int8 else x for x in self._session.run(names, feed)]
 
-    monkeypatch.setattr("fiqa_export.int8_step.open_session", Overflowing)
+    monkeypatch.setattr("fiqa_export.int8.step.open_session", Overflowing)
     save_network(tmp_path / "fp32.onnx")
     result = step(tmp_path)
     with pytest.raises(VerdictError, match="score: not finite"):

@@ -16,10 +16,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from fiqa_export.artefact import files_of
+from fiqa_export.graph.files import files_of
 from fiqa_export.models import build
 from fiqa_export.pipeline import Exported, export
-from fiqa_export.recipe import RECIPES
+from fiqa_export.verdict.recipe import RECIPES
 from fiqa_runtime.backends import PACKAGES
 from fiqa_runtime.errors import UnsupportedError
 from fiqa_runtime.scorer import Scorer

@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from fiqa_export import heap
+from fiqa_export.graph import memory as heap
+from fiqa_export.graph.files import write_onnx
+from fiqa_export.graph.loading import open_graph, open_graph_of, save_graph
+from fiqa_export.graph.to_onnx import export_onnx
+from fiqa_export.int8.qdq import macs
 from fiqa_export.models import build
-from fiqa_export.onnx_file import write_onnx
-from fiqa_export.onnx_graph import open_graph, open_graph_of, save_graph
-from fiqa_export.qdq import macs
-from fiqa_export.to_onnx import export_onnx
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from fiqa_export.parity import Parity, compare, flip_failures
-from fiqa_export.recipe import FP16, INT8, Budget
+from fiqa_export.verdict.parity import Parity, compare, flip_failures
+from fiqa_export.verdict.recipe import FP16, INT8, Budget
 from fiqa_runtime.agreement import Agreement, agree
 from fiqa_runtime.spec import OutputSpec
 

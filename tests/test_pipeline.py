@@ -58,8 +58,8 @@ class SeededTorchScorer:
 
     def __init__(self) -> None:
         torch = pytest.importorskip("torch")
+        from fiqa_export.checkpoints.seeded import load_seeded
         from fiqa_export.models import build
-        from fiqa_export.seeded import load_seeded
 
         self.card = SimpleNamespace(input=MODELS["ediffiqa-t"].input)
         model = load_seeded(build("ediffiqa-t"))

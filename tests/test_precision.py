@@ -9,9 +9,9 @@ from typing import Any
 import onnx
 import pytest
 from fiqa_benchmarks.readme_tables.precision import HEADER, app, row
-from fiqa_export.faces import Faces
-from fiqa_export.parity import Parity
-from fiqa_export.recipe import FP16, INT8
+from fiqa_export.verdict.parity import Parity
+from fiqa_export.verdict.recipe import FP16, INT8
+from fiqa_export.verdict.same_faces import Faces
 from fiqa_runtime.agreement import agree
 from fiqa_runtime.card import Card, with_files, write_card
 from fiqa_runtime.errors import InputError

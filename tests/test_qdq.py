@@ -10,11 +10,10 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-from fiqa_export.equalise import equalise
-from fiqa_export.fit import Rounding, share_weights
-from fiqa_export.onnx_graph import open_graph
-from fiqa_export.onnx_graph import save_graph as save_graph_beside
-from fiqa_export.qdq import (
+from fiqa_export.graph.loading import open_graph
+from fiqa_export.graph.loading import save_graph as save_graph_beside
+from fiqa_export.int8.equalisation import equalise
+from fiqa_export.int8.qdq import (
     candidates,
     dequantised,
     insert_qdq,
@@ -24,6 +23,7 @@ from fiqa_export.qdq import (
     quantise_activations,
     weights_of,
 )
+from fiqa_export.int8.rounding import Rounding, share_weights
 from fiqa_runtime.errors import InputError
 from int8_network import SIDE, WIDTH, save_network
 from onnx_graphs import node, save_graph

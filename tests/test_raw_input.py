@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from fiqa_export.graph.raw_input import take_raw_input
 from fiqa_export.pipeline import Options, export
-from fiqa_export.raw_input import take_raw_input
-from fiqa_export.recipe import FP16
+from fiqa_export.verdict.recipe import FP16
 from fiqa_runtime.backends import PACKAGES, open_backend
 from fiqa_runtime.card import Card
 from fiqa_runtime.detector import Detector

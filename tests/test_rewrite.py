@@ -16,11 +16,11 @@ import onnx_ir.passes.common
 import onnxruntime as ort
 import pytest
 import torch
-from fiqa_export import to_onnx
-from fiqa_export.checkpoint import load_reference
+from fiqa_export.checkpoints.checkpoint import load_reference
+from fiqa_export.graph import to_onnx
+from fiqa_export.graph.passes import constant_reshapes, fold_constants, rewrite, unused_and_double
+from fiqa_export.models.inputs import network_input
 from fiqa_export.models.vit import Block
-from fiqa_export.rewrite import constant_reshapes, fold_constants, rewrite, unused_and_double
-from fiqa_export.tensors import network_input
 from fiqa_runtime.detector import Detector
 from fiqa_runtime.images import read_image
 from fiqa_runtime.seeded import seeded_image

@@ -11,7 +11,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-from fiqa_export.rewrite_convolutions import (
+from fiqa_export.graph.convolution_passes import (
     average_inside_kernel,
     convolve_before_repeat,
     join_branches,

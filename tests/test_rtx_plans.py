@@ -18,9 +18,9 @@ import pytest
 from fake_gpu import FakeGpu
 from fake_tensorrt import fake_tensorrt
 from fake_trt_builder import add_builder
-from fiqa_export.build_target import PlanOptions, find_target
-from fiqa_export.raw_input import take_raw_input
-from fiqa_export.to_engine import build_plan
+from fiqa_export.graph.raw_input import take_raw_input
+from fiqa_export.plan.build_plan import build_plan
+from fiqa_export.plan.target import PlanOptions, find_target
 from fiqa_runtime.card import Card, card_path, read_card, write_card
 from fiqa_runtime.errors import ArtefactError, CardError, FiqaError, UnsupportedError
 from fiqa_runtime.scorer import Scorer

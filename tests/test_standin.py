@@ -15,9 +15,9 @@ import torch
 from commands import invoker
 from fiqa_calibration.ladder import KINDS, degrade
 from fiqa_calibration.parity_set import PORTRAIT
-from fiqa_export.checkpoint import load_reference
+from fiqa_export.checkpoints.checkpoint import load_reference
 from fiqa_export.models import build
-from fiqa_export.tensors import network_input
+from fiqa_export.models.inputs import network_input
 from fiqa_runtime import fetch
 from fiqa_runtime.card import read_card
 from fiqa_runtime.errors import InputError

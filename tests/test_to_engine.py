@@ -22,9 +22,9 @@ from fake_trt_builder import (
     MemoryPoolType,
     ProfilingVerbosity,
 )
-from fiqa_export.build_target import import_polygraphy
-from fiqa_export.to_engine import link_plan
-from fiqa_export.trt_build import timing_cache_path
+from fiqa_export.plan.build_plan import link_plan
+from fiqa_export.plan.builder import timing_cache_path
+from fiqa_export.plan.target import import_polygraphy
 from fiqa_runtime.backends.device_memory import Gpu
 from fiqa_runtime.backends.tensorrt import open_artefact
 from fiqa_runtime.card import read_card, write_card
@@ -239,7 +239,9 @@ def test_a_failed_build_keeps_no_timings(workshop: Open) -> None:
 
 
 def test_it_is_imported_by_builds_alone() -> None:
-    code = "import fiqa_export.to_engine, sys; print({'polygraphy', 'tensorrt', 'tensorrt_rtx'} & set(sys.modules))"
+    code = (
+        "import fiqa_export.plan.build_plan, sys; print({'polygraphy', 'tensorrt', 'tensorrt_rtx'} & set(sys.modules))"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 from fiqa_export.models import build
-from fiqa_export.triton import triton_config, write_triton
+from fiqa_export.serving.triton import triton_config, write_triton
 from fiqa_runtime.card import Card, read_card, with_files
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.scorer import Scorer
@@ -156,7 +156,7 @@ def test_version_that_somebody_else_added_meanwhile(tmp_path: Path, monkeypatch:
     def copy(*arguments: object) -> None:
         (model / "1/theirs").mkdir(parents=True)
 
-    monkeypatch.setattr("fiqa_export.triton.copy_artefact", copy)
+    monkeypatch.setattr("fiqa_export.serving.triton.copy_artefact", copy)
     with pytest.raises(InputError, match=r"cannot add version 1 to .*: Directory not empty; run it again"):
         write_triton(artefact, card, tmp_path / "models")
     assert [path.name for path in model.iterdir()] == ["1"]

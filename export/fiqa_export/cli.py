@@ -13,8 +13,8 @@ from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.scorer import ENGINES
 from fiqa_runtime.zoo import MODELS, find_model
 
-from fiqa_export.doctor_facts import EXPORT_PACKAGES
-from fiqa_export.recipe import FP16, INT8, RECIPES, Recipe
+from fiqa_export.doctor.facts import EXPORT_PACKAGES
+from fiqa_export.verdict.recipe import FP16, INT8, RECIPES, Recipe
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -91,13 +91,13 @@ def export(
     """
     if list_models:
         refuse_unused("--list", _typed_beside(context, "--list", "--json"))
-        from fiqa_export.list_command import list_networks
+        from fiqa_export.command.list_command import list_networks
 
         list_networks(json)
         return
     if doctor:
         refuse_unused("--doctor", _typed_beside(context, "--doctor", "--target", "--json"))
-        from fiqa_export.doctor import run_doctor
+        from fiqa_export.doctor.screen import run_doctor
 
         run_doctor(target, json)
         return
@@ -114,8 +114,8 @@ def export(
     written = [("an output of the export", out / file) for file in _written(names, recipe.precision)]
     check_outputs([("--json", json)], [*read, *written])
     _need("onnx")
-    from fiqa_export.build_target import PlanOptions
-    from fiqa_export.deliver import Delivery
+    from fiqa_export.plan.target import PlanOptions
+    from fiqa_export.serving.delivery import Delivery
 
     flags = (optimisation, version_compatible, hardware_compatible, dla)
     plan = PlanOptions(target, _batch(batch), workspace and workspace << 20, *flags)
@@ -123,7 +123,7 @@ def export(
         raise InputError("--target none builds no plan; leave out the options of the plan")
     delivery = Delivery(triton, deepstream)
     if from_file:
-        from fiqa_export.plan_command import plan_of
+        from fiqa_export.command.plan_command import plan_of
 
         asked = weights or fp16 or int8 or calib or raw_input or images or keep_failed or out != ENGINES
         if asked or (min_srcc, max_flips) != (None, None):
@@ -134,7 +134,7 @@ def export(
         plan_of(model, plan, delivery, json)
         return
     _need(*EXPORT_PACKAGES)
-    from fiqa_export.export_command import export_all
+    from fiqa_export.command.export_command import export_all
     from fiqa_export.pipeline import Options
 
     recipe = _within(recipe, names, min_srcc, max_flips)

@@ -15,17 +15,19 @@ from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.selftest import probe
 
-from fiqa_export.artefact import files_of, publish, seal, versions, workplace
-from fiqa_export.build_target import PlanOptions
-from fiqa_export.checkpoint import WeightsInfo, load_reference
-from fiqa_export.convert import Order, convert
-from fiqa_export.judge import CANARIES, Judgement, judge, parity_set
+from fiqa_export.checkpoints.checkpoint import WeightsInfo, load_reference
+from fiqa_export.convert import convert
+from fiqa_export.graph.files import files_of
+from fiqa_export.graph.raw_input import take_raw_input
+from fiqa_export.graph.to_onnx import export_onnx
+from fiqa_export.int8.step import Int8Order
 from fiqa_export.models import Reference
-from fiqa_export.parity import Parity
-from fiqa_export.plan_step import Plan, add_plan
-from fiqa_export.raw_input import take_raw_input
-from fiqa_export.recipe import FP32, Recipe
-from fiqa_export.to_onnx import export_onnx
+from fiqa_export.plan.step import Plan, add_plan
+from fiqa_export.plan.target import PlanOptions
+from fiqa_export.publishing import publish, seal, versions, workplace
+from fiqa_export.verdict.judgement import CANARIES, Judgement, judge, parity_set
+from fiqa_export.verdict.parity import Parity
+from fiqa_export.verdict.recipe import FP32, Recipe
 
 CANARY_TOLERANCE = 1e-4
 """Self-test on any device: largest |d| as a share of the output's range, for float32 arithmetic."""
@@ -74,8 +76,8 @@ def export(
     """Export the network `name` to ``out/<name>.<precision>.onnx`` with its card, and to a plan if asked for.
 
     Nothing appears under its final name before it has passed. Raises VerdictError where the parity verdict fails (the
-    artefact then stays only if asked for), and what :func:`fiqa_export.checkpoint.load_reference`,
-    :func:`fiqa_export.convert.convert` and :func:`fiqa_export.plan_step.add_plan` raise; the ONNX file stays where
+    artefact then stays only if asked for), and what :func:`fiqa_export.checkpoints.checkpoint.load_reference`,
+    :func:`fiqa_export.convert.convert` and :func:`fiqa_export.plan.step.add_plan` raise; the ONNX file stays where
     only the plan fails.
     """
     start = time.perf_counter()
@@ -90,8 +92,8 @@ def export(
         report(f"{name}: write ONNX", 1, 1)
         images = parity_set(reference, options.recipe, info.kind, options.images)
         budget = options.recipe.budget_for(info.kind)
-        order = Order(options.recipe.precision, budget, images, options.calib, out, options.keep_failed)
-        artefact, conversion = convert(reference, fp32, order, report)
+        int8 = Int8Order(options.calib, images, budget, out, options.keep_failed) if options.calib is not None else None
+        artefact, conversion = convert(reference, fp32, precision, int8, report)
         card = _card(reference, info, precision, conversion)
         if options.raw_input:
             take_raw_input(artefact, card.input)

@@ -9,10 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
-from fiqa_export.build_target import PlanOptions, find_target
 from fiqa_export.pipeline import Options, export
-from fiqa_export.recipe import RECIPES
-from fiqa_export.to_engine import build_plan
+from fiqa_export.plan.build_plan import build_plan
+from fiqa_export.plan.target import PlanOptions, find_target
+from fiqa_export.verdict.recipe import RECIPES
 from fiqa_runtime.backends.device_memory import Driver, open_driver
 from fiqa_runtime.card import read_card, write_card
 from fiqa_runtime.errors import FiqaError

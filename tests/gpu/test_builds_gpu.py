@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fiqa_export.build_target import PlanOptions, Target, find_target
-from fiqa_export.to_engine import build_plan
-from fiqa_export.trt_build import timing_cache_path
+from fiqa_export.plan.build_plan import build_plan
+from fiqa_export.plan.builder import timing_cache_path
+from fiqa_export.plan.target import PlanOptions, Target, find_target
 from fiqa_runtime.backends.device_memory import Driver
 from fiqa_runtime.card import read_card, write_card
 from fiqa_runtime.errors import FiqaError, UnsupportedError

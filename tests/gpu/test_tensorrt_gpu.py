@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fiqa_export.parity import compare
-from fiqa_export.recipe import RECIPES, Budget
+from fiqa_export.verdict.parity import compare
+from fiqa_export.verdict.recipe import RECIPES, Budget
 from fiqa_runtime.backends.device_memory import Driver, active
 from fiqa_runtime.card import card_path, read_card, write_card
 from fiqa_runtime.errors import CardError, UnsupportedError
@@ -48,8 +48,8 @@ def torch_outputs(model: str, images: Images) -> dict[str, NDArray[np.float32]]:
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("this torch has no CUDA")
-    from fiqa_export.checkpoint import load_reference
-    from fiqa_export.tensors import network_input
+    from fiqa_export.checkpoints.checkpoint import load_reference
+    from fiqa_export.models.inputs import network_input
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     reference, _ = load_reference(model, "seeded")

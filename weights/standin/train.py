@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from fiqa_export.models import Reference, build
-from fiqa_export.tensors import network_input
+from fiqa_export.models.inputs import network_input
 from fiqa_runtime.files import sha256_file
 from fiqa_runtime.preprocess import Image
 from fiqa_runtime.seeded import rng

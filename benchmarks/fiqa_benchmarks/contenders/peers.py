@@ -41,7 +41,7 @@ class Contender:
     backend: str
     """A torch peer, or what :class:`Scorer` takes; with `-plain` behind it for the plain export."""
     weights: str | None = None
-    """For torch peers: what :func:`fiqa_export.checkpoint.load_reference` takes; None until :func:`prepare`."""
+    """For torch peers, as in :func:`fiqa_export.checkpoints.checkpoint.load_reference`; None until :func:`prepare`."""
     cpu_precision: CpuPrecision = "exact"
     """As for :class:`Scorer`."""
 
@@ -149,14 +149,14 @@ def _check_installed(peer: str) -> None:
 
 
 def _weights(card: Card, folder: Path) -> str | None:
-    """What :func:`fiqa_export.checkpoint.load_reference` takes for the weights of the artefact."""
+    """What :func:`fiqa_export.checkpoints.checkpoint.load_reference` takes for the weights of the artefact."""
     return _save_seeded(card, folder) if card.weights.get("kind") == "seeded" else _trained(card)
 
 
 def _save_seeded(card: Card, folder: Path) -> str:
     """The card's seeded weights as the files that trained ones come in."""
     import torch
-    from fiqa_export.checkpoint import load_reference
+    from fiqa_export.checkpoints.checkpoint import load_reference
 
     reference, _ = load_reference(card.model, f"seeded:{card.weights['seed']}")
     state = reference.state_dict()

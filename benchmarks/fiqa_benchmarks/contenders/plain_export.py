@@ -20,11 +20,13 @@ SUFFIX = "-plain"
 
 
 def reference_of(card: Card, weights: str | None) -> Any:
-    """The PyTorch reference of `card` with `weights`, as :func:`fiqa_export.checkpoint.load_reference` takes them.
+    """The PyTorch reference of `card` with `weights`.
+
+    `weights` are named as for :func:`fiqa_export.checkpoints.checkpoint.load_reference`.
 
     Raises CheckpointError where they are not the ones on the card.
     """
-    from fiqa_export.checkpoint import load_reference
+    from fiqa_export.checkpoints.checkpoint import load_reference
 
     reference, loaded = load_reference(card.model, weights)
     expected = card.weights.get("files", {}) if card.weights.get("kind") != "seeded" else {}

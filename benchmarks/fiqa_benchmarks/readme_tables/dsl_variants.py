@@ -49,8 +49,8 @@ def write_forms(folder: Path) -> Iterator[Form]:
     if not find_spec("torch"):
         raise DependencyError("torch is not installed; pip install 'fiqa-edge[export]'")
     import torch
-    from fiqa_export.checkpoint import load_reference
-    from fiqa_export.to_onnx import export_onnx
+    from fiqa_export.checkpoints.checkpoint import load_reference
+    from fiqa_export.graph.to_onnx import export_onnx
 
     forms: tuple[tuple[str, str, Callable[[Any], None]], ...] = (
         (BEST, NETWORK, lambda reference: None),

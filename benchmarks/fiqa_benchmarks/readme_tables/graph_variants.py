@@ -24,15 +24,15 @@ OPERATORS = ("LayerNormalization", "Gelu", "Softmax")
 def write_forms(network: str, measures: Sequence[str], folder: Path) -> dict[str, tuple[Path, Path]]:
     """Export `network` under seeded weights to `folder` without and with each of `measures`: the two files of each.
 
-    A measure is the name of a pass of :mod:`fiqa_export.rewrite`, one of OPERATORS, BATCH_NORMS or PRELU.
+    A measure is the name of a pass of :mod:`fiqa_export.graph.passes`, one of OPERATORS, BATCH_NORMS or PRELU.
     Raises DependencyError without torch.
     """
     if not find_spec("torch"):
         raise DependencyError("torch is not installed; pip install 'fiqa-edge[export]'")
     import onnx
     import onnx_ir as ir
-    from fiqa_export.checkpoint import load_reference
-    from fiqa_export.to_onnx import trace
+    from fiqa_export.checkpoints.checkpoint import load_reference
+    from fiqa_export.graph.to_onnx import trace
 
     plain, best = folder / "plain.onnx", folder / "best.onnx"
     ir.save(trace(load_reference(network, "seeded")[0]).model, plain)
@@ -55,7 +55,7 @@ def write_forms(network: str, measures: Sequence[str], folder: Path) -> dict[str
 def _passed(plain: Path, path: Path, left_out: str | None = None) -> None:
     """`plain` after every pass but `left_out`."""
     import onnx_ir as ir
-    from fiqa_export.rewrite import PASSES
+    from fiqa_export.graph.passes import PASSES
 
     model = ir.load(plain)
     for apply in PASSES:

@@ -1,6 +1,6 @@
 """PyTorch references under the authors' own state-dict names.
 
-    build("ediffiqa-t")    # eval mode, random weights; load them with fiqa_export.checkpoint or .seeded
+    build("ediffiqa-t")    # eval mode, random weights; load them with fiqa_export.checkpoints.checkpoint or .seeded
 
 Each family is one file with a ``build(spec)``; :data:`fiqa_runtime.zoo.MODELS` says which file a name belongs to.
 """

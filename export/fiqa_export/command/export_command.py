@@ -1,0 +1,133 @@
+"""What ``fiqa-export`` does with each network once its options are read, and what it tells about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fiqa_calibration.dataset import REASONS
+from fiqa_runtime.card import Card
+from fiqa_runtime.console import Report, progress_bar, stderr, write_json
+from fiqa_runtime.errors import FiqaError
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from fiqa_export.graph.files import size_of
+from fiqa_export.pipeline import Exported, Options, export
+from fiqa_export.plan.step import builder_missing
+from fiqa_export.serving.delivery import Delivery
+
+
+def export_all(
+    names: list[str], weights: str | None, out: Path, options: Options, delivery: Delivery, json: str | None
+) -> None:
+    """Export every network of `names`; a failure ends the run only where there is one network.
+
+    Where `options` asks for a plan for `auto` and none can be built here, the ONNX files are all, and it says so.
+
+    Raises what :func:`fiqa_export.plan.step.builder_missing` and :func:`fiqa_export.pipeline.export` raise, SystemExit
+    where some of several failed.
+    """
+    no_plan = builder_missing(options.plan, options.recipe.precision) if options.plan else None
+    if no_plan:
+        options = replace(options, plan=None)
+    done: list[Exported] = []
+    failed: dict[str, FiqaError] = {}
+    with progress_bar() as report:
+        for name in names:
+            try:
+                done.append(_one(name, weights, out, options, delivery, report))
+            except FiqaError as error:
+                if len(names) == 1:
+                    raise
+                failed[name] = error
+    if done:
+        stderr.print(_summary(done))
+        stderr.print(f"in {escape(str(out))}", soft_wrap=True, highlight=False)
+        for item in done:
+            for line in _notes(item.card):
+                stderr.print(escape(line), soft_wrap=True, highlight=False)
+        if no_plan:
+            stderr.print(f"no TensorRT plan was built: {escape(no_plan)}", soft_wrap=True, highlight=False)
+    for name, problem in failed.items():
+        stderr.print(f"[bold red]{name}:[/] {escape(str(problem))}", soft_wrap=True, highlight=False)
+    if json:
+        artefacts = [document for exported in done for document in _documents(exported)]
+        write_json({"artefacts": artefacts, "failed": {n: str(e) for n, e in failed.items()}}, json)
+    if failed:
+        raise SystemExit(max(problem.exit_code for problem in failed.values()))
+
+
+def _one(name: str, weights: str | None, out: Path, options: Options, delivery: Delivery, report: Report) -> Exported:
+    exported = export(name, weights, out, options, report)
+    delivery.deliver(exported.path, exported.card, exported.plan)
+    return exported
+
+
+def _notes(card: Card) -> Iterator[str]:
+    """What people have to know of one network."""
+    yield f"weights of {card.model}: {card.weights['description']}"
+    yield f"licence of {card.model}: {card.licence}"
+    left_out = card.parity.get("left_out")
+    if left_out:
+        yield f"{card.model}: {len(left_out)} pictures of --images could not serve ({left_out[0]}), the card names them"
+    for line in _on_calibration(card.conversion):
+        yield f"{card.model}: {line}"
+
+
+def _on_calibration(conversion: Mapping[str, Any]) -> Iterator[str]:
+    """What people have to know of the calibration images; nothing where there were none."""
+    if conversion.get("warning"):
+        yield str(conversion["warning"])
+    left_out = {reason: count for reason, count in (conversion.get("left_out") or {}).items() if count}
+    if left_out:
+        reasons = ", ".join(f"{count} {REASONS[reason]}" for reason, count in left_out.items())
+        yield f"{sum(left_out.values())} calibration images left out: {reasons}"
+
+
+def _documents(exported: Exported) -> list[dict[str, Any]]:
+    document = {
+        **_document(exported.path, exported.card),
+        "seconds": round(exported.seconds, 2),
+        "parity": exported.card.parity,
+    }
+    return [document, _document(exported.plan.path, exported.plan.card)] if exported.plan else [document]
+
+
+def _document(path: Path, card: Card) -> dict[str, Any]:
+    return {
+        "model": card.model,
+        "precision": card.precision,
+        "format": card.format,
+        "path": path,
+        "bytes": size_of(path),
+        "weights": card.weights,
+        "licence": card.licence,
+        "conversion": card.conversion,
+        "plan": card.plan,
+        "files": card.files,
+    }
+
+
+def _summary(done: list[Exported]) -> Table:
+    plans = any(item.plan for item in done)
+    columns = ("network", "MB", *(["plan MB"] if plans else []), "weights", "|d|/range", "SRCC", "flips", "verdict")
+    table = Table(*columns, title="Exported", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.columns[0].no_wrap = True
+    for item in done:
+        parity, score = item.parity, item.parity.score
+        worst = max(parity.max_abs, key=lambda name: parity.max_abs[name] / parity.range[name])
+        table.add_row(
+            f"{item.card.model} {item.card.precision}",
+            f"{size_of(item.path) / 1e6:.1f}",
+            *([f"{size_of(item.plan.path) / 1e6:.1f}" if item.plan else "-"] if plans else []),
+            str(item.card.weights["kind"]),
+            f"{parity.max_abs[worst] / parity.range[worst]:.1e}",
+            f"{score.srcc:.6f}" if score else "-",
+            f"{score.flips[0.10]:.1%}" if score else "-",
+            "[green]pass[/]" if parity.passed else "[red]fail[/]",
+        )
+    return table

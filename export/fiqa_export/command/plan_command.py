@@ -1,0 +1,44 @@
+"""``fiqa-export FILE.onnx``: a plan of a finished artefact, on a device that has neither torch nor checkpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fiqa_runtime.card import card_path, read_card
+from fiqa_runtime.console import check_output_folder, check_outputs, progress_bar, stderr, write_json
+from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.score_options import artefact_inputs
+from fiqa_runtime.scorer import find_artefact
+from rich.markup import escape
+
+from fiqa_export.plan.step import add_plan, builder_missing
+from fiqa_export.plan.target import PlanOptions
+from fiqa_export.serving.delivery import Delivery
+
+
+def plan_of(name: str, options: PlanOptions, delivery: Delivery, json: str | None) -> None:
+    """Build the plan of the ONNX artefact `name` beside it.
+
+    Raises what :func:`fiqa_export.plan.step.add_plan` raises, DependencyError where nothing can build here,
+    InputError where its folder cannot be written.
+    """
+    path = find_artefact(name)
+    card = read_card(path)
+    if options.target == "none":
+        raise InputError(f"{name} is exported already, and --target none builds no plan; name another target")
+    problem = builder_missing(options, card.precision)
+    if problem:
+        raise DependencyError(problem)
+    check_output_folder(path.parent)
+    plan = path.with_suffix(".plan")
+    check_outputs(
+        [("--json", json)], [*artefact_inputs(name), ("the plan", plan), ("the plan's card", card_path(plan))]
+    )
+    with progress_bar() as report:
+        built = add_plan(path, card, options, report)
+    delivery.deliver(path, card, built)
+    line = f"built {built.path} with {built.card.plan['flavour']} {built.card.plan['version']}"
+    stderr.print(escape(line), soft_wrap=True, highlight=False)
+    if json:
+        document: dict[str, Any] = {"path": built.path, "plan": built.card.plan, "files": built.card.files}
+        write_json({"artefacts": [document], "failed": {}}, json)

@@ -1,0 +1,52 @@
+"""The whole fp16 step: images that stretch activations, their ranges, and the fp16 file that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fiqa_calibration.candidates import FIRST_SEEDED
+from fiqa_calibration.ladder import KINDS, degrade
+from fiqa_calibration.parity_set import default_pictures, resized
+from fiqa_runtime.backends.base import Arrays
+from fiqa_runtime.console import Report, silent
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.seeded import rng, seeded_image
+
+from fiqa_export.fp16.convert import to_fp16
+from fiqa_export.fp16.ranges import activation_ranges
+from fiqa_export.models import Reference
+from fiqa_export.models.inputs import graph_inputs
+
+LARGE = 10**10
+"""Multiply-accumulates from which a network's ranges are measured on fewer images."""
+
+
+def fp16_step(reference: Reference, fp32: Path, fp16: Path, report: Report = silent) -> dict[str, Any]:
+    """Write the fp16 version of the ONNX file `fp32` to `fp16`; returns facts for the card.
+
+    Raises what :func:`fiqa_export.fp16.convert.to_fp16` raises.
+    """
+    images = list(_ranging_images(reference))
+    what = f"{reference.spec.name}: measure ranges"
+
+    def feeds() -> Iterator[Arrays]:
+        for done, image in enumerate(images):
+            report(what, done, len(images))
+            yield graph_inputs(reference, image)
+
+    ranges = activation_ranges(fp32, feeds())
+    report(what, len(images), len(images))
+    plan = to_fp16(fp32, fp16, {name: extremes.largest for name, extremes in ranges.items()})
+    return {"kept_in_fp32": dict(plan.kept), "nodes_in_fp16": plan.converted, "casts": plan.casts}
+
+
+def _ranging_images(reference: Reference) -> Iterator[Image]:
+    """Seeded images and a portrait; for networks that are not large also the portrait as degraded as it gets."""
+    height, width = reference.calibration_size
+    yield from (seeded_image(FIRST_SEEDED + index, height, width) for index in range(4))
+    for picture in (resized(picture, height, width) for picture in default_pictures()):
+        yield picture
+        if reference.spec.macs < LARGE:
+            yield from (degrade(picture, kind, 1.0, rng(f"ranging:{kind}"))[0] for kind in KINDS)

@@ -1,0 +1,1 @@
+"""ONNX graphs: loading, writing, the passes that rewrite them, and the export from PyTorch."""

@@ -1,0 +1,184 @@
+"""fp32 ONNX -> int8 ONNX with explicit QuantizeLinear and DequantizeLinear, and the search for what must stay fp32.
+
+A layer computes in int8 where its activations and its weights are int8. It can go back in two ways: its activations
+stay in float32 and only the file keeps int8 weights, which costs speed and no bytes, or its weights stay in float32
+too. What saves the most harm for what it costs goes back first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+from fiqa_calibration.mixture_search import Judged, SearchResult, ranking, search
+from fiqa_calibration.ranges import Ranges
+from fiqa_runtime.agreement import json_number
+from fiqa_runtime.console import Report, silent
+
+from fiqa_export.graph.files import size_of
+from fiqa_export.graph.loading import open_graph, open_graph_of, save_graph
+from fiqa_export.int8.qdq import Fitted, candidates, insert_qdq, is_layer, macs, quantise_activations, weights_of
+
+WEIGHTS = " (weights)"
+"""Follows the name of a layer whose weights stay in float32, not only its activations."""
+HARMLESS = 0.07
+"""Predicted shift of the outputs, in units of their spread over images, with which the search begins."""
+
+Judge = Callable[[Path], Judged]
+"""What an int8 file does to the outputs."""
+Fit = Callable[[ir.Model, Collection[str]], Mapping[str, Fitted]]
+"""int8 constants of the layers so named of a mixture, by name."""
+
+
+@dataclass(frozen=True)
+class Int8Result:
+    """What was converted, what was not, and what that was judged by."""
+
+    search: SearchResult
+    """The mixtures tried, each with `bytes`, `bytes_share` of the fp32 file's and `mac_share` among its facts."""
+    kept: Mapping[str, str]
+    """What stays in float32 by node: `activations`, or `all`; the one that went back first at the front."""
+    mac_share: float
+    """Share of the multiply-accumulates of convolutions that compute in int8; of all layers where there are none."""
+    bytes_share: float
+    """Size of the file as a share of the fp32 file's."""
+    methods: Mapping[str, int]
+    """Tensors per method of finding their range."""
+    equalised: int
+    """Tensors whose channels were brought to one magnitude first."""
+    fitted: bool
+    """Whether rounding and biases were fitted to images; without images weights are rounded to the nearest level."""
+    images: int
+    """Calibration images."""
+    calibration: str
+    """Hex SHA-256 of the set of calibration images."""
+    warning: str | None = None
+    """One line for people where the calibration images cover too little."""
+    left_out: Mapping[str, int] | None = None
+    """Calibration images left out, by reason; None where ranges came from a file."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for the card."""
+        plain = {key: value for key, value in vars(self).items() if key != "search"}
+        trials = [
+            {
+                "kept": len(t.kept),
+                "quality": json_number(t.judged.quality),
+                "passed": t.passed,
+                **{name: json_number(value) for name, value in t.judged.facts.items()},
+            }
+            for t in self.search.trials
+        ]
+        return {**plain, "kept": dict(self.kept), "trials": trials}
+
+
+def to_int8(
+    fp32: Path,
+    base: Path,
+    int8: Path,
+    ranges: Ranges,
+    fit: Fit | None,
+    size: tuple[int, int],
+    judge: Judge,
+    journal: Path | None = None,
+    key: str = "",
+    report: Report = silent,
+) -> SearchResult:
+    """Write to `int8` the mixture of int8 and float32 that `judge` lets pass and that gives least back.
+
+    `base` is the file `fp32` that `ranges` speak of, equalised as they say; `fit` gives the int8 weights of each
+    mixture, which are rounded to the nearest level without it; operations are counted for images of `size` (height,
+    width). `journal` and `key` as for :func:`fiqa_calibration.mixture_search.search`. Where no mixture passes, the best
+    one is written: ask :meth:`SearchResult.require`.
+    """
+    mixtures = _Mixtures(fp32, base, int8, ranges, fit, size)
+
+    def evaluate(kept: frozenset[str]) -> Judged:
+        facts = mixtures.write(kept)
+        if not mixtures.reduces(kept):
+            return Judged(math.nan, ("nothing is left in int8",), facts)
+        verdict = judge(int8)
+        return Judged(verdict.quality, verdict.failures, {**facts, **verdict.facts})
+
+    first = mixtures.first_guess() if ranges.kept is None else len(ranges.kept)
+    found = search(mixtures.hurt, mixtures.cost, evaluate, journal, key, report, first)
+    if mixtures.written != frozenset(found.chosen.kept):
+        mixtures.write(found.chosen.kept)
+    onnx.checker.check_model(str(int8), full_check=True)
+    return found
+
+
+def by_node(kept: Collection[str]) -> dict[str, str]:
+    """What the search kept, as :attr:`Int8Result.kept`."""
+    named = {name.removesuffix(WEIGHTS): "activations" for name in kept}
+    return named | {name.removesuffix(WEIGHTS): "all" for name in kept if name.endswith(WEIGHTS)}
+
+
+class _Mixtures:
+    """Everything that does not change from one mixture to the next."""
+
+    def __init__(
+        self, fp32: Path, base: Path, int8: Path, ranges: Ranges, fit: Fit | None, size: tuple[int, int]
+    ) -> None:
+        self._base, self._int8, self._fp32_size = base, int8, size_of(fp32)
+        self._ranges, self._fit = ranges.chosen, fit
+        self.written: frozenset[str] | None = None
+        """What stays in float32 in the file written last."""
+        nodes = candidates(open_graph_of(base, *size).graph)
+        layers = [node for node in nodes if is_layer(node)]
+        self._nodes = [str(node.name) for node in nodes]
+        self._layers = {str(node.name) for node in layers}
+        counted = [node for node in layers if node.op_type == "Conv"] or layers
+        self._macs = {str(node.name): macs(node) for node in counted}
+        every = {str(node.name): macs(node) for node in layers}
+        sizes = {str(node.name): weights_of(node).nbytes for node in layers}
+        rounding = 1.0 if fit is None else 0.5
+        weights = {name: rounding * harm for name, harm in ranges.weights.items()}
+        self.hurt = {**ranges.activations, **{name + WEIGHTS: harm for name, harm in weights.items()}}
+        self.cost = {name: every.get(name, 0) / max(1, sum(every.values())) for name in self._nodes}
+        self.cost |= {name + WEIGHTS: self.cost[name] + sizes[name] / max(1, sum(sizes.values())) for name in weights}
+
+    def first_guess(self) -> int:
+        """How much has to go back for the predicted harm to fall to HARMLESS."""
+        left = sum(harm**2 for harm in self.hurt.values() if math.isfinite(harm))
+        for count, name in enumerate(ranking(self.hurt, self.cost)):
+            if left <= HARMLESS**2:
+                return count
+            left -= self.hurt[name] ** 2 if math.isfinite(self.hurt[name]) else 0.0
+        return len(self.hurt)
+
+    def reduces(self, kept: Collection[str]) -> bool:
+        """Whether any layer has int8 weights when `kept` stays in float32."""
+        return any(name + WEIGHTS not in kept for name in self._layers)
+
+    def write(self, kept: Collection[str]) -> dict[str, float]:
+        """Write the mixture in which `kept` stays in float32, and say how large it is and how much of it is int8."""
+        how = by_node(kept)
+        nodes = [name for name in self._nodes if name not in how]
+        weights_only = [name for name, what in how.items() if what == "activations" and name in self._layers]
+        fitted = None
+        if self._fit is not None:
+            model = open_graph(self._base)
+            quantise_activations(model, nodes, self._ranges)
+            fitted = self._fit(model, self._layers & {*nodes, *weights_only})
+            del model
+        model = open_graph(self._base)
+        insert_qdq(model, nodes, self._ranges, fitted, weights_only)
+        _forget_types(model)
+        save_graph(model, self._int8)
+        self.written = frozenset(kept)
+        size = size_of(self._int8)
+        reduced = sum(self._macs.get(name, 0) for name in nodes) / max(1, sum(self._macs.values()))
+        return {"bytes": size, "bytes_share": size / self._fp32_size, "mac_share": reduced}
+
+
+def _forget_types(model: ir.Model) -> None:
+    """Types inside the graph, which every runtime infers, take more room in a small network than its weights."""
+    inside = [value for node in model.graph for value in node.outputs if not value.is_graph_output()]
+    for value in (*inside, *model.graph.initializers.values()):
+        value.type = value.shape = None

@@ -1,0 +1,181 @@
+"""The whole int8 step: calibration images or a file of ranges -> an int8 artefact within its budget.
+
+facts = int8_step(reference, fp32, int8, Int8Order("folder/of/crops", parity_set, INT8.budget, out))
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fiqa_calibration.activations import Inputs
+from fiqa_calibration.mixture_search import SearchResult
+from fiqa_calibration.parity_set import ParitySet
+from fiqa_calibration.ranges import Ranges
+from fiqa_runtime.console import Report, silent
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.files import sha256_file
+from fiqa_runtime.preprocess import Image
+
+from fiqa_export.graph.files import files_of
+from fiqa_export.int8.calibration import (
+    Feed,
+    Images,
+    calibration_images,
+    measured,
+    one_crop,
+    predicted,
+    rounding,
+    write_base,
+)
+from fiqa_export.int8.judge import MixtureJudge
+from fiqa_export.int8.mixtures import Int8Result, by_node, to_int8
+from fiqa_export.int8.picture import draw_pareto
+from fiqa_export.models import Reference
+from fiqa_export.models.inputs import graph_inputs
+from fiqa_export.publishing import versions
+from fiqa_export.verdict.recipe import Budget
+
+
+@dataclass(frozen=True)
+class Int8Order:
+    """What to make of an fp32 file, and where to leave what outlasts the export."""
+
+    calib: str
+    """Folder of photos or crops, file of ranges, or `seeded`."""
+    images: ParitySet
+    """Images on which every mixture is judged."""
+    budget: Budget
+    """What int8 may cost."""
+    out: Path
+    """Folder for the ranges, which outlast an interrupted export, and for the picture of the search."""
+    keep_failed: bool = False
+    """Whether the best mixture is kept where none is within the budget."""
+
+
+def int8_step(
+    reference: Reference, fp32: Path, int8: Path, order: Int8Order, report: Report = silent
+) -> dict[str, Any]:
+    """Write `int8` as :func:`write_int8` does, draw the search to ``out/<name>.int8.png``; returns facts for the card.
+
+    Raises what :func:`write_int8` raises, and VerdictError where no mixture is within the budget and the best one is
+    not to be kept.
+    """
+    name = reference.spec.name
+    cache = order.out / f"{name}.ranges.json"
+    result = write_int8(reference, fp32, int8, order.calib, order.images, order.budget, cache, report)
+    draw_pareto(result.search, order.out / f"{name}.int8.png", f"{name}, int8")
+    if not order.keep_failed:
+        result.search.require()
+    facts = result.as_json()
+    return {"kept_in_fp32": facts.pop("kept"), **facts}
+
+
+def write_int8(
+    reference: Reference,
+    fp32: Path,
+    int8: Path,
+    calib: str,
+    parity: ParitySet,
+    budget: Budget,
+    cache: Path,
+    report: Report = silent,
+) -> Int8Result:
+    """Write the int8 version of the ONNX file `fp32`, which `reference` was exported to, to `int8`.
+
+    `calib` is a folder of photos or crops, a ``.json`` file of ranges (see below), or `seeded` for seeded images. On
+    the images of `parity`, and for other networks than detectors on the half of the calibration images that nothing is
+    fitted to, every mixture of int8 and float32 is held against `budget`.
+
+    The manifest of the calibration images (names, SHA-256, scores) is ``<name>.calibration.json`` beside `int8`.
+    What calibration finds, without faces, is in `cache` once a mixture is within the budget, before that in
+    ``.part.json`` beside it. Given as `calib` either serves the same fp32 file again, with what images alone can give
+    left out: weights are then rounded to the nearest level and biases stay. In ``.search.json`` stand the mixtures
+    judged so far. After an interruption the same call goes on where it was.
+
+    Where no mixture is within `budget`, `int8` is the best one found: ask ``result.search.require()``. Raises
+    InputError where `calib` is missing, holds fewer than 32 usable images or belongs to another network, FetchError
+    where photos need a detector that is not here, ArtefactError where the fp32 network overflows, UnsupportedError for
+    an operator that gradients cannot be computed through.
+    """
+    base = fp32.with_name(f".{fp32.name}.base.onnx")
+    part, journal = _part(cache), cache.with_suffix(".search.json")
+
+    def feed(image: Image) -> Inputs:
+        return graph_inputs(reference, one_crop(image, reference.spec))
+
+    try:
+        ranges, images = _calibrated(reference, fp32, base, calib, cache, feed, report)
+        fit = rounding(base, reference.spec, images, report) if images is not None else None
+        judging = images.judging() if images is not None and reference.spec.task != "detection" else None
+        judge = MixtureJudge(fp32, parity, judging, feed, reference.spec.outputs, budget, report)
+        key = f"{ranges.digest} {fit is not None} {judge.digest} {versions()}"
+        found = to_int8(fp32, base, int8, ranges, fit, reference.calibration_size, judge, journal, key, report)
+    finally:
+        for name in files_of(base):
+            base.with_name(name).unlink(missing_ok=True)
+    if found.chosen.passed:
+        journal.unlink(missing_ok=True)
+        if images is not None:
+            replace(ranges, kept=found.chosen.kept).save(cache)
+            part.unlink(missing_ok=True)
+    if images is not None:
+        images.whole.save(int8.with_name(f"{reference.spec.name}.calibration.json"))
+    return _result(found, ranges, images)
+
+
+def _result(found: SearchResult, ranges: Ranges, images: Images | None) -> Int8Result:
+    facts = found.chosen.judged.facts
+    return Int8Result(
+        search=found,
+        kept=by_node(found.chosen.kept),
+        mac_share=facts["mac_share"],
+        bytes_share=facts["bytes_share"],
+        methods=dict(Counter(ranges.methods.values())),
+        equalised=len(ranges.channels),
+        fitted=images is not None,
+        images=ranges.images,
+        calibration=ranges.calibration,
+        warning=images.whole.warning if images is not None else None,
+        left_out={k: len(v) for k, v in asdict(images.whole.left_out).items()} if images is not None else None,
+    )
+
+
+def _calibrated(
+    reference: Reference, fp32: Path, base: Path, calib: str, cache: Path, feed: Feed, report: Report
+) -> tuple[Ranges, Images | None]:
+    """Ranges, from a file where there is one; images where they are given. Writes `base`."""
+    model = sha256_file(fp32)
+    if calib.endswith(".json"):
+        shipped = Ranges.load(Path(calib), model)
+        write_base(fp32, base, shipped.channels)
+        return shipped, None
+    images = calibration_images(calib, reference.spec, reference.calibration_size, fp32, feed, report)
+    part = _part(cache)
+    ranges = _cached(part, model, images.whole.sha256) or _cached(cache, model, images.whole.sha256)
+    if ranges is not None:
+        write_base(fp32, base, ranges.channels)
+    else:
+        ranges = measured(fp32, base, images, report)
+        ranges.save(part)
+    if not ranges.methods:
+        ranges = predicted(ranges, base, images, report)
+        ranges.save(part)
+    return ranges, images
+
+
+def _part(cache: Path) -> Path:
+    """Where ranges stand while `cache` may still belong to an earlier artefact."""
+    return cache.with_suffix(".part.json")
+
+
+def _cached(cache: Path, model: str, calibration: str) -> Ranges | None:
+    """What an earlier run measured on the same network and images."""
+    if not cache.exists():
+        return None
+    try:
+        return Ranges.load(cache, model, calibration)
+    except InputError:
+        return None

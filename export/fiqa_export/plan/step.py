@@ -1,0 +1,65 @@
+"""A finished ONNX artefact -> the TensorRT plan beside it, proved where it can run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fiqa_runtime.card import Card, write_card
+from fiqa_runtime.console import Report
+from fiqa_runtime.errors import FiqaError, VerdictError
+from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.selftest import self_test
+
+from fiqa_export.plan.build_plan import build_plan, link_plan
+from fiqa_export.plan.target import PlanOptions, check_options, check_ranges, find_target, import_polygraphy
+from fiqa_export.publishing import publish, workplace
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A built plan."""
+
+    path: Path
+    card: Card
+
+
+def builder_missing(options: PlanOptions, precision: str) -> str | None:
+    """Why no plan can be built here for the target `auto`, with the fix; None where one can.
+
+    Raises what :func:`fiqa_export.plan.target.find_target` and :func:`fiqa_export.plan.target.import_polygraphy`
+    raise for a target that was asked for by name, and what :func:`fiqa_export.plan.target.check_options` raises, so
+    that nothing is exported in vain.
+    """
+    check_ranges(options)
+    try:
+        target = find_target(options.target)
+        import_polygraphy(target.flavour)
+    except FiqaError as error:
+        if options.target != "auto":
+            raise
+        return str(error)
+    check_options(options, target, precision)
+    return None
+
+
+def add_plan(artefact: Path, card: Card, options: PlanOptions, report: Report) -> Plan:
+    """Build ``<model>.<precision>.plan`` beside the ONNX file `artefact`, and the link ``<model>.plan`` to it.
+
+    On the GPU that it was built for the plan re-scores the card's canaries first; a TensorRT-RTX plan, which needs no
+    GPU to be built, does not. Nothing is left of a plan that fails. Raises what
+    :func:`fiqa_export.plan.build_plan.build_plan` raises, and VerdictError where the plan does not give its canaries.
+    """
+    out, name = artefact.parent, artefact.with_suffix(".plan").name
+    with workplace(out) as folder:
+        plan = folder / name
+        plan_card = build_plan(artefact, card, plan, options, report)
+        write_card(plan_card, plan)
+        if plan_card.plan["gpu"]:
+            with Scorer(plan) as scorer:
+                result = self_test(scorer)
+            if not result.passed:
+                raise VerdictError(f"{name} is not faithful on this GPU: {result}; use the ONNX file and report this")
+        publish(folder, out, name)
+    link_plan(out / name, card.model)
+    return Plan(out / name, plan_card)

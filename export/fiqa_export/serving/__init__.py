@@ -1,0 +1,1 @@
+"""Files for inference servers: Triton model repositories and DeepStream configurations."""

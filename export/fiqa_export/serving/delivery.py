@@ -1,0 +1,31 @@
+"""Where else artefacts go: to a Triton model repository, to DeepStream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fiqa_runtime.card import Card
+
+from fiqa_export.plan.step import Plan
+from fiqa_export.serving.deepstream import write_deepstream
+from fiqa_export.serving.triton import write_triton
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Who else gets an artefact: the plan where TensorRT built one, else the ONNX file."""
+
+    triton: Path | None = None
+    """Triton model repository."""
+    deepstream: Path | None = None
+    """Folder for DeepStream's nvinfer."""
+
+    def deliver(self, onnx: Path, card: Card, plan: Plan | None) -> None:
+        """Hand over the artefact; raises UnsupportedError for what the other side cannot run."""
+        if plan and plan.card.plan["flavour"] == "tensorrt":
+            onnx, card = plan.path, plan.card
+        if self.triton:
+            write_triton(onnx, card, self.triton)
+        if self.deepstream:
+            write_deepstream(onnx, card, self.deepstream)

@@ -1,0 +1,130 @@
+"""Artefact -> a folder that NVIDIA Triton serves: model repository, configuration, artefact and card.
+
+    <folder>/ediffiqa-t-fp16/config.pbtxt
+    <folder>/ediffiqa-t-fp16/1/ediffiqa-t.fp16.onnx        (and its .data file, where there is one)
+    <folder>/ediffiqa-t-fp16/1/ediffiqa-t.fp16.onnx.json   the card
+
+Files keep their names, so a data file is found and ``fiqa-score --self-test --engine`` works on the served artefact.
+Preprocessing stays with the client: the card says it. Source of the layout and fields: Triton's model configuration
+(`model_config.proto`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from fiqa_runtime.card import Card, card_path
+from fiqa_runtime.console import check_output_folder
+from fiqa_runtime.errors import InputError, UnsupportedError
+from fiqa_runtime.files import write_text
+from fiqa_runtime.sampling import SLOTS
+from fiqa_runtime.spec import OutputSpec
+
+from fiqa_export.serving.copying import copy_artefact, max_batch, refuse_plan
+
+MAX_QUEUE_DELAY = 1000
+"""Microseconds that a request may wait for others to share its batch."""
+ANY = -1
+"""A dimension that requests may choose."""
+VERSION_COMPATIBLE = "# Start tritonserver with --backend-config=tensorrt,version-compatible=true for this plan.\n"
+LANDMARK_VALUES = 136
+HEAD_CHANNELS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
+"""Channels of YuNet's outputs, by the part of their name before the stride."""
+
+
+def write_triton(artefact: Path, card: Card, folder: Path) -> Path:
+    """Add `artefact` with its card to the model repository `folder`; returns the model's folder there.
+
+    Each export becomes the next version, which Triton then serves alone; one that is there already is not copied
+    again. Raises UnsupportedError where Triton has no backend for the artefact, InputError where `folder` cannot be
+    written.
+    """
+    artefact = artefact.resolve()
+    configuration = triton_config(artefact.name, card)
+    model = folder / _model_name(card)
+    check_output_folder(model)
+    latest = max((int(path.name) for path in model.iterdir() if path.name.isdigit()), default=0)
+    if not _holds(model / str(latest) / artefact.name, card):
+        _copy_version(artefact, card, model, latest + 1)
+    write_text(model / "config.pbtxt", configuration)
+    return model
+
+
+def triton_config(file: str, card: Card) -> str:
+    """``config.pbtxt`` for the artefact called `file`; raises UnsupportedError where Triton cannot serve it."""
+    refuse_plan(file, card, "Triton")
+    image = _image_dims(card)
+    raw = card.input.raw
+    inputs = [_tensor(card.input.name, (*image[1:], 3) if raw else image, "TYPE_UINT8" if raw else "TYPE_FP32")]
+    if card.input.sampling is not None and card.input.sampling.landmarks == "input":
+        inputs.append(_tensor("landmarks", (SLOTS,)))
+    outputs = [_tensor(output.name, _output_dims(output, *image[1:])) for output in card.outputs]
+    return f"""\
+{VERSION_COMPATIBLE if card.plan.get("flags", {}).get("version_compatible") else ""}\
+name: "{_model_name(card)}"
+backend: "{"tensorrt" if card.format == "plan" else "onnxruntime"}"
+default_model_filename: "{file}"
+max_batch_size: {max_batch(card)}
+input [{_listed(inputs)}]
+output [{_listed(outputs)}]
+dynamic_batching {{ max_queue_delay_microseconds: {MAX_QUEUE_DELAY} }}
+instance_group [ {{ count: 1 kind: {"KIND_GPU" if card.format == "plan" else "KIND_AUTO"} }} ]
+version_policy: {{ latest {{ num_versions: 1 }} }}
+"""
+
+
+def _model_name(card: Card) -> str:
+    return f"{card.model}-{card.precision}"
+
+
+def _tensor(name: str, dims: tuple[int, ...], kind: str = "TYPE_FP32") -> str:
+    return f'{{ name: "{name}" data_type: {kind} dims: [ {", ".join(map(str, dims))} ] }}'
+
+
+def _listed(tensors: list[str]) -> str:
+    return ",".join(f"\n  {tensor}" for tensor in tensors) + "\n"
+
+
+def _image_dims(card: Card) -> tuple[int, int, int]:
+    """Channels, height, width: those of the network, or of a plan's profile where it fixes them."""
+    height, width = card.input.height or ANY, card.input.width or ANY
+    if card.format == "plan":
+        profile = card.plan["profile"][card.input.name]
+        pairs = list(zip(profile["min"], profile["max"], strict=True))
+        sides = pairs[1:3] if card.input.raw else pairs[2:]
+        height, width = (low if low == high else ANY for low, high in sides)
+    return 3, height, width
+
+
+def _output_dims(output: OutputSpec, height: int, width: int) -> tuple[int, ...]:
+    if output.kind == "score":
+        return (1,)
+    if output.kind == "map":
+        return (1, height, width)
+    if output.kind == "landmarks":
+        return (LANDMARK_VALUES,)
+    if output.kind == "head":
+        kind, stride = output.name.rsplit("_", 1)
+        cells = ANY if ANY in (height, width) else height * width // int(stride) ** 2
+        return (cells, HEAD_CHANNELS[kind])
+    raise UnsupportedError(f"the card does not say how large '{output.name}' is; Triton needs that: leave out --triton")
+
+
+def _holds(artefact: Path, card: Card) -> bool:
+    beside = card_path(artefact)
+    return beside.is_file() and beside.read_text(encoding="utf-8") == card.to_json() + "\n"
+
+
+def _copy_version(artefact: Path, card: Card, model: Path, number: int) -> None:
+    """Copy into a folder that Triton ignores, then rename."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".version-", dir=model) as folder:
+            version = Path(folder) / str(number)
+            version.mkdir()
+            copy_artefact(artefact, card, version)
+            version.rename(model / str(number))
+    except OSError as error:
+        raise InputError(
+            f"cannot add version {number} to {model}: {error.strerror}; run it again or choose another folder"
+        ) from error

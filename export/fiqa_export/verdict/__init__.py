@@ -1,0 +1,1 @@
+"""Parity: what is compared, within which budget, and the verdict on an artefact."""

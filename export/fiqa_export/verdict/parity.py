@@ -1,0 +1,147 @@
+"""One function compares any artefact with the torch reference and gives the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from fiqa_calibration.monotone import Monotony
+from fiqa_runtime.agreement import Agreement, agree, json_number, pearson
+from fiqa_runtime.backends.base import Arrays
+from fiqa_runtime.preprocess import Image
+from fiqa_runtime.spec import OutputSpec
+from numpy.typing import NDArray
+
+from fiqa_export.models import Reference
+from fiqa_export.models.inputs import network_input
+from fiqa_export.verdict.recipe import Budget
+from fiqa_export.verdict.same_faces import Faces, compare_faces
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Measured agreement of an artefact with its reference."""
+
+    images: int
+    """Images compared."""
+    budget: Budget
+    """What was allowed."""
+    max_abs: dict[str, float]
+    """By output: largest |d|; infinite where a value is not finite or the shape is another."""
+    range: dict[str, float]
+    """By output: nominal range of a bounded output, else its spread over the images."""
+    correlation: dict[str, float]
+    """By output other than the score: smallest Pearson correlation of an image's values; NaN where one is constant or
+    not finite."""
+    score: Agreement | None
+    """Agreement of the scores; None for a network without a score, and where one is not finite."""
+    failures: tuple[str, ...]
+    """One line for each part of the budget that is missed."""
+    faces: Faces | None = None
+    """What a trained detector finds; None for other networks and where it finds no face."""
+    srcc_interval: tuple[float, float] | None = None
+    """Bootstrap 95 % interval of the scores' Spearman correlation."""
+    ladders: Monotony | None = None
+    """Whether degradation ladders keep their order; None where the set has none."""
+    left_out: tuple[str, ...] = ()
+    """Names of pictures of the user's that could not serve."""
+
+    @property
+    def passed(self) -> bool:
+        """The verdict."""
+        return not self.failures
+
+    def as_json(self) -> dict[str, Any]:
+        """For cards and reports: numbers that are not finite, which JSON has not, are None."""
+        interval = self.srcc_interval
+        return {
+            **asdict(self),
+            "passed": self.passed,
+            "max_abs": {name: json_number(d) for name, d in self.max_abs.items()},
+            "correlation": {name: json_number(r) for name, r in self.correlation.items()},
+            "score": self.score and self.score.as_json(),
+            "srcc_interval": interval if interval and all(map(math.isfinite, interval)) else None,
+            "ladders": self.ladders and self.ladders.as_json(),
+        }
+
+
+def reference_outputs(reference: Reference, image: Image) -> Arrays:
+    """Outputs of the torch reference for one uint8 BGR image, float32, with a batch axis of 1."""
+    outputs = reference.outputs(network_input([image], reference.spec.input), **reference.extra_inputs(1))
+    return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+
+def scores_of(outputs: Sequence[Arrays]) -> NDArray[np.float64]:
+    """The scores (N,) among the outputs of N images."""
+    return np.array([float(values["score"][0, 0]) for values in outputs])
+
+
+def compare(
+    expected: Sequence[Arrays], actual: Sequence[Arrays], outputs: Sequence[OutputSpec], budget: Budget
+) -> Parity:
+    """Verdict on an artefact's outputs (`actual`) against the reference's (`expected`), image by image.
+
+    Arrays are float32 with a batch axis of 1, under the names of `outputs`; at least one image. An output that is not
+    finite, or of another shape, fails whatever the budget. Where `budget` asks for faces and the reference finds some,
+    they are judged, and heads may correlate less.
+    """
+    max_abs, spans, correlation = {}, {}, {}
+    failures: list[str] = []
+    unlike: list[str] = []
+    for output in outputs:
+        pairs = [(e[output.name], a[output.name]) for e, a in zip(expected, actual, strict=True)]
+        low, high = output.range or (min(e.min() for e, _ in pairs), max(e.max() for e, _ in pairs))
+        d, span = max(_largest_difference(e, a) for e, a in pairs), float(high - low)
+        max_abs[output.name], spans[output.name] = d, span
+        allowed = budget.max_abs.get(output.kind)
+        if not math.isfinite(d):
+            wrong = sum(not math.isfinite(_largest_difference(e, a)) for e, a in pairs)
+            failures.append(f"{output.name}: not finite, or of another shape, for {wrong} of {len(pairs)} images")
+        elif allowed is not None and not d <= allowed * span:
+            failures.append(f"{output.name}: max |d| {d:.2e} exceeds {allowed:g} of the range {span:.3g}")
+        if output.kind != "score":
+            correlation[output.name] = r = float(np.min([_correlation(e, a) for e, a in pairs]))
+            if budget.correlation and not r >= budget.correlation:
+                lines = unlike if output.kind == "head" else failures
+                lines.append(f"{output.name}: correlation {r:.4f} is below {budget.correlation:g}")
+    faces = compare_faces(expected, actual) if budget.faces else None
+    failures += faces.failures if faces is not None else unlike
+    score = None
+    if math.isfinite(max_abs.get("score", math.inf)):
+        score = agree(scores_of(expected), scores_of(actual))
+        failures += _ranking_failures(score, budget)
+    return Parity(len(expected), budget, max_abs, spans, correlation, score, tuple(failures), faces)
+
+
+def _largest_difference(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
+    if expected.shape != actual.shape:
+        return float("inf")
+    difference = np.abs(expected.astype(np.float64) - actual)
+    return float(np.nan_to_num(difference, nan=np.inf, posinf=np.inf).max())
+
+
+def _correlation(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
+    if expected.shape != actual.shape or not np.isfinite(actual).all():
+        return math.nan
+    return pearson(expected.astype(np.float64).reshape(-1), actual.astype(np.float64).reshape(-1))
+
+
+def _ranking_failures(score: Agreement, budget: Budget) -> list[str]:
+    """Few images resolve no budget: one pair of neighbours may change places and one decision may flip, if any may."""
+    lines = []
+    one_swap = 12 / (score.n * (score.n**2 - 1)) if score.n > 1 else 0.0
+    if not score.srcc >= min(budget.srcc, 1 - one_swap - 1e-9):
+        lines.append(f"SRCC {score.srcc:.6f} is below {budget.srcc}")
+    return lines + flip_failures([score], budget)
+
+
+def flip_failures(scores: Sequence[Agreement], budget: Budget) -> list[str]:
+    """The failure, if it is one, of the decisions that flip on several sets of images, each at its own threshold."""
+    images = sum(score.n for score in scores)
+    flipped = sum(score.n * score.flips[0.10] for score in scores) / max(images, 1)
+    if flipped <= (max(budget.flips, 1 / max(images, 1)) if budget.flips else 0.0):
+        return []
+    return [f"{flipped:.2%} of the decisions flip at 10 % rejection, allowed {budget.flips:.2%}"]

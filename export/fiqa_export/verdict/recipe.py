@@ -1,0 +1,68 @@
+"""One frozen recipe per precision: its name, and what the conversion may change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a conversion may change, judged against the torch reference in float32."""
+
+    srcc: float
+    """Smallest Spearman correlation of the scores."""
+    flips: float
+    """Largest share of images whose decision changes at the threshold that rejects 10 %."""
+    max_abs: Mapping[str, float] = field(default_factory=dict)
+    """By kind of output (:class:`fiqa_runtime.spec.OutputSpec`): largest |d| of any value, as a share of its range."""
+    correlation: float = 0.0
+    """Smallest Pearson correlation of a map, of landmarks or of detector heads with the reference's, per image."""
+    faces: bool = False
+    """Whether a detector has to find the same faces, which then stand in for the correlation of its heads."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an artefact of one precision is judged."""
+
+    precision: Precision
+    """Part of the artefact's name and card."""
+    budget: Budget
+    """What it may change on seeded weights, which are harsher than trained ones."""
+    trained_srcc: float
+    """Smallest Spearman correlation of the scores on trained weights."""
+    operations: float
+    """Multiply-accumulates spent on seeded images of the parity check, within `images`."""
+    images: tuple[int, int]
+    """Fewest and most seeded images."""
+
+    def budget_for(self, weights: str) -> Budget:
+        """The budget for weights of a kind (:class:`fiqa_export.checkpoints.checkpoint.WeightsInfo`)."""
+        return self.budget if weights == "seeded" else replace(self.budget, srcc=self.trained_srcc, faces=True)
+
+
+FP32 = Recipe(
+    "fp32",
+    Budget(srcc=0.9999, flips=0.0, max_abs={"score": 1e-5, "map": 1e-4, "landmarks": 1e-4, "head": 1e-4}),
+    trained_srcc=0.9999,
+    operations=4e11,
+    images=(4, 32),
+)
+"""Same arithmetic in another runtime: only the order of summation may differ."""
+FP16 = Recipe(
+    "fp16",
+    Budget(srcc=0.9998, flips=0.01, max_abs={"score": 0.005, "map": 0.01, "landmarks": 0.005, "head": 0.03}),
+    trained_srcc=0.9999,
+    operations=1e12,
+    images=(8, 320),
+)
+"""True half arithmetic: a map has 50,000 chances per image to be off, and heads are judged by the faces they give."""
+INT8 = Recipe(
+    "int8", Budget(srcc=0.995, flips=0.01, correlation=0.99), trained_srcc=0.998, operations=1e12, images=(8, 320)
+)
+"""The ranking has to survive; single values may move."""
+RECIPES: dict[str, Recipe] = {recipe.precision: recipe for recipe in (FP32, FP16, INT8)}
