@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.artefact.zoo import MODELS
 
 if TYPE_CHECKING:
-    from fiqa_runtime.scorer import Scorer
+    from fiqa_runtime.scoring.scorer import Scorer
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -71,7 +71,7 @@ def seeded_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def scorer(seeded_engine: Path) -> Iterator[Scorer]:
     """That network in ONNX Runtime, on one thread."""
-    from fiqa_runtime.scorer import Scorer
+    from fiqa_runtime.scoring.scorer import Scorer
 
     with Scorer(seeded_engine, "onnxruntime", threads=1) as opened:
         yield opened
@@ -88,9 +88,9 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(autouse=True)
 def untried_backends(monkeypatch: pytest.MonkeyPatch) -> None:
     """`auto` is the first backend, without the seconds that trying all of them takes; test_choice.py tries them."""
-    from fiqa_runtime.trial import Trial
+    from fiqa_runtime.scoring.trial import Trial
 
     def first(names: Sequence[str], *question: object) -> tuple[tuple[Trial, ...], str]:
         return tuple(Trial(name, True, "not tried in tests", float(place)) for place, name in enumerate(names)), ""
 
-    monkeypatch.setattr("fiqa_runtime.choice._tried", first)
+    monkeypatch.setattr("fiqa_runtime.scoring.choice._tried", first)

@@ -14,9 +14,10 @@ import pytest
 from fake_cuda import fake_cuda_python, fake_pycuda
 from fake_gpu import FakeGpu
 from fake_tensorrt import OUTPUTS, PROFILE, fake_tensorrt, reference, write_plan
-from fiqa_runtime.backends import cuda_pycuda, cuda_python
-from fiqa_runtime.backends.tensorrt import TensorRtBackend, open_artefact
-from fiqa_runtime.card import read_card
+from fiqa_runtime.artefact.card import read_card
+from fiqa_runtime.backends.cuda import cuda_python_driver as cuda_python
+from fiqa_runtime.backends.cuda import pycuda_driver as cuda_pycuda
+from fiqa_runtime.backends.tensorrt.backend import TensorRtBackend, open_artefact
 
 DRIVERS = {"pycuda": fake_pycuda, "cuda-python": fake_cuda_python}
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from fake_cuda import module
 from fake_gpu import FakeGpu, GpuFaultError, OutOfMemoryError
-from fiqa_runtime.card import Card, with_files, write_card
-from fiqa_runtime.spec import InputSpec, OutputSpec
+from fiqa_runtime.artefact.card import Card, with_files, write_card
+from fiqa_runtime.artefact.spec import InputSpec, OutputSpec
 from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[np.float32]]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from fiqa_runtime.resample import pillow_resize
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.images.resample import pillow_resize
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
 
 Image = np.ndarray
 CROPS = 12

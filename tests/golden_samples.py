@@ -12,8 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.spec import InputSpec
+from fiqa_runtime.artefact.spec import InputSpec
+from fiqa_runtime.images.preprocess import Image
 from torch import Tensor, nn
 
 PREPROCESSINGS: dict[str, dict[str, Any]] = {

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_export.models import Reference
-from fiqa_runtime.seeded import rng
-from fiqa_runtime.spec import InputSpec, ModelSpec, OutputSpec
+from fiqa_runtime.artefact.spec import InputSpec, ModelSpec, OutputSpec
+from fiqa_runtime.images.seeded import rng
 from onnx import TensorProto, helper, numpy_helper
 from onnx_graphs import node
 

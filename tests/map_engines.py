@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from fiqa_runtime.card import Card, with_files, write_card
-from fiqa_runtime.spec import InputSpec
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.artefact.card import Card, with_files, write_card
+from fiqa_runtime.artefact.spec import InputSpec
+from fiqa_runtime.artefact.zoo import MODELS
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 SIDE = 32

@@ -17,8 +17,8 @@ from fake_trt_builder import (
 )
 from fiqa_export.plan.build_plan import build_plan
 from fiqa_export.plan.target import PlanOptions
-from fiqa_runtime.card import Card
-from fiqa_runtime.spec import InputSpec, OutputSpec
+from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.spec import InputSpec, OutputSpec
 from onnx import TensorProto, helper, numpy_helper
 
 CARD = Card(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.artefact.zoo import MODELS
 
 SLOW, LONG = 20_000_000, 300_000_000
 """Networks with more parameters are slow, and long: minutes that CI does not have."""

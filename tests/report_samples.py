@@ -12,8 +12,8 @@ from fiqa_benchmarks.report import sections as report_data
 from fiqa_benchmarks.report.ladders import mean_scores
 from fiqa_benchmarks.report.page import write_report
 from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK
-from fiqa_runtime.agreement import agree
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.agreement import agree
 
 FIRST, SECOND, HOSTILE = "net.fp32.onnx", "net.int8.onnx", "_<script>alert(1)</script>$x_y.onnx"
 IMAGES = 60

@@ -12,7 +12,7 @@ from fiqa_export.graph.loading import activations, is_float, open_graph
 from fiqa_export.int8.qdq import activations_read, candidates, insert_qdq
 from fiqa_export.plan.build_plan import build_plan
 from fiqa_export.plan.target import PlanOptions
-from fiqa_runtime.card import Card
+from fiqa_runtime.artefact.card import Card
 
 RTX = {"target": "tensorrt-rtx"}
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 from fake_tensorrt import OUTPUTS, PROFILE, fake_tensorrt, reference, write_plan
-from fiqa_runtime.backends.tensorrt import TensorRtBackend, open_artefact
-from fiqa_runtime.card import read_card
+from fiqa_runtime.artefact.card import read_card
+from fiqa_runtime.backends.tensorrt.backend import TensorRtBackend, open_artefact
 from fiqa_runtime.errors import UnsupportedError
 from numpy.typing import NDArray
 

@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 from fiqa_benchmarks.opinions.accuracy import STATISTICS, accuracy, logistic_map
-from fiqa_runtime.agreement import pearson
 from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.scoring.agreement import pearson
 from scipy import stats
 from scipy.optimize import curve_fit
 from scipy.special import expit

@@ -8,8 +8,8 @@ import sys
 
 import numpy as np
 import pytest
-from fiqa_runtime.agreement import SHARES, agree, bootstrap, flips, pearson, spearman
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.scoring.agreement import SHARES, agree, bootstrap, flips, pearson, spearman
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats

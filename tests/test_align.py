@@ -11,10 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from fiqa_runtime.align import METHODS, STANDARD, arcface_crop, check_method, ffhq_crop, least_squares, lmeds
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.images import read_image
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.images.align import METHODS, STANDARD, arcface_crop, check_method, ffhq_crop, least_squares, lmeds
+from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.images.seeded import seeded_image
 
 HASH = "sha256_opencv_5.0.0" if cv2.__version__.startswith("5.") else "sha256_opencv_4.13.0"
 KEYS = {"least-squares": "least_squares_standard", "lmeds": "lmeds"}

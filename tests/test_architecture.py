@@ -6,6 +6,8 @@ import ast
 import subprocess
 import sys
 import venv
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -23,15 +25,30 @@ MAY_IMPORT = {
     "fiqa_export": {"fiqa_runtime", "fiqa_calibration"},
     "fiqa_benchmarks": {"fiqa_runtime", "fiqa_calibration"},
 }
-# The ways from benchmarks to export: torch peers and the forms of graphs that are compared, inside functions.
-EXPORT_INSIDE_FUNCTIONS = {"fiqa_benchmarks": {"peers.py", "plain_export.py", "graph_variants.py", "dsl_variants.py"}}
+ROOMS = {
+    "fiqa_runtime": (
+        *("__init__", "cli", "command", "diagnosis", "faces", "scoring", "backends", "images", "artefact", "terminal"),
+        *("onnx_bytes", "system", "errors"),
+    ),
+    "fiqa_export": (
+        *("cli", "command", "pipeline", "convert", "doctor", "serving", "int8", "plan", "fp16", "verdict"),
+        *("onnx_on_torch", "publishing", "checkpoints", "graph", "models"),
+    ),
+    "fiqa_benchmarks": (
+        *("cli", "runs", "readme_tables", "report", "gate", "photos", "opinions", "speed", "discard", "contenders"),
+    ),
+}
+"""By package: its rooms (a folder or a file) from the top down. A room imports only rooms that stand behind it."""
+FLAT = {"fiqa_calibration"}
+"""Packages small enough to have no rooms."""
+# Rooms of benchmarks that may import fiqa_export, inside functions: torch peers, and graphs that are compared.
+EXPORT_INSIDE_FUNCTIONS = {"contenders", "readme_tables"}
 # Where a package beside numpy and cv2 may be imported at module level in the runtime.
 RUNTIME_TOP_LEVEL = {
-    "cli.py": {"typer", "rich"},
-    "console.py": {"typer", "rich"},
+    "cli.py": {"typer"},
+    "terminal/console.py": {"typer", "rich"},
     "backends/onnxruntime.py": {"onnxruntime"},
     "backends/openvino.py": {"openvino"},
-    "backends/tensorrt.py": set(),
 }
 BASE_INSTALL = [
     "numpy",
@@ -77,17 +94,90 @@ def sources(package: str) -> list[Path]:
     return sorted(PACKAGES[package].rglob("*.py"))
 
 
+def imported_modules(path: Path, package: str) -> set[str]:
+    """Dotted names of the modules of `package` that a file imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if is_module(name) else node.module for name in names}
+    return {name for name in found if name.split(".")[0] == package}
+
+
+def is_module(name: str) -> bool:
+    package, *rest = name.split(".")
+    if package not in PACKAGES:
+        return False
+    path = PACKAGES[package].joinpath(*rest)
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def room(path: Path) -> str:
+    """Of a file or module path relative to its package."""
+    return path.parts[0].removesuffix(".py") if path.parts else "__init__"
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_direction_of_imports(package: str) -> None:
     wrong = []
     for path in sources(package):
         tree = ast.parse(path.read_text())
         allowed = MAY_IMPORT[package] | {package}
-        if path.name in EXPORT_INSIDE_FUNCTIONS.get(package, set()):
+        if package == "fiqa_benchmarks" and room(path.relative_to(PACKAGES[package])) in EXPORT_INSIDE_FUNCTIONS:
             assert "fiqa_export" not in module_level_imports(tree)
             allowed = allowed | {"fiqa_export"}
         wrong += [(path.name, name) for name in imports(tree) & set(PACKAGES) if name not in allowed]
     assert not wrong
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_only_rooms_below_them(package: str) -> None:
+    order, wrong = ROOMS[package], []
+    assert set(order) | {"__init__"} == {room(path.relative_to(PACKAGES[package])) for path in sources(package)} | {
+        "__init__"
+    }, "every folder and file of a package is a room of the list"
+    for path in sources(package):
+        here = room(path.relative_to(PACKAGES[package]))
+        for module in imported_modules(path, package):
+            there = room(Path(*module.split(".")[1:]))
+            if there != here and there in order and (here not in order or order.index(there) < order.index(here)):
+                wrong.append(f"{path.name} in {here} imports {module}")
+    assert not wrong
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_circle_of_imports(package: str) -> None:
+    """Between files, imports inside functions too: a circle ties its files into one."""
+    graph = {}
+    for path in sources(package):
+        relative = path.relative_to(PACKAGES[package]).with_suffix("")
+        name = ".".join((package, *relative.parts)).removesuffix(".__init__")
+        graph[name] = imported_modules(path, package) - {name}
+    list(TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_files_stay_small_and_folders_few(package: str) -> None:
+    long = {path.name: n for path in sources(package) if (n := len(path.read_text().splitlines())) > 300}
+    assert not long, "a file of more than 300 lines holds two jobs"
+    folders = Counter(path.parent for path in sources(package) if path.name != "__init__.py")
+    crowded = {str(folder.relative_to(ROOT)): n for folder, n in folders.items() if n > 15}
+    assert not crowded, "a folder of more than 15 files wants rooms"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_functions_fit_a_screen(package: str) -> None:
+    """60 lines at most; the parameters of a command, one option a line, do not count."""
+    long = {}
+    for path in sources(package):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
+                lines = node.end_lineno - node.body[0].lineno + 1
+                if lines > 60:
+                    long[f"{path.name}:{node.name}"] = lines
+    assert not long
 
 
 def test_runtime_imports_numpy_and_cv2_only() -> None:

@@ -14,7 +14,7 @@ from fiqa_export.graph.files import files_of
 from fiqa_export.graph.loading import open_graph
 from fiqa_export.graph.loading import save_graph as save_model
 from fiqa_export.publishing import STALE_SECONDS, publish, versions, workplace
-from fiqa_runtime import host
+from fiqa_runtime.system import host
 from onnx_graphs import node, save_graph
 
 LONG_AGO = time.time() - 2 * STALE_SECONDS

@@ -12,16 +12,16 @@ import numpy as np
 import onnx
 import pytest
 from commands import Invoke, invoker
+from fiqa_runtime.artefact.card import Card, read_card, with_files, write_card
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.backends import PACKAGES
 from fiqa_runtime.backends.base import in_file_order
-from fiqa_runtime.backends.cuda_python import CudaPythonDriver
+from fiqa_runtime.backends.cuda.cuda_python_driver import CudaPythonDriver
 from fiqa_runtime.backends.opencv import OpenCvBackend
-from fiqa_runtime.card import Card, read_card, with_files, write_card
-from fiqa_runtime.detector import Detector, yunet_network
 from fiqa_runtime.errors import ArtefactError, DependencyError, UnsupportedError
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.faces.detector import Detector, yunet_network
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
 from onnx import TensorProto, helper, numpy_helper
 
 
@@ -79,7 +79,7 @@ def broken_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "fiqa_runtime.backends.onnxruntime", raising=False)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setattr("fiqa_runtime.backends.available", lambda: list(PACKAGES))
-    monkeypatch.setattr("fiqa_runtime.detector.available", lambda: list(PACKAGES))
+    monkeypatch.setattr("fiqa_runtime.faces.detector.available", lambda: list(PACKAGES))
 
 
 BROKEN = r"backend onnxruntime is installed but cannot be imported \(.*\); pip install .*'fiqa-edge\[onnxruntime\]'"

@@ -13,13 +13,13 @@ import fiqa_runtime.cli
 import numpy as np
 import pytest
 from commands import invoker
-from fiqa_runtime.batch import score_photos
-from fiqa_runtime.detector import Detection
+from fiqa_runtime.artefact.zoo import MODELS
+from fiqa_runtime.command.batch import score_photos
+from fiqa_runtime.command.results import ImageResult, csv_writer
 from fiqa_runtime.errors import ArtefactError, InputError
-from fiqa_runtime.pipeline import FaceQuality, LeftOutError
-from fiqa_runtime.results import ImageResult, csv_writer
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.faces.detection import Detection
+from fiqa_runtime.faces.face_quality import FaceQuality, LeftOutError
+from fiqa_runtime.images.seeded import seeded_image
 
 LANDMARKS = np.array([[40, 40], [80, 42], [60, 60], [45, 80], [76, 81]], np.float32)
 BOX = np.array([30, 20, 60, 70], np.float32)
@@ -129,7 +129,7 @@ def test_a_full_disk_is_blamed_on_the_csv(tmp_path: Path) -> None:
         pytest.raises(InputError, match=r"cannot write .*s.csv: No space left"),
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr("fiqa_runtime.files.temporary_name", lambda path: tmp_path / "link")
+        patch.setattr("fiqa_runtime.system.files.temporary_name", lambda path: tmp_path / "link")
         (tmp_path / "link").symlink_to(full)
         with csv_writer(tmp_path / "s.csv") as write:
             for _ in range(10_000):

@@ -22,12 +22,12 @@ from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK, Result
 from fiqa_benchmarks.speed.bench import bench as run_bench
 from fiqa_benchmarks.speed.memory import footprint
 from fiqa_benchmarks.speed.speed_tables import _label
-from fiqa_runtime.card import Card, card_path, read_card, with_files, write_card
+from fiqa_runtime.artefact.card import Card, card_path, read_card, with_files, write_card
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import CheckpointError, InputError, UnsupportedError
-from fiqa_runtime.files import sha256_file
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.files import sha256_file
 from portrait_engine import portrait_engine
 from rich.text import Text
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from fiqa_runtime.artefact.card import METADATA_KEY, Card, card_path, read_card
+from fiqa_runtime.artefact.zoo import FOREIGN_ARTEFACTS
 from fiqa_runtime.backends import PACKAGES
-from fiqa_runtime.card import METADATA_KEY, Card, card_path, read_card
 from fiqa_runtime.errors import ArtefactError, CardError
-from fiqa_runtime.files import sha256_file
-from fiqa_runtime.onnx_metadata import read_metadata
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.zoo import FOREIGN_ARTEFACTS
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.onnx_bytes.metadata import read_metadata
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.files import sha256_file
 
 
 @pytest.fixture()

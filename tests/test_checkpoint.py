@@ -17,8 +17,8 @@ from fiqa_export.checkpoints.checkpoint import load_reference
 from fiqa_export.checkpoints.seeded import seeded_image
 from fiqa_export.models import build
 from fiqa_export.models.inputs import network_input
-from fiqa_runtime import zoo
-from fiqa_runtime.fetch import sha256_of
+from fiqa_runtime.artefact import zoo
+from fiqa_runtime.artefact.weight_files import sha256_of
 
 QUICK = ("ediffiqa-t", "ediffiqa-s", "yunet-s", "yunet-n")
 SAME_FILES = ("dsl-fiqa-visible", "facexformer-512")

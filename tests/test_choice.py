@@ -16,16 +16,17 @@ import cv2
 import fiqa_runtime.cli
 import pytest
 from commands import Invoke, invoker
-from fiqa_runtime import choice, host
+from fiqa_runtime.artefact.card import Card, card_path, read_card
 from fiqa_runtime.backends import PACKAGES
-from fiqa_runtime.card import Card, card_path, read_card
-from fiqa_runtime.choice import decide
 from fiqa_runtime.errors import CardError, DependencyError, InputError, VerdictError
-from fiqa_runtime.host import thread_limit
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.selftest import FAST_SHARE, tolerance
-from fiqa_runtime.trial import Trial, try_backend
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring import choice
+from fiqa_runtime.scoring.canaries import FAST_SHARE, tolerance
+from fiqa_runtime.scoring.choice import decide
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.scoring.trial import Trial, try_backend
+from fiqa_runtime.system import host
+from fiqa_runtime.system.host import thread_limit
 
 FLOAT = ("float32", "bfloat16", "float16")
 
@@ -335,7 +336,7 @@ Seen = list[int | None]
 def test_the_scorer_hands_threads_on(seeded_engine: Path, monkeypatch: pytest.MonkeyPatch, threads: int | None) -> None:
     seen: Seen = []
     opened: Callable[..., object] = lambda name, path, card, threads, precision: seen.append(threads)  # noqa: E731
-    monkeypatch.setattr("fiqa_runtime.scorer.open_backend", opened)
-    monkeypatch.setattr("fiqa_runtime.scorer.thread_limit", lambda: 1)
+    monkeypatch.setattr("fiqa_runtime.scoring.scorer.open_backend", opened)
+    monkeypatch.setattr("fiqa_runtime.scoring.scorer.thread_limit", lambda: 1)
     Scorer(seeded_engine, "opencv", threads)
     assert seen == [threads or 1]

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import typer
 from commands import Invoke, invoker
-from fiqa_runtime.console import check_output_folder, check_outputs, run, write_json
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.terminal.console import run
+from fiqa_runtime.terminal.outputs import check_output_folder, check_outputs, write_json
 
 
 def test_trying_a_folder_leaves_its_files_alone(tmp_path: Path) -> None:
@@ -50,7 +51,9 @@ def test_a_file_has_one_use(tmp_path: Path) -> None:
 
 def test_pipes_may_be_shared_and_need_no_writable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe")
-    monkeypatch.setattr("fiqa_runtime.console.check_output_folder", lambda folder: pytest.fail(f"{folder} was tried"))
+    monkeypatch.setattr(
+        "fiqa_runtime.terminal.outputs.check_output_folder", lambda folder: pytest.fail(f"{folder} was tried")
+    )
     check_outputs([("--json", tmp_path / "pipe"), ("--csv", tmp_path / "pipe")])
 
 

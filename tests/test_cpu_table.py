@@ -21,12 +21,12 @@ from fiqa_benchmarks.readme_tables.cpu_rows import NO_INT8, Row, memory_row, net
 from fiqa_benchmarks.speed import roofline
 from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK, bench
 from fiqa_benchmarks.speed.latency import Timing
+from fiqa_runtime.artefact.card import card_path
 from fiqa_runtime.backends.base import Arrays
-from fiqa_runtime.card import card_path
 from fiqa_runtime.errors import UnsupportedError
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
 from rich.text import Text
 
 

@@ -13,14 +13,15 @@ from fiqa_calibration.cropper import Cropper
 from fiqa_calibration.dataset import MINIMUM, choose
 from fiqa_calibration.parity_set import folder_pictures
 from fiqa_export.int8.calibration import calibration_images
-from fiqa_runtime.align import STANDARD, arcface_crop
-from fiqa_runtime.console import silent
-from fiqa_runtime.detector import Detection, Detector
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import FetchError, InputError
-from fiqa_runtime.images import find_images, read_image
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.faces.detection import Detection
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.images.align import STANDARD, arcface_crop
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.reading import find_images, read_image
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.system.progress import silent
 
 SPEC = MODELS["ediffiqa-t"].input
 LANDMARKS = STANDARD + 20

@@ -15,11 +15,11 @@ from fiqa_calibration.dataset import BATCH, LIMIT, MINIMUM, CalibrationSet, choo
 from fiqa_calibration.duplicates import Thumbnails
 from fiqa_calibration.ladder import ladders
 from fiqa_export.models import Reference
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.images import find_images, read_image
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.reading import find_images, read_image
+from fiqa_runtime.images.seeded import seeded_image
 from numpy.typing import NDArray
 
 SPEC = MODELS["ediffiqa-t"].input

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fiqa_export.serving.deepstream import deepstream_config, write_deepstream
-from fiqa_runtime.card import Card, read_card, with_files
+from fiqa_runtime.artefact.card import Card, read_card, with_files
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import InputError, UnsupportedError
-from fiqa_runtime.preprocess import prepare
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.images.preprocess import prepare
+from fiqa_runtime.images.seeded import seeded_image
 
 REFUSED = ("dsl-fiqa", "facexformer", "facexformer-512")
 

@@ -10,14 +10,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from fiqa_runtime import detector as detector_module
-from fiqa_runtime.card import Card, with_files, write_card
-from fiqa_runtime.detector import Detection, Detector
+from fiqa_runtime.artefact.card import Card, with_files, write_card
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import ArtefactError, CardError, DependencyError, InputError, UnsupportedError
-from fiqa_runtime.images import read_image
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.yunet import HEADS, Heads, YunetDecoder, select
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.faces import detector as detector_module
+from fiqa_runtime.faces.detection import Detection
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.faces.yunet import HEADS, Heads, YunetDecoder, select
+from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.images.seeded import seeded_image
 
 FILES = {
     "face_detection_yunet_2023mar.onnx": "2023mar and 2026may",

@@ -11,15 +11,15 @@ import cv2
 import numpy as np
 import pytest
 from feeds import CROPS, PLANTED, Image, half, planted, rgb
-from fiqa_runtime.detector import Detector
-from fiqa_runtime.diagnose import Diagnosis, diagnose
-from fiqa_runtime.diagnose_command import Trials, try_crops, try_photos
+from fiqa_runtime.artefact.spec import Resize
+from fiqa_runtime.artefact.zoo import MODELS
+from fiqa_runtime.diagnosis.hypotheses import Hypothesis, feed_hypotheses
+from fiqa_runtime.diagnosis.trials import Trials, try_crops, try_photos
+from fiqa_runtime.diagnosis.verdict import Diagnosis, diagnose
 from fiqa_runtime.errors import InputError, UnsupportedError
-from fiqa_runtime.faults import Hypothesis, feed_hypotheses
-from fiqa_runtime.images import find_images, read_image
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.spec import Resize
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.images.reading import find_images, read_image
+from fiqa_runtime.scoring.scorer import Scorer
 
 NARROW = np.array([[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]])
 """As spec/alignment.md has it."""

@@ -14,11 +14,11 @@ import pytest
 from commands import Invoke, invoker
 from feeds import CROPS, PLANTED, Image, half, planted, rgb
 from fiqa_export.graph.raw_input import take_raw_input
-from fiqa_runtime.card import read_card, with_files, write_card
-from fiqa_runtime.detector import Detector
-from fiqa_runtime.diagnose_command import try_photos
-from fiqa_runtime.images import find_images, read_image
-from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.artefact.card import read_card, with_files, write_card
+from fiqa_runtime.diagnosis.trials import try_photos
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.images.reading import find_images, read_image
+from fiqa_runtime.scoring.scorer import Scorer
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_our_own_photos_agree(
 def test_many_images_are_thinned_out(
     score: Invoke, scorer: Scorer, crops: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fiqa_runtime.diagnose_command.MOST_IMAGES", 5)
+    monkeypatch.setattr("fiqa_runtime.command.diagnose.MOST_IMAGES", 5)
     file = write(tmp_path / "s.csv", crops, np.linspace(0, 1, CROPS))
     result = score(
         "--engine", scorer.path, "--backend", "onnxruntime", "--aligned", *crops, "--diagnose", "--reference", file

@@ -13,10 +13,11 @@ import torch
 from fiqa_export.checkpoints.seeded import load_seeded, seeded_image
 from fiqa_export.models import Reference, build, facexformer
 from fiqa_export.models.inputs import network_input
-from fiqa_runtime.card import Card
+from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.spec import CropSampling
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.portrait import Landmarker, portrait_landmarks, upright_portrait
-from fiqa_runtime.sampling import (
+from fiqa_runtime.images.crop_sampling import (
     CROP,
     Offset,
     crop_offsets,
@@ -25,9 +26,8 @@ from fiqa_runtime.sampling import (
     landmark_vector,
     visible_landmarks,
 )
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.spec import CropSampling
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.images.portrait import Landmarker, portrait_landmarks, upright_portrait
+from fiqa_runtime.scoring.scorer import Scorer
 from golden_samples import checksum, picture, recorded, tensor_sample
 from numpy.typing import NDArray
 from torch import Tensor

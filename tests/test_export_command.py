@@ -20,12 +20,12 @@ from commands import Invoke, invoker
 from fiqa_export.pipeline import Exported, Options
 from fiqa_export.verdict.parity import Parity
 from fiqa_export.verdict.recipe import FP32, INT8, RECIPES, Budget
-from fiqa_runtime.card import read_card
+from fiqa_runtime.artefact.card import read_card
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import FiqaError, InputError
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.selftest import self_test
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.scoring.selftest import self_test
 
 
 @pytest.fixture()

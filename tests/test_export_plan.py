@@ -14,7 +14,7 @@ import pytest
 from commands import Invoke, invoker
 from fiqa_export.plan.step import builder_missing
 from fiqa_export.plan.target import PlanOptions
-from fiqa_runtime.card import card_path, read_card
+from fiqa_runtime.artefact.card import card_path, read_card
 
 BASIC = ("ediffiqa-t", "--weights", "seeded")
 

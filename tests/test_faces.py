@@ -9,7 +9,7 @@ import pytest
 from fiqa_export.verdict.parity import compare
 from fiqa_export.verdict.recipe import INT8
 from fiqa_export.verdict.same_faces import Faces, compare_faces
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.artefact.zoo import MODELS
 
 CELLS = {8: 400, 16: 100, 32: 25}
 HEADS = MODELS["yunet-s"].outputs

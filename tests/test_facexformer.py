@@ -13,9 +13,9 @@ import torch
 from fiqa_export.checkpoints.seeded import load_seeded, seeded_image
 from fiqa_export.models import build, facexformer
 from fiqa_export.models.inputs import network_input
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.portrait import Landmarker, portrait_landmarks, to_pixels, upright_portrait
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.images.portrait import Landmarker, portrait_landmarks, to_pixels, upright_portrait
 from golden_samples import Sample, checksum, picture, recorded, tensor_sample
 from torch import Tensor
 

@@ -18,10 +18,11 @@ from unittest.mock import Mock
 
 import pytest
 from file_server import NEW, OLD, Origin, origin_fixture  # noqa: F401
-from fiqa_runtime import download
+from fiqa_runtime.artefact.spec import Checkpoint
+from fiqa_runtime.artefact.weight_files import locate, recorded_sha256
 from fiqa_runtime.errors import CheckpointError, FetchError, InputError
-from fiqa_runtime.fetch import locate, recorded_sha256, user_cache
-from fiqa_runtime.spec import Checkpoint
+from fiqa_runtime.system import download
+from fiqa_runtime.system.files import user_cache
 
 FILE = "family/net.pth"
 
@@ -380,7 +381,7 @@ def assert_says_the_fix(error: FetchError) -> None:
 
 SCRIPT = f"""
 import sys
-from fiqa_runtime.fetch import locate, sha256_of
-from fiqa_runtime.spec import Checkpoint
+from fiqa_runtime.artefact.weight_files import locate, sha256_of
+from fiqa_runtime.artefact.spec import Checkpoint
 print(sha256_of(locate(Checkpoint({FILE!r}, page="https://example.org/weights", url=sys.argv[1]))))
 """

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fiqa_runtime.command.quality_file import QualityFile
+from fiqa_runtime.command.results import ImageResult, csv_writer
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.files import write_bytes, write_text
-from fiqa_runtime.quality_file import QualityFile
-from fiqa_runtime.results import ImageResult, csv_writer
+from fiqa_runtime.system.files import write_bytes, write_text
 
 Writer = Callable[[Path], None]
 RESULT = ImageResult(Path("a.png"), quality=0.5)

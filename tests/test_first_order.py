@@ -13,8 +13,8 @@ from fiqa_export.int8.qdq import activations_read, candidates, insert_qdq, is_la
 from fiqa_export.int8.sensitivity import FirstOrder, first_order
 from fiqa_export.models.inputs import network_input
 from fiqa_export.onnx_on_torch.graph import TorchGraph
-from fiqa_runtime.console import Report, silent
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.system.progress import Report, silent
 from int8_network import REFERENCE, SIDE, save_network
 
 FEEDS = [{"input": network_input([seeded_image(i, SIDE, SIDE)], REFERENCE.spec.input).numpy()} for i in range(16)]

@@ -13,8 +13,8 @@ from fiqa_export.graph.loading import open_graph
 from fiqa_export.int8.calibration import FEWEST_HELD, FIT_MEMORY, LARGEST_SIDE, rounding
 from fiqa_export.int8.qdq import insert_qdq, is_layer
 from fiqa_export.int8.rounding import Rounding
-from fiqa_runtime.console import silent
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.artefact.zoo import MODELS
+from fiqa_runtime.system.progress import silent
 from onnx_graphs import node, save_graph
 
 RNG = np.random.default_rng(7)

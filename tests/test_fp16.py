@@ -30,11 +30,11 @@ from fiqa_export.onnx_on_torch.backend import HalfBackend
 from fiqa_export.verdict.judgement import judge, parity_set
 from fiqa_export.verdict.parity import Parity, reference_outputs
 from fiqa_export.verdict.recipe import FP16
-from fiqa_runtime.card import Card, with_files, write_card
-from fiqa_runtime.console import silent
-from fiqa_runtime.preprocess import prepare
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.yunet import YunetDecoder
+from fiqa_runtime.artefact.card import Card, with_files, write_card
+from fiqa_runtime.faces.yunet import YunetDecoder
+from fiqa_runtime.images.preprocess import prepare
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.system.progress import silent
 from folders import brief_folder
 from registry import SLOW, by_size
 

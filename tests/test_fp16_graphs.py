@@ -14,7 +14,7 @@ from fiqa_export.fp16.convert import Fp16Plan, to_fp16
 from fiqa_export.fp16.ranges import activation_ranges
 from fiqa_export.graph.loading import open_graph
 from fiqa_export.onnx_on_torch.backend import HalfBackend
-from fiqa_runtime.card import METADATA_KEY
+from fiqa_runtime.artefact.card import METADATA_KEY
 from fiqa_runtime.errors import ArtefactError, InputError, UnsupportedError
 from onnx import TensorProto, helper
 from onnx_graphs import node, save_graph

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from fiqa_runtime.backends.free_size import free_size
+from fiqa_runtime.onnx_bytes.free_size import free_size
 
 
 @pytest.fixture(scope="module")

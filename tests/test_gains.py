@@ -42,10 +42,10 @@ from fiqa_export.graph.passes import PASSES
 from fiqa_export.graph.to_onnx import OPSET
 from fiqa_export.models import build
 from fiqa_export.models.vit import Block
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.backends.base import Arrays, Inputs
-from fiqa_runtime.console import silent
 from fiqa_runtime.errors import UnsupportedError
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.system.progress import silent
 from onnx_graphs import node, save_graph
 
 NAMES_ONLY = {"plain_dimensions", "names_by_module"}

@@ -24,8 +24,8 @@ from fiqa_benchmarks.gate.gate import open_gate
 from fiqa_benchmarks.speed.bench import image_id
 from fiqa_export.fp16.convert import write_fp16
 from fiqa_export.graph.loading import open_graph
-from fiqa_runtime.card import card_path, read_card, with_files, write_card
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.artefact.card import card_path, read_card, with_files, write_card
+from fiqa_runtime.images.seeded import seeded_image
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 QUICK = ("--backend", "opencv", "--threads", "1", "--rounds", "1")

@@ -12,7 +12,7 @@ from fiqa_benchmarks.gate.gate import Check, Gate
 from fiqa_benchmarks.speed.bench import NETWORK, BatchResult, Loaded, Result
 from fiqa_benchmarks.speed.latency import Ratio, Timing
 from fiqa_benchmarks.speed.memory import Footprint
-from fiqa_runtime.card import read_card
+from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.errors import InputError, UnsupportedError
 
 HERE = {"cpu": "CPU A", "usable_cores": 2.0}

@@ -13,8 +13,8 @@ from fiqa_export.checkpoints.seeded import load_seeded, seeded_image
 from fiqa_export.models import Reference, build
 from fiqa_export.models.cr_fiqa import CRFIQA
 from fiqa_export.models.inputs import network_input
-from fiqa_runtime.preprocess import to_network_size
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.artefact.zoo import MODELS
+from fiqa_runtime.images.preprocess import to_network_size
 from golden_samples import (
     STATISTICS,
     checksum,

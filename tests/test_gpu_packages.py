@@ -17,9 +17,9 @@ import pytest
 from fake_cuda import fake_pycuda
 from fake_gpu import FakeGpu
 from fake_tensorrt import OUTPUTS, PROFILE, fake_tensorrt, write_plan
-from fiqa_runtime.backends import cuda_pycuda
-from fiqa_runtime.backends.tensorrt import open_artefact
-from fiqa_runtime.card import read_card
+from fiqa_runtime.artefact.card import read_card
+from fiqa_runtime.backends.cuda import pycuda_driver as cuda_pycuda
+from fiqa_runtime.backends.tensorrt.backend import open_artefact
 from fiqa_runtime.errors import UnsupportedError
 
 HERE = Path(__file__).parent

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.images import find_images, read_image
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.images.reading import find_images, read_image
+from fiqa_runtime.images.seeded import seeded_image
 
 PHOTO = seeded_image(3, 90, 140)
 ENCODINGS = {

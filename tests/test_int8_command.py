@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 from fiqa_calibration.ladder import ladders
 from fiqa_export.pipeline import export
-from fiqa_runtime.agreement import agree
-from fiqa_runtime.card import Card, read_card
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import rng
+from fiqa_runtime.artefact.card import Card, read_card
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.seeded import rng
+from fiqa_runtime.scoring.agreement import agree
+from fiqa_runtime.scoring.scorer import Scorer
 from rtx_builds import build_rtx, needs_rtx
 
 pytestmark = pytest.mark.long

@@ -27,11 +27,11 @@ from fiqa_export.int8.step import write_int8
 from fiqa_export.models import Reference, build
 from fiqa_export.models.inputs import graph_inputs
 from fiqa_export.verdict.recipe import INT8
-from fiqa_runtime.agreement import agree, pearson
 from fiqa_runtime.backends.base import Arrays
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.yunet import Run, YunetDecoder
+from fiqa_runtime.faces.yunet import Run, YunetDecoder
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.agreement import agree, pearson
 from folders import brief_folder
 from registry import SLOW, by_size
 

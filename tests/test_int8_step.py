@@ -22,10 +22,10 @@ from fiqa_export.int8.picture import draw_pareto
 from fiqa_export.int8.step import write_int8
 from fiqa_export.models.inputs import network_input
 from fiqa_export.verdict.recipe import INT8, Budget
-from fiqa_runtime.agreement import agree
 from fiqa_runtime.errors import FiqaError, InputError, VerdictError
-from fiqa_runtime.files import sha256_file
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.agreement import agree
+from fiqa_runtime.system.files import sha256_file
 from int8_network import PARITY, REFERENCE, SIDE, save_network
 
 IMAGES = [seeded_image(i, SIDE, SIDE) for i in range(40)]

@@ -12,9 +12,9 @@ import pytest
 from fiqa_calibration.ladder import KINDS, PRISTINE, STRENGTHS, Rung, degrade, ladders
 from fiqa_calibration.monotone import monotony
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.images import find_images, read_image
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.seeded import rng, seeded_image
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.reading import find_images, read_image
+from fiqa_runtime.images.seeded import rng, seeded_image
 
 
 def picture(size: int = 64) -> Image:

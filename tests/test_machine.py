@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fiqa_benchmarks.speed.machine import machine, versions
 from fiqa_runtime.errors import DependencyError
-from fiqa_runtime.host import cpu_limit, memory_limit, own_groups, usable_cores
+from fiqa_runtime.system.host import cpu_limit, memory_limit, own_groups, usable_cores
 
 
 def group(folder: Path, **files: str) -> Path:

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from commands import Invoke, invoker
 from fiqa_benchmarks.opinions.accuracy import STATISTICS, accuracy
-from fiqa_runtime.card import card_path
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.artefact.card import card_path
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
 
 COUNT = 12
 

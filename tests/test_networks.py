@@ -20,12 +20,12 @@ from fiqa_export.graph.files import files_of
 from fiqa_export.models import build
 from fiqa_export.pipeline import Exported, export
 from fiqa_export.verdict.recipe import RECIPES
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.backends import PACKAGES
 from fiqa_runtime.errors import UnsupportedError
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.selftest import self_test
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.scoring.selftest import self_test
 from folders import brief_folder
 from registry import SLOW, by_size
 from rtx_builds import build_rtx, every_node_in, needs_rtx

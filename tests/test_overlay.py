@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.overlay import beside, draw_faces, map_picture
-from fiqa_runtime.pipeline import Face
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.faces.drawing import beside, draw_faces, map_picture
+from fiqa_runtime.faces.face_quality import Face
+from fiqa_runtime.images.seeded import seeded_image
 
 LAYOUT = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
 

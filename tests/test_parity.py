@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from fiqa_export.verdict.parity import Parity, compare, flip_failures
 from fiqa_export.verdict.recipe import FP16, INT8, Budget
-from fiqa_runtime.agreement import Agreement, agree
-from fiqa_runtime.spec import OutputSpec
+from fiqa_runtime.artefact.spec import OutputSpec
+from fiqa_runtime.scoring.agreement import Agreement, agree
 
 
 def flipping(images: int, flipped: int) -> Agreement:

@@ -9,12 +9,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from fiqa_runtime.command.overlay_files import picture_places, write_pictures
+from fiqa_runtime.command.results import ImageResult
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.overlay import map_picture
-from fiqa_runtime.pictures import picture_places, write_pictures
-from fiqa_runtime.pipeline import Face
-from fiqa_runtime.results import ImageResult
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.faces.drawing import map_picture
+from fiqa_runtime.faces.face_quality import Face
+from fiqa_runtime.images.seeded import seeded_image
 
 MAP = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
 PHOTO = seeded_image(0, 120, 160)

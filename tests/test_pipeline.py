@@ -12,17 +12,18 @@ from typing import Any, get_args
 import cv2
 import numpy as np
 import pytest
-from fiqa_runtime.ahead import work_ahead, work_side_by_side
-from fiqa_runtime.align import METHODS, Method, arcface_crop, ffhq_crop
-from fiqa_runtime.batch import score_photos
-from fiqa_runtime.detector import Detection, Detector
+from fiqa_runtime.artefact.spec import Framing
+from fiqa_runtime.artefact.zoo import MODELS
+from fiqa_runtime.command.batch import score_photos
 from fiqa_runtime.errors import InputError, UnsupportedError
-from fiqa_runtime.images import read_image
-from fiqa_runtime.pipeline import FaceQuality
-from fiqa_runtime.preprocess import prepare
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.spec import Framing
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.faces.detection import Detection
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.faces.face_quality import FaceQuality
+from fiqa_runtime.images.align import METHODS, Method, arcface_crop, ffhq_crop
+from fiqa_runtime.images.preprocess import prepare
+from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.system.parallel import work_ahead, work_side_by_side
 
 OPENCV_5 = cv2.__version__.startswith("5.")
 KEYS = {"least-squares": "least_squares", "lmeds": "lmeds"}

@@ -18,7 +18,7 @@ from fiqa_benchmarks.readme_tables.photos import (
     profile,
 )
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.images import read_image
+from fiqa_runtime.images.reading import read_image
 
 STEPS = (TENSORS, NETWORK, DECODING, ALIGNMENT, SCORING)
 

@@ -20,13 +20,13 @@ from fiqa_benchmarks.contenders.plain_export import PlainSession
 from fiqa_benchmarks.photos import bench as pipeline_bench
 from fiqa_benchmarks.photos.bench import bench_pipeline
 from fiqa_benchmarks.photos.demo_flow import DemoFlow
-from fiqa_runtime.choice import Choice
-from fiqa_runtime.detector import Detector
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.images import read_image
-from fiqa_runtime.pipeline import FaceQuality
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.faces.face_quality import FaceQuality
+from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.choice import Choice
+from fiqa_runtime.scoring.scorer import Scorer
 
 PHOTOS = ("dlib/2008_002506.jpg", "skimage/astronaut.png")
 

@@ -19,10 +19,10 @@ from commands import Invoke, invoker
 from fake_machine import Machine, Make, make_fixture  # noqa: F401
 from fake_tensorrt import OUTPUTS, reference
 from fiqa_benchmarks.speed.memory import Footprint
-from fiqa_runtime.card import Canary, card_path, read_card, with_files, write_card
-from fiqa_runtime.preprocess import prepare
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.selftest import probe
+from fiqa_runtime.artefact.card import Canary, card_path, read_card, with_files, write_card
+from fiqa_runtime.images.preprocess import prepare
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.canaries import probe
 from plan_workshop import CARD, Open, Workshop, workshop_fixture, write_onnx  # noqa: F401
 
 COUNT = 6

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.portrait import (
+from fiqa_runtime.images.portrait import (
     crop_bounds,
     darken,
     portrait_landmarks,

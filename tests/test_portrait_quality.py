@@ -16,16 +16,16 @@ import fiqa_runtime.cli
 import numpy as np
 import pytest
 from commands import Invoke, invoker
-from fiqa_runtime.batch import read_landmarks
-from fiqa_runtime.detector import Detection
+from fiqa_runtime.artefact.zoo import MODELS
+from fiqa_runtime.command.batch import read_landmarks
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.pipeline import LeftOutError
-from fiqa_runtime.portrait_quality import PortraitQuality, open_landmarkers
-from fiqa_runtime.preprocess import prepare
-from fiqa_runtime.sampling import crop_offsets, crop_stream, cut, landmark_vector, visible_landmarks
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.faces.detection import Detection
+from fiqa_runtime.faces.face_quality import LeftOutError
+from fiqa_runtime.faces.portrait_quality import PortraitQuality, open_landmarkers
+from fiqa_runtime.images.crop_sampling import crop_offsets, crop_stream, cut, landmark_vector, visible_landmarks
+from fiqa_runtime.images.preprocess import prepare
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
 from portrait_engine import portrait_engine
 
 POINTS = np.linspace(-0.5, 0.5, 136, dtype=np.float32)
@@ -105,7 +105,7 @@ def test_the_landmark_network_is_the_float32_or_the_only_one(
 ) -> None:
     opened: list[tuple[str, str]] = []
     monkeypatch.setattr(
-        "fiqa_runtime.portrait_quality.Scorer", lambda path, backend, threads: opened.append((path.name, backend))
+        "fiqa_runtime.faces.portrait_quality.Scorer", lambda path, backend, threads: opened.append((path.name, backend))
     )
     (tmp_path / "facexformer-512.fp32.onnx").touch()
     for precision in files:
@@ -202,7 +202,7 @@ def test_other_landmarks_than_the_folded_ones_are_refused(tmp_path: Path) -> Non
 def test_a_network_without_a_score(
     score: Invoke, tmp_path: Path, seeded_engine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fiqa_runtime.scorer.Scorer.has_score", False)
+    monkeypatch.setattr("fiqa_runtime.scoring.scorer.Scorer.has_score", False)
     cv2.imwrite(str(tmp_path / "a.png"), seeded_image(0, 112, 112))
     result = score(tmp_path / "a.png", "--engine", seeded_engine, "--backend", "onnxruntime")
     assert result.is_one_line("gives no quality scores; name an artefact of a quality network")

@@ -12,10 +12,10 @@ from fiqa_benchmarks.readme_tables.precision import HEADER, app, row
 from fiqa_export.verdict.parity import Parity
 from fiqa_export.verdict.recipe import FP16, INT8
 from fiqa_export.verdict.same_faces import Faces
-from fiqa_runtime.agreement import agree
-from fiqa_runtime.card import Card, with_files, write_card
+from fiqa_runtime.artefact.card import Card, with_files, write_card
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.scoring.agreement import agree
 from onnx import TensorProto, helper
 from typer.testing import CliRunner
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from fiqa_runtime.backends.prelu import for_onnxruntime, split_prelu
 from fiqa_runtime.errors import ArtefactError
-from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.onnx_bytes.prelu import for_onnxruntime, split_prelu
+from fiqa_runtime.scoring.scorer import Scorer
 from onnx_graphs import node, save_graph
 
 ort = pytest.importorskip("onnxruntime")
@@ -129,8 +129,8 @@ def test_damaged_files_are_refused(tmp_path: Path, seeded_engine: Path) -> None:
 
 
 def test_a_damaged_artefact_is_one_line(seeded_engine: Path, tmp_path: Path) -> None:
+    from fiqa_runtime.artefact.card import read_card
     from fiqa_runtime.backends.onnxruntime import open_artefact
-    from fiqa_runtime.card import read_card
 
     card = read_card(seeded_engine)
     for content in (b"", seeded_engine.read_bytes()[:5000]):

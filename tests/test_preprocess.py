@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fiqa_runtime.preprocess import prepare
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.spec import InputSpec
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.artefact.spec import InputSpec
+from fiqa_runtime.artefact.zoo import MODELS
+from fiqa_runtime.images.preprocess import prepare
+from fiqa_runtime.images.seeded import seeded_image
 
 
 def expected(crops: list[np.ndarray], spec: InputSpec) -> np.ndarray:

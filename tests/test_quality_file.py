@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from commands import Invoke, invoker
 from fiqa_benchmarks.discard.files import read_quality
+from fiqa_runtime.command.quality_file import QualityFile
+from fiqa_runtime.command.results import ImageResult
 from fiqa_runtime.errors import DependencyError, InputError
-from fiqa_runtime.pipeline import Face
-from fiqa_runtime.quality_file import QualityFile
-from fiqa_runtime.results import ImageResult
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.faces.face_quality import Face
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
 
 NUMBERS = np.array([0.1, -3.25e-7, 1234567.9, 1, 16777217, np.nextafter(np.float32(0.5), np.float32(1))], np.float32)
 
@@ -78,7 +78,7 @@ def test_no_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_parquet_holds_no_names_that_are_no_utf_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fiqa_runtime.quality_file._require_pyarrow", lambda: None)
+    monkeypatch.setattr("fiqa_runtime.command.quality_file._require_pyarrow", lambda: None)
     with pytest.raises(InputError, match=r"is no UTF-8, which s.parquet cannot hold; use .csv or rename"):
         QualityFile(tmp_path / "s.parquet", [Path("a.png"), Path(os.fsdecode(b"caf\xe9.png"))])
 

@@ -11,16 +11,16 @@ import pytest
 from fiqa_export.graph.raw_input import take_raw_input
 from fiqa_export.pipeline import Options, export
 from fiqa_export.verdict.recipe import FP16
+from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.spec import InputSpec, OutputSpec
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.backends import PACKAGES, open_backend
-from fiqa_runtime.card import Card
-from fiqa_runtime.detector import Detector
 from fiqa_runtime.errors import InputError, UnsupportedError
-from fiqa_runtime.images import read_image
-from fiqa_runtime.preprocess import network_input, prepare
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.spec import InputSpec, OutputSpec
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.images.preprocess import network_input, prepare
+from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
 from onnx import TensorProto, helper
 
 

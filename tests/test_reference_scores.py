@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 
 import pytest
+from fiqa_runtime.diagnosis.reference import match_reference, read_reference
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.reference_scores import match_reference, read_reference
 
 FILES = {
     "plain.csv": "image,score\na.png,0.25\nb.png,-1e-3\n",

@@ -26,10 +26,10 @@ from fiqa_benchmarks.report.svg import Plot
 from fiqa_benchmarks.speed.bench import NETWORK
 from fiqa_benchmarks.speed.bench import as_json as bench_json
 from fiqa_benchmarks.speed.bench import bench as run_bench
-from fiqa_runtime.agreement import agree, rejection_threshold
-from fiqa_runtime.card import read_card, write_card
+from fiqa_runtime.artefact.card import read_card, write_card
 from fiqa_runtime.errors import DependencyError, InputError
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.agreement import agree, rejection_threshold
 from report_samples import (  # noqa: F401
     FIRST,
     HOSTILE,

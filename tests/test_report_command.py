@@ -19,9 +19,9 @@ from fiqa_benchmarks.report.ladders import PICTURES
 from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK
 from fiqa_benchmarks.speed.latency import Timing
 from fiqa_calibration.ladder import KINDS, ladders
-from fiqa_runtime.images import read_image
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
 from map_engines import SIDE, map_engines
 
 GOLDEN = Path(__file__).parent / "golden/erc"

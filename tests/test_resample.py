@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import PIL
 import pytest
-from fiqa_runtime.resample import _ROWS, Filter, _weights, pillow_resize
+from fiqa_runtime.images.resample import _ROWS, Filter, _weights, pillow_resize
 from numpy.typing import NDArray
 from PIL import Image
 

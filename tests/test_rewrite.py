@@ -21,10 +21,10 @@ from fiqa_export.graph import to_onnx
 from fiqa_export.graph.passes import constant_reshapes, fold_constants, rewrite, unused_and_double
 from fiqa_export.models.inputs import network_input
 from fiqa_export.models.vit import Block
-from fiqa_runtime.detector import Detector
-from fiqa_runtime.images import read_image
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.yunet import HEADS
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.faces.yunet import HEADS
+from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.images.seeded import seeded_image
 from folders import brief_folder
 from onnx_graphs import node, save_graph
 

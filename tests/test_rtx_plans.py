@@ -21,11 +21,11 @@ from fake_trt_builder import add_builder
 from fiqa_export.graph.raw_input import take_raw_input
 from fiqa_export.plan.build_plan import build_plan
 from fiqa_export.plan.target import PlanOptions, find_target
-from fiqa_runtime.card import Card, card_path, read_card, write_card
+from fiqa_runtime.artefact.card import Card, card_path, read_card, write_card
+from fiqa_runtime.artefact.spec import InputSpec, OutputSpec
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import ArtefactError, CardError, FiqaError, UnsupportedError
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.spec import InputSpec, OutputSpec
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.scoring.scorer import Scorer
 from onnx import TensorProto
 from onnx_graphs import node, save_graph
 from rtx_builds import build_rtx, needs_rtx

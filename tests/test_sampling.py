@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.sampling import (
+from fiqa_runtime.images.crop_sampling import (
     all_visible,
     crop_offsets,
     crop_stream,

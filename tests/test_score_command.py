@@ -18,11 +18,11 @@ import fiqa_runtime.cli
 import numpy as np
 import pytest
 from commands import Invoke, invoker
-from fiqa_runtime.card import card_path
+from fiqa_runtime.artefact.card import card_path
+from fiqa_runtime.artefact.spec import Framing
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.spec import Framing
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
 
 TOLERANCE = 5e-4 if cv2.__version__.startswith("5") else 4e-3
 

@@ -11,10 +11,10 @@ import fiqa_runtime.cli
 import numpy as np
 import pytest
 from commands import invoker
-from fiqa_runtime.card import Card, card_path, read_card, write_card
-from fiqa_runtime.score_map import KNOTS, ScoreMap
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.artefact.card import Card, card_path, read_card, write_card
+from fiqa_runtime.artefact.score_map import KNOTS, ScoreMap
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fiqa_runtime.artefact.card import card_path
+from fiqa_runtime.artefact.location import find_artefact
+from fiqa_runtime.artefact.score_map import ScoreMap
 from fiqa_runtime.backends import PACKAGES
-from fiqa_runtime.card import card_path
 from fiqa_runtime.errors import ArtefactError, CardError, DependencyError, InputError
-from fiqa_runtime.score_map import ScoreMap
-from fiqa_runtime.scorer import Scorer, find_artefact
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.selftest import self_test
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.scoring.selftest import self_test
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/ediffiqa-t.json").read_text())
 

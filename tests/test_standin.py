@@ -18,14 +18,14 @@ from fiqa_calibration.parity_set import PORTRAIT
 from fiqa_export.checkpoints.checkpoint import load_reference
 from fiqa_export.models import build
 from fiqa_export.models.inputs import network_input
-from fiqa_runtime import fetch
-from fiqa_runtime.card import read_card
+from fiqa_runtime.artefact import weight_files as fetch
+from fiqa_runtime.artefact.card import read_card
+from fiqa_runtime.artefact.zoo import MODELS, STANDIN
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.files import sha256_file
-from fiqa_runtime.images import read_image
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.seeded import rng
-from fiqa_runtime.zoo import MODELS, STANDIN
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.images.seeded import rng
+from fiqa_runtime.system.files import sha256_file
 
 T = "ediffiqa-t"
 FOLDER = Path(__file__).parents[1] / "weights" / "standin"
@@ -87,7 +87,7 @@ def test_weight_set_by_name(elsewhere: bool, tmp_path: Path, monkeypatch: pytest
         package = tmp_path / "site-packages" / "fiqa_runtime"
         (package / "weights").mkdir(parents=True)
         (package / "weights" / FILE.name).write_bytes(FILE.read_bytes())
-        monkeypatch.setattr(fetch, "__file__", str(package / "fetch.py"))
+        monkeypatch.setattr(fetch, "__file__", str(package / "artefact" / "weight_files.py"))
     model, info = load_reference(T, "standin")
     assert info.kind == "standin"
     assert info.description.startswith("stand-in weights of this project, no published model and not for production: ")

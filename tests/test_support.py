@@ -8,7 +8,7 @@ import pytest
 from commands import invoker
 from fiqa_benchmarks.readme_tables import backends as support
 from fiqa_benchmarks.readme_tables.backends import Support
-from fiqa_runtime.console import run
+from fiqa_runtime.terminal.console import run
 
 
 def test_two_files_of_a_network_have_a_row_each_and_bars_stay_in_their_cell(

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from fake_machine import Make, check, driver_fixture, images, in_threads, make_fixture, schedule_fixture  # noqa: F401
 from fake_tensorrt import OUTPUTS, PROFILE, reference
-from fiqa_runtime.backends.tensorrt import open_artefact
-from fiqa_runtime.card import read_card
+from fiqa_runtime.artefact.card import read_card
+from fiqa_runtime.backends.tensorrt.backend import open_artefact
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.preprocess import prepare
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.images.preprocess import prepare
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
 
 INPUT, MAP = 4 * 3 * 8 * 8 * 4, 4 * 1 * 8 * 8 * 4
 """Bytes of the largest batch."""

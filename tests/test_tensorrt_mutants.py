@@ -7,8 +7,11 @@ from contextlib import nullcontext
 import pytest
 from fake_gpu import GpuFaultError
 from fake_machine import Machine, Make, check, driver_fixture, images, in_threads, make_fixture, schedule_fixture  # noqa: F401
-from fiqa_runtime.backends import cuda_pycuda, device_memory, tensorrt, trt_engine
-from fiqa_runtime.backends.device_memory import Slot
+from fiqa_runtime.backends.cuda import pycuda_driver as cuda_pycuda
+from fiqa_runtime.backends.tensorrt import backend as tensorrt
+from fiqa_runtime.backends.tensorrt import buffers as device_memory
+from fiqa_runtime.backends.tensorrt import engine as trt_engine
+from fiqa_runtime.backends.tensorrt.buffers import Slot
 from fiqa_runtime.errors import FiqaError
 
 

@@ -11,11 +11,12 @@ import pytest
 from fake_cuda import fake_pycuda
 from fake_gpu import NoContextError
 from fake_machine import Make, check, driver_fixture, images, make_fixture, schedule_fixture  # noqa: F401
-from fiqa_runtime.backends import device_memory, open_backend
-from fiqa_runtime.backends.tensorrt import open_artefact
-from fiqa_runtime.card import card_path, read_card
+from fiqa_runtime.artefact.card import card_path, read_card
+from fiqa_runtime.backends import open_backend
+from fiqa_runtime.backends.tensorrt import buffers as device_memory
+from fiqa_runtime.backends.tensorrt.backend import open_artefact
 from fiqa_runtime.errors import ArtefactError, CardError, DependencyError, FiqaError, UnsupportedError
-from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.scoring.scorer import Scorer
 
 INPUT, MAP = 4 * 3 * 8 * 8 * 4, 4 * 1 * 8 * 8 * 4
 """Bytes of the largest batch."""

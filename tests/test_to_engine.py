@@ -25,11 +25,11 @@ from fake_trt_builder import (
 from fiqa_export.plan.build_plan import link_plan
 from fiqa_export.plan.builder import timing_cache_path
 from fiqa_export.plan.target import import_polygraphy
-from fiqa_runtime.backends.device_memory import Gpu
-from fiqa_runtime.backends.tensorrt import open_artefact
-from fiqa_runtime.card import read_card, write_card
+from fiqa_runtime.artefact.card import read_card, write_card
+from fiqa_runtime.backends.cuda.driver import Gpu
+from fiqa_runtime.backends.tensorrt.backend import open_artefact
 from fiqa_runtime.errors import DependencyError, InputError, UnsupportedError
-from fiqa_runtime.files import sha256_file
+from fiqa_runtime.system.files import sha256_file
 from plan_workshop import CARD, Open, Workshop, forget_polygraphy, workshop_fixture, write_onnx  # noqa: F401
 
 

@@ -15,9 +15,9 @@ import torch
 from fiqa_benchmarks.contenders import peers
 from fiqa_benchmarks.contenders.peers import Contender, open_contender, prepare
 from fiqa_benchmarks.contenders.torch_peers import TORCH_PEERS, WARM_UPS, CudaGraphs, torch_device
-from fiqa_runtime.card import read_card
+from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.errors import DependencyError, InputError
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.images.seeded import seeded_image
 
 
 def test_the_compiled_peer_gives_the_scores_of_the_eager_one(

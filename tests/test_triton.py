@@ -12,11 +12,11 @@ import pytest
 import torch
 from fiqa_export.models import build
 from fiqa_export.serving.triton import triton_config, write_triton
-from fiqa_runtime.card import Card, read_card, with_files
+from fiqa_runtime.artefact.card import Card, read_card, with_files
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import InputError, UnsupportedError
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.selftest import self_test
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.scoring.selftest import self_test
 
 PROFILES = {"yunet-n": [[1, 3, 320, 320], [4, 3, 1280, 1280]]}
 NEEDS_REAL_TENSORS = ("dsl-fiqa", "dsl-fiqa-visible")

@@ -10,7 +10,7 @@ import torch
 from checkpoints import T
 from fiqa_export.checkpoints.checkpoint import load_reference
 from fiqa_export.checkpoints.seeded import seeded_tensor
-from fiqa_runtime import zoo
+from fiqa_runtime.artefact import zoo
 from fiqa_runtime.errors import CheckpointError, FetchError, InputError
 
 

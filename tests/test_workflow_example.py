@@ -14,7 +14,7 @@ import fiqa_export.cli
 import pytest
 from commands import invoker
 from fiqa_benchmarks.gate.budget import BUDGETS
-from fiqa_runtime.seeded import seeded_image
+from fiqa_runtime.images.seeded import seeded_image
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 QUICK = ("--backend", "opencv", "--threads", "1", "--rounds", "1")

@@ -9,9 +9,9 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from fiqa_export.pipeline import Exported, export
-from fiqa_runtime.detector import Detector
-from fiqa_runtime.images import find_images, read_image
-from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.images.reading import find_images, read_image
+from fiqa_runtime.scoring.scorer import Scorer
 
 OFFICIAL = {"yunet-s": "face_detection_yunet_2023mar.onnx", "yunet-n": "yunet_n_dynamic.onnx"}
 

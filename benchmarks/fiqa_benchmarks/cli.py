@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from fiqa_runtime.backends.base import check_precision
-from fiqa_runtime.card import read_card
-from fiqa_runtime.console import check_outputs, refuse_unused, run
+from fiqa_runtime.artefact.card import read_card
+from fiqa_runtime.artefact.location import artefact_inputs
+from fiqa_runtime.artefact.spec import check_precision
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.host import check_threads
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.score_options import artefact_inputs
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.system.host import check_threads
+from fiqa_runtime.terminal.console import refuse_unused, run
+from fiqa_runtime.terminal.outputs import check_outputs
 from rich.console import Console
 
 from fiqa_benchmarks.contenders.crops import folder_crops, seeded_crops

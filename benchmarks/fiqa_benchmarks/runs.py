@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fiqa_runtime.console import progress_bar, stderr, write_json
+from fiqa_runtime.artefact.weight_files import locate
+from fiqa_runtime.artefact.zoo import DETECTOR
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.fetch import locate
-from fiqa_runtime.images import find_images, read_image
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.zoo import DETECTOR
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.reading import find_images, read_image
+from fiqa_runtime.terminal.console import progress_bar, stderr
+from fiqa_runtime.terminal.outputs import write_json
 from rich.console import Console
 from rich.markup import escape
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import ArtefactError, InputError
-from fiqa_runtime.host import thread_limit
+from fiqa_runtime.system.host import thread_limit
+from fiqa_runtime.system.progress import Report, silent
 from numpy.typing import NDArray
 
 from fiqa_calibration.histogram import Histogram

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.files import sha256_file
-from fiqa_runtime.images import find_images, read_image
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.spec import InputSpec
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.reading import find_images, read_image
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.system.files import sha256_file
 from numpy.typing import NDArray
 
 ASPECT = 1.1

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from fiqa_runtime.align import arcface_crop, ffhq_crop
-from fiqa_runtime.detector import Detector
-from fiqa_runtime.images import read_image
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.spec import InputSpec
+from fiqa_runtime.artefact.spec import InputSpec
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.images.align import arcface_crop, ffhq_crop
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.reading import read_image
 from numpy.typing import NDArray
 
 from fiqa_calibration.candidates import ALIGNED, FacelessError, fits

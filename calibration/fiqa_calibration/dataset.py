@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from fiqa_runtime.console import Report, silent
+from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.files import write_text
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.seeded import rng
-from fiqa_runtime.spec import InputSpec
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.seeded import rng
+from fiqa_runtime.system.files import write_text
+from fiqa_runtime.system.progress import Report, silent
 from numpy.typing import NDArray
 
 from fiqa_calibration.candidates import Candidate, FacelessError, evenly, fits, wanted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from fiqa_runtime.preprocess import Image
+from fiqa_runtime.images.preprocess import Image
 from numpy.typing import NDArray
 
 SIDE = 32

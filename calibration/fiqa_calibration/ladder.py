@@ -13,8 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.preprocess import Image, check_image
-from fiqa_runtime.seeded import rng
+from fiqa_runtime.images.preprocess import Image, check_image
+from fiqa_runtime.images.seeded import rng
 from numpy.typing import NDArray
 
 STRENGTHS = 5

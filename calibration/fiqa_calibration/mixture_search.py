@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import InputError, VerdictError
-from fiqa_runtime.files import write_text
+from fiqa_runtime.system.files import write_text
+from fiqa_runtime.system.progress import Report, silent
 
 CHEAP = 0.003
 """What costs less than this share of the whole counts as costing it: nodes that hurt nothing then come last."""

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from fiqa_runtime.agreement import Scores, score_lists
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.scoring.agreement import Scores, score_lists
 from numpy.typing import NDArray
 
 from fiqa_calibration.ladder import PRISTINE, Rung

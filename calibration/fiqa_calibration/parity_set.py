@@ -12,11 +12,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.images import find_images, read_image
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.spec import InputSpec
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.reading import find_images, read_image
+from fiqa_runtime.images.seeded import seeded_image
 
 from fiqa_calibration.candidates import evenly, fits, wanted
 from fiqa_calibration.cropper import Cropper

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.files import write_text
+from fiqa_runtime.system.files import write_text
 
 VERSION = 1
 

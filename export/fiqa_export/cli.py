@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from fiqa_runtime.console import check_output_folder, check_outputs, refuse_unused, run
+from fiqa_runtime.artefact.location import ENGINES
+from fiqa_runtime.artefact.zoo import MODELS, find_model
 from fiqa_runtime.errors import DependencyError, InputError
-from fiqa_runtime.scorer import ENGINES
-from fiqa_runtime.zoo import MODELS, find_model
+from fiqa_runtime.terminal.console import refuse_unused, run
+from fiqa_runtime.terminal.outputs import check_output_folder, check_outputs
 
 from fiqa_export.doctor.facts import EXPORT_PACKAGES
 from fiqa_export.verdict.recipe import FP16, INT8, RECIPES, Recipe

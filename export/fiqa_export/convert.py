@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fiqa_runtime.console import Report
+from fiqa_runtime.system.progress import Report
 
 from fiqa_export.fp16.step import fp16_step
 from fiqa_export.graph.files import size_of

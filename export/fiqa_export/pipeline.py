@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fiqa_calibration.dataset import MINIMUM
-from fiqa_runtime.card import Canary, Card, with_files, write_card
-from fiqa_runtime.console import Report, silent
+from fiqa_runtime.artefact.card import Canary, Card, with_files, write_card
 from fiqa_runtime.errors import InputError, VerdictError
-from fiqa_runtime.selftest import probe
+from fiqa_runtime.scoring.canaries import probe
+from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_export.checkpoints.checkpoint import WeightsInfo, load_reference
 from fiqa_export.convert import convert

@@ -11,11 +11,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import onnx
-from fiqa_runtime.card import METADATA_KEY, Card, card_path, with_files, write_card
+from fiqa_runtime.artefact.card import METADATA_KEY, Card, card_path, with_files, write_card
 from fiqa_runtime.errors import VerdictError
-from fiqa_runtime.host import installed_versions
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.selftest import self_test
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.scoring.selftest import self_test
+from fiqa_runtime.system.host import installed_versions
 
 from fiqa_export.graph.files import files_of, write_onnx
 

@@ -7,9 +7,10 @@ scorer.score(crops)                                    # uint8 BGR crops -> floa
 FaceQuality(scorer, Detector()).assess(photo)          # uint8 BGR photo -> list[Face]
 """
 
-from fiqa_runtime.detector import Detection, Detector
 from fiqa_runtime.errors import FiqaError
-from fiqa_runtime.pipeline import Face, FaceQuality
-from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.faces.detection import Detection
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.faces.face_quality import Face, FaceQuality
+from fiqa_runtime.scoring.scorer import Scorer
 
 __all__ = ["Detection", "Detector", "Face", "FaceQuality", "FiqaError", "Scorer"]

@@ -12,24 +12,25 @@ from typing import Annotated, Any
 
 import typer
 
-from fiqa_runtime.agreement import json_number
-from fiqa_runtime.align import Method, check_method
-from fiqa_runtime.backends.base import CpuPrecision, check_precision
-from fiqa_runtime.batch import score_crops, score_photos
-from fiqa_runtime.console import check_output_folder, progress_bar, refuse_unused, run, stderr, write_json
-from fiqa_runtime.detector import CONFIDENCE, LONGEST, Detector
-from fiqa_runtime.diagnose_command import diagnose_scores
+from fiqa_runtime.artefact.spec import CpuPrecision, check_precision
+from fiqa_runtime.command.batch import score_crops, score_photos
+from fiqa_runtime.command.diagnose import diagnose_scores
+from fiqa_runtime.command.options import check_files, check_options
+from fiqa_runtime.command.overlay_files import picture_places, with_pictures
+from fiqa_runtime.command.quality_file import QualityFile
+from fiqa_runtime.command.results import ImageResult, Stream, as_document, csv_writer, table_lines
 from fiqa_runtime.errors import FiqaError, InputError, VerdictError
-from fiqa_runtime.host import limit_opencv, threads_per_stream
-from fiqa_runtime.images import find_images
-from fiqa_runtime.pictures import picture_places, with_pictures
-from fiqa_runtime.pipeline import FaceCropper, FaceQuality
-from fiqa_runtime.portrait_quality import PortraitQuality, open_landmarkers
-from fiqa_runtime.quality_file import QualityFile
-from fiqa_runtime.results import ImageResult, Stream, as_document, csv_writer, table_lines
-from fiqa_runtime.score_options import check_files, check_options
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.selftest import self_test
+from fiqa_runtime.faces.detector import CONFIDENCE, LONGEST, Detector
+from fiqa_runtime.faces.face_quality import FaceCropper, FaceQuality
+from fiqa_runtime.faces.portrait_quality import PortraitQuality, open_landmarkers
+from fiqa_runtime.images.align import Method, check_method
+from fiqa_runtime.images.reading import find_images
+from fiqa_runtime.scoring.agreement import json_number
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.scoring.selftest import self_test
+from fiqa_runtime.system.host import limit_opencv, threads_per_stream
+from fiqa_runtime.terminal.console import progress_bar, refuse_unused, run, stderr
+from fiqa_runtime.terminal.outputs import check_output_folder, write_json
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -13,8 +13,9 @@ from fiqa_export.pipeline import Options, export
 from fiqa_export.plan.build_plan import build_plan
 from fiqa_export.plan.target import PlanOptions, find_target
 from fiqa_export.verdict.recipe import RECIPES
-from fiqa_runtime.backends.device_memory import Driver, open_driver
-from fiqa_runtime.card import read_card, write_card
+from fiqa_runtime.artefact.card import read_card, write_card
+from fiqa_runtime.backends.cuda.driver import Driver
+from fiqa_runtime.backends.cuda.open_driver import open_driver
 from fiqa_runtime.errors import FiqaError
 
 Plans = Callable[[str, str], Path]

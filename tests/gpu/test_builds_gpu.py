@@ -13,12 +13,12 @@ import pytest
 from fiqa_export.plan.build_plan import build_plan
 from fiqa_export.plan.builder import timing_cache_path
 from fiqa_export.plan.target import PlanOptions, Target, find_target
-from fiqa_runtime.backends.device_memory import Driver
-from fiqa_runtime.card import read_card, write_card
+from fiqa_runtime.artefact.card import read_card, write_card
+from fiqa_runtime.backends.cuda.driver import Driver
 from fiqa_runtime.errors import FiqaError, UnsupportedError
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.selftest import self_test
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.scoring.selftest import self_test
 
 pytestmark = pytest.mark.gpu
 

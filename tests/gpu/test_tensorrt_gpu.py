@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 from fiqa_export.verdict.parity import compare
 from fiqa_export.verdict.recipe import RECIPES, Budget
-from fiqa_runtime.backends.device_memory import Driver, active
-from fiqa_runtime.card import card_path, read_card, write_card
+from fiqa_runtime.artefact.card import card_path, read_card, write_card
+from fiqa_runtime.artefact.zoo import MODELS
+from fiqa_runtime.backends.cuda.driver import Driver, active
 from fiqa_runtime.errors import CardError, UnsupportedError
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.selftest import self_test
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.scoring.selftest import self_test
 from numpy.typing import NDArray
 
 pytestmark = pytest.mark.gpu
@@ -262,7 +262,8 @@ def test_torch_in_the_same_process(plan: Plans) -> None:
 def test_the_end_of_the_process_is_silent(plan: Plans) -> None:
     """A scorer that nobody closed: exit code 0, nothing on stderr."""
     code = (
-        "import sys; from fiqa_runtime.scorer import Scorer; from fiqa_runtime.seeded import seeded_image\n"
+        "import sys; from fiqa_runtime.scoring.scorer import Scorer\n"
+        "from fiqa_runtime.images.seeded import seeded_image\n"
         "scorer = Scorer(sys.argv[1]); print(scorer.score([seeded_image(0, 112, 112)])[0])"
     )
     command = [sys.executable, "-c", code, str(plan("ediffiqa-t", "fp16"))]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from fiqa_calibration.ladder import KINDS, PRISTINE, Rung, ladders
-from fiqa_runtime.agreement import spearman
-from fiqa_runtime.align import ARCFACE_SIZE, arcface_crop
-from fiqa_runtime.images import read_image
-from fiqa_runtime.preprocess import Image
+from fiqa_runtime.images.align import ARCFACE_SIZE, arcface_crop
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.scoring.agreement import spearman
 from numpy.typing import NDArray
 
 LANDMARKS = Path(__file__).parents[2] / "tests" / "golden" / "alignment.json"

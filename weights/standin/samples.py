@@ -10,9 +10,9 @@ from importlib.resources import files
 import cv2
 import numpy as np
 from fiqa_calibration.ladder import degrade
-from fiqa_runtime.align import ARCFACE_SIZE, least_squares
 from fiqa_runtime.errors import DependencyError, InputError
-from fiqa_runtime.preprocess import Image
+from fiqa_runtime.images.align import ARCFACE_SIZE, least_squares
+from fiqa_runtime.images.preprocess import Image
 from numpy.typing import NDArray
 
 SIZE = ARCFACE_SIZE
@@ -28,7 +28,8 @@ class Picture:
     path: str
     sha256: str
     landmarks: tuple[tuple[float, float], ...] | None = None
-    """Five points of the one face that is used, in the order of `fiqa_runtime.align`; found once with YuNet 2023mar."""
+    """Five points of the one face that is used, in the order of `fiqa_runtime.images.align`; found once with YuNet
+    2023mar."""
 
 
 PICTURES = (

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from fiqa_export.models import Reference, build
 from fiqa_export.models.inputs import network_input
-from fiqa_runtime.files import sha256_file
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.seeded import rng
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.seeded import rng
+from fiqa_runtime.system.files import sha256_file
 from heldout import Score, rankings, unseen_crops
 from numpy.typing import NDArray
 from rich.console import Console

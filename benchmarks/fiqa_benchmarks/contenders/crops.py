@@ -7,10 +7,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from fiqa_runtime.images import find_images, read_image
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.seeded import seeded_image
-from fiqa_runtime.spec import InputSpec
+from fiqa_runtime.artefact.spec import InputSpec
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.reading import find_images, read_image
+from fiqa_runtime.images.seeded import seeded_image
 
 DYNAMIC_SIZE = 640
 """Height and width of the images for networks that take any size."""

@@ -13,15 +13,17 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from fiqa_runtime.artefact.card import Card, read_card
+from fiqa_runtime.artefact.location import find_artefact
+from fiqa_runtime.artefact.spec import CpuPrecision
+from fiqa_runtime.artefact.weight_files import search_folders
+from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.backends import PACKAGES
-from fiqa_runtime.backends.base import Arrays, CpuPrecision, Inputs
-from fiqa_runtime.card import Card, read_card
-from fiqa_runtime.choice import decide
+from fiqa_runtime.backends.base import Arrays, Inputs
 from fiqa_runtime.errors import CheckpointError, DependencyError, InputError
-from fiqa_runtime.fetch import search_folders
-from fiqa_runtime.host import thread_limit
-from fiqa_runtime.scorer import Scorer, find_artefact
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.scoring.choice import decide
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.host import thread_limit
 
 from fiqa_benchmarks.contenders.plain_export import SUFFIX, PlainSession, export_plain, reference_of
 from fiqa_benchmarks.contenders.torch_peers import TORCH_PEERS, speeded_up, torch_device

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fiqa_runtime.artefact.card import Card, with_files, write_card
 from fiqa_runtime.backends.base import Arrays, Inputs
-from fiqa_runtime.card import Card, with_files, write_card
 from fiqa_runtime.errors import CheckpointError, DependencyError
 
 SUFFIX = "-plain"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fiqa_runtime.card import Card
+from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.errors import DependencyError, InputError
 
 if TYPE_CHECKING:

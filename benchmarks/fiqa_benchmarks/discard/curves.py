@@ -17,8 +17,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from fiqa_runtime.agreement import json_number
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.scoring.agreement import json_number
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.files import sha256_file
-from fiqa_runtime.preprocess import Image
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.system.files import sha256_file
 
 from fiqa_benchmarks.speed.bench import NETWORK, image_id
 

@@ -29,12 +29,12 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from fiqa_runtime.agreement import Agreement, agree
-from fiqa_runtime.card import read_card
-from fiqa_runtime.console import stderr
+from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.errors import InputError, VerdictError
-from fiqa_runtime.files import write_text
-from fiqa_runtime.preprocess import Image
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.scoring.agreement import Agreement, agree
+from fiqa_runtime.system.files import write_text
+from fiqa_runtime.terminal.console import stderr
 from rich.console import Console
 from rich.markup import escape
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from fiqa_runtime.agreement import Scores, pearson, percentile_interval, score_lists, spearman
 from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.scoring.agreement import Scores, pearson, percentile_interval, score_lists, spearman
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]

@@ -13,12 +13,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from fiqa_runtime.console import Report, check_output_folder, progress_bar
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.fetch import user_cache
-from fiqa_runtime.files import sha256_file
-from fiqa_runtime.images import find_images, read_image
-from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.images.reading import find_images, read_image
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.files import sha256_file, user_cache
+from fiqa_runtime.system.progress import Report
+from fiqa_runtime.terminal.console import progress_bar
+from fiqa_runtime.terminal.outputs import check_output_folder
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape

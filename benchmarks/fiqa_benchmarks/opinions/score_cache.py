@@ -10,7 +10,7 @@ from types import TracebackType
 
 import numpy as np
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.files import sha256_file
+from fiqa_runtime.system.files import sha256_file
 from numpy.typing import NDArray
 
 _TABLE = (

@@ -11,13 +11,13 @@ from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
-from fiqa_runtime.ahead import work_side_by_side
-from fiqa_runtime.console import Report, silent
-from fiqa_runtime.detector import Detector
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.host import thread_limit, threads_per_stream
-from fiqa_runtime.pipeline import FaceQuality
-from fiqa_runtime.preprocess import Image
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.faces.face_quality import FaceQuality
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.system.host import thread_limit, threads_per_stream
+from fiqa_runtime.system.parallel import work_side_by_side
+from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_benchmarks.contenders.peers import Contender, open_contender, prepare
 from fiqa_benchmarks.photos.demo_flow import DemoFlow

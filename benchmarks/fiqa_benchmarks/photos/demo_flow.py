@@ -10,9 +10,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from fiqa_runtime.align import arcface_crop
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.spec import InputSpec
+from fiqa_runtime.artefact.spec import InputSpec
+from fiqa_runtime.images.align import arcface_crop
+from fiqa_runtime.images.preprocess import Image
 from numpy.typing import NDArray
 
 Rows = NDArray[np.float32]

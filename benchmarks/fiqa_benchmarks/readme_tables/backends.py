@@ -2,8 +2,8 @@
 
     python -m fiqa_benchmarks.readme_tables.backends engines/*.onnx
 
-Every artefact re-scores its canaries (:mod:`fiqa_runtime.selftest`) on every installed backend, each in a process of
-its own, so that a backend that crashes on a graph is seen and not suffered.
+Every artefact re-scores its canaries (:mod:`fiqa_runtime.scoring.selftest`) on every installed backend, each in a
+process of its own, so that a backend that crashes on a graph is seen and not suffered.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from fiqa_runtime.artefact.location import find_artefact
 from fiqa_runtime.backends import available
-from fiqa_runtime.console import progress_bar, run
-from fiqa_runtime.scorer import find_artefact
+from fiqa_runtime.terminal.console import progress_bar, run
 
 app = typer.Typer(add_completion=False)
 

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from fiqa_runtime.console import Report, check_output_folder, progress_bar, run, write_json
+from fiqa_runtime.artefact.weight_files import locate
+from fiqa_runtime.artefact.zoo import DETECTOR, find_model
 from fiqa_runtime.errors import FiqaError, InputError
-from fiqa_runtime.fetch import locate
-from fiqa_runtime.zoo import DETECTOR, find_model
+from fiqa_runtime.system.progress import Report
+from fiqa_runtime.terminal.console import progress_bar, run
+from fiqa_runtime.terminal.outputs import check_output_folder, write_json
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table

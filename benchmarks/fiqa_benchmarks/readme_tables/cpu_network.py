@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from fiqa_calibration.parity_set import ParitySet, default_pictures
-from fiqa_runtime.agreement import agree
-from fiqa_runtime.card import Card, read_card
-from fiqa_runtime.console import Report, silent
+from fiqa_runtime.artefact.card import Card, read_card
 from fiqa_runtime.errors import FiqaError
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.scoring.agreement import agree
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.progress import Report, silent
 from numpy.typing import NDArray
 
 from fiqa_benchmarks.contenders.crops import fill, seeded_crops

@@ -11,12 +11,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from fiqa_runtime.console import Report
-from fiqa_runtime.detector import Detector
 from fiqa_runtime.errors import InputError, UnsupportedError
-from fiqa_runtime.host import own_groups, usable_cores
-from fiqa_runtime.images import find_images, read_image
-from fiqa_runtime.preprocess import Image
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.reading import find_images, read_image
+from fiqa_runtime.system.host import own_groups, usable_cores
+from fiqa_runtime.system.progress import Report
 from rich.markup import escape
 
 from fiqa_benchmarks.contenders.peers import Contender

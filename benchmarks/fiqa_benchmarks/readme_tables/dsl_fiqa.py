@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from fiqa_runtime.artefact.card import Card, with_files, write_card
 from fiqa_runtime.backends import available
-from fiqa_runtime.card import Card, with_files, write_card
-from fiqa_runtime.console import Report, progress_bar, run, write_json
 from fiqa_runtime.errors import DependencyError
+from fiqa_runtime.system.progress import Report
+from fiqa_runtime.terminal.console import progress_bar, run
+from fiqa_runtime.terminal.outputs import write_json
 
 from fiqa_benchmarks.contenders.peers import Contender, open_contender
 from fiqa_benchmarks.readme_tables.dsl_variants import BEST, Form, write_forms

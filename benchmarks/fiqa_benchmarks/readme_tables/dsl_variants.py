@@ -10,10 +10,10 @@ from pathlib import Path
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
+from fiqa_runtime.artefact.spec import ModelSpec
 from fiqa_runtime.backends.base import Inputs
 from fiqa_runtime.errors import DependencyError
-from fiqa_runtime.preprocess import network_input
-from fiqa_runtime.spec import ModelSpec
+from fiqa_runtime.images.preprocess import network_input
 
 from fiqa_benchmarks.contenders.crops import seeded_crops
 

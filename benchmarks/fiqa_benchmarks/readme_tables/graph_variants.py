@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from fiqa_runtime.backends.prelu import split_prelu
 from fiqa_runtime.errors import DependencyError
+from fiqa_runtime.onnx_bytes.prelu import split_prelu
 
 if TYPE_CHECKING:
     import onnx

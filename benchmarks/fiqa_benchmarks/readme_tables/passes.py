@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from fiqa_runtime.artefact.zoo import MODELS, find_model
 from fiqa_runtime.backends import available
 from fiqa_runtime.backends.base import Inputs
-from fiqa_runtime.console import Report, progress_bar, run, silent, write_json
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.preprocess import network_input
-from fiqa_runtime.zoo import MODELS, find_model
+from fiqa_runtime.images.preprocess import network_input
+from fiqa_runtime.system.progress import Report, silent
+from fiqa_runtime.terminal.console import progress_bar, run
+from fiqa_runtime.terminal.outputs import write_json
 
 from fiqa_benchmarks.contenders.crops import seeded_crops
 from fiqa_benchmarks.readme_tables.graph_variants import BATCH_NORMS, OPERATORS, PRELU, write_forms

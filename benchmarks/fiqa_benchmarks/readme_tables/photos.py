@@ -18,18 +18,19 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from fiqa_runtime.console import Report, progress_bar, run, silent
-from fiqa_runtime.detector import CONFIDENCE, Detector, yunet_network
+from fiqa_runtime.artefact.location import find_artefact
+from fiqa_runtime.artefact.weight_files import locate
+from fiqa_runtime.artefact.zoo import DETECTOR, MODELS
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.fetch import locate
-from fiqa_runtime.host import limit_opencv
-from fiqa_runtime.images import find_images, read_image
-from fiqa_runtime.pipeline import FaceQuality
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.preprocess import prepare as to_tensor
-from fiqa_runtime.scorer import find_artefact
-from fiqa_runtime.yunet import decode, select
-from fiqa_runtime.zoo import DETECTOR, MODELS
+from fiqa_runtime.faces.detector import CONFIDENCE, Detector, yunet_network
+from fiqa_runtime.faces.face_quality import FaceQuality
+from fiqa_runtime.faces.yunet import decode, select
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.preprocess import prepare as to_tensor
+from fiqa_runtime.images.reading import find_images, read_image
+from fiqa_runtime.system.host import limit_opencv
+from fiqa_runtime.system.progress import Report, silent
+from fiqa_runtime.terminal.console import progress_bar, run
 
 from fiqa_benchmarks.contenders.peers import Contender, open_contender, prepare
 from fiqa_benchmarks.photos.demo_flow import DemoFlow

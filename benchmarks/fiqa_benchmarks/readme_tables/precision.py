@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from fiqa_runtime.card import Card, read_card
-from fiqa_runtime.console import run
+from fiqa_runtime.artefact.card import Card, read_card
+from fiqa_runtime.artefact.location import find_artefact
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.scorer import find_artefact
+from fiqa_runtime.terminal.console import run
 
 app = typer.Typer(add_completion=False)
 HEADER = (

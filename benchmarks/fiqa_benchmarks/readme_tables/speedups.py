@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.spec import ModelSpec
 from fiqa_runtime.backends import open_backend
 from fiqa_runtime.backends.base import Backend, Inputs
-from fiqa_runtime.card import Card
-from fiqa_runtime.console import Report
 from fiqa_runtime.errors import FiqaError
-from fiqa_runtime.host import thread_limit
-from fiqa_runtime.spec import ModelSpec
+from fiqa_runtime.system.host import thread_limit
+from fiqa_runtime.system.progress import Report
 
 from fiqa_benchmarks.contenders.plain_export import PlainSession
 from fiqa_benchmarks.speed.latency import Ratio, measure, ratio

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from fiqa_runtime.backends.base import Arrays, Inputs
 from fiqa_runtime.errors import UnsupportedError
-from fiqa_runtime.host import thread_limit
+from fiqa_runtime.system.host import thread_limit
 
 
 class UnfusedOpenVino:

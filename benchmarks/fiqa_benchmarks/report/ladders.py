@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from fiqa_calibration.ladder import KINDS, PRISTINE, STRENGTHS, ladders
-from fiqa_runtime.agreement import Scores
-from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.scoring.agreement import Scores
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.progress import Report, silent
 from numpy.typing import NDArray
 
 from fiqa_benchmarks.contenders.peers import PEERS, open_contender, prepare

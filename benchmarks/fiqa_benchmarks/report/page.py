@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 from fiqa_runtime.errors import DependencyError, InputError
-from fiqa_runtime.files import write_text
-from fiqa_runtime.overlay import map_picture
+from fiqa_runtime.faces.drawing import map_picture
+from fiqa_runtime.system.files import write_text
 
 from fiqa_benchmarks.report.sections import picture
 from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from fiqa_runtime.agreement import rejection_threshold
+from fiqa_runtime.scoring.agreement import rejection_threshold
 from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
 

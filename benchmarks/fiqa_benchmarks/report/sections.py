@@ -13,11 +13,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from fiqa_runtime.agreement import Scores, rejection_threshold
-from fiqa_runtime.card import Card, read_card
-from fiqa_runtime.images import read_image
-from fiqa_runtime.overlay import map_picture
-from fiqa_runtime.preprocess import Image, check_image
+from fiqa_runtime.artefact.card import Card, read_card
+from fiqa_runtime.faces.drawing import map_picture
+from fiqa_runtime.images.preprocess import Image, check_image
+from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.scoring.agreement import Scores, rejection_threshold
 from numpy.typing import NDArray
 
 from fiqa_benchmarks.contenders.peers import PEERS, Contender

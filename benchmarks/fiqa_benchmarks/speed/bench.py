@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fiqa_runtime.agreement import Agreement, agree
+from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.backends.base import Arrays
-from fiqa_runtime.card import Card
-from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import ArtefactError, FiqaError
-from fiqa_runtime.files import sha256_file
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.scoring.agreement import Agreement, agree
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.files import sha256_file
+from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_benchmarks.contenders.crops import fill
 from fiqa_benchmarks.contenders.peers import Contender, open_contender, prepare

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fiqa_runtime.console import Report, silent
+from fiqa_runtime.system.progress import Report, silent
 
 MOST_ROUNDS = 30
 FEWEST_ROUNDS = 3

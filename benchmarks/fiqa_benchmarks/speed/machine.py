@@ -7,7 +7,7 @@ import platform
 from typing import Any
 
 from fiqa_runtime.errors import DependencyError
-from fiqa_runtime.host import cpu_features, cpu_model, installed_versions, memory_limit, own_groups, usable_cores
+from fiqa_runtime.system.host import cpu_features, cpu_model, installed_versions, memory_limit, own_groups, usable_cores
 
 PACKAGES = (
     *("fiqa-edge", "numpy", "opencv-python", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu"),

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from fiqa_runtime.host import thread_limit
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.artefact.zoo import MODELS
+from fiqa_runtime.system.host import thread_limit
 
 from fiqa_benchmarks.speed.bench import NETWORK, Result
 

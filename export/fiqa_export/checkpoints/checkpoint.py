@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from fiqa_runtime.download import Progress
+from fiqa_runtime.artefact.spec import Checkpoint, ModelSpec
+from fiqa_runtime.artefact.weight_files import locate, sha256_of
+from fiqa_runtime.artefact.zoo import find_model
 from fiqa_runtime.errors import CheckpointError, FetchError, InputError
-from fiqa_runtime.fetch import locate, sha256_of
-from fiqa_runtime.spec import Checkpoint, ModelSpec
-from fiqa_runtime.zoo import find_model
+from fiqa_runtime.system.download import Progress
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 import torch
-from fiqa_runtime.seeded import rng, seeded_image
+from fiqa_runtime.images.seeded import rng, seeded_image
 from numpy.typing import NDArray
 from torch import nn
 

@@ -9,15 +9,16 @@ from typing import Any
 import cv2
 import numpy as np
 import typer
-from fiqa_runtime.align import arcface_crop
-from fiqa_runtime.console import check_output_folder, progress_bar, run, stderr, write_json
-from fiqa_runtime.detector import Detector
 from fiqa_runtime.errors import DependencyError, FetchError
-from fiqa_runtime.images import read_image
-from fiqa_runtime.overlay import draw_faces
-from fiqa_runtime.pipeline import FaceQuality
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.selftest import self_test
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.faces.drawing import draw_faces
+from fiqa_runtime.faces.face_quality import FaceQuality
+from fiqa_runtime.images.align import arcface_crop
+from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.scoring.selftest import self_test
+from fiqa_runtime.terminal.console import progress_bar, run, stderr
+from fiqa_runtime.terminal.outputs import check_output_folder, write_json
 
 from fiqa_export.pipeline import Exported, export
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fiqa_calibration.dataset import REASONS
-from fiqa_runtime.card import Card
-from fiqa_runtime.console import Report, progress_bar, stderr, write_json
+from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.errors import FiqaError
+from fiqa_runtime.system.progress import Report
+from fiqa_runtime.terminal.console import progress_bar, stderr
+from fiqa_runtime.terminal.outputs import write_json
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table

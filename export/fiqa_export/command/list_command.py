@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from fiqa_runtime.console import write_json
-from fiqa_runtime.fetch import search_folders
-from fiqa_runtime.zoo import MODELS
+from fiqa_runtime.artefact.weight_files import search_folders
+from fiqa_runtime.artefact.zoo import MODELS
+from fiqa_runtime.terminal.outputs import write_json
 from rich.console import Console
 from rich.table import Table
 

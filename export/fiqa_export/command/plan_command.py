@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fiqa_runtime.card import card_path, read_card
-from fiqa_runtime.console import check_output_folder, check_outputs, progress_bar, stderr, write_json
+from fiqa_runtime.artefact.card import card_path, read_card
+from fiqa_runtime.artefact.location import artefact_inputs, find_artefact
 from fiqa_runtime.errors import DependencyError, InputError
-from fiqa_runtime.score_options import artefact_inputs
-from fiqa_runtime.scorer import find_artefact
+from fiqa_runtime.terminal.console import progress_bar, stderr
+from fiqa_runtime.terminal.outputs import check_output_folder, check_outputs, write_json
 from rich.markup import escape
 
 from fiqa_export.plan.step import add_plan, builder_missing

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fiqa_runtime.backends.plan_facts import EXTRAS, TENSORRT_VERSIONS, numbers
+from fiqa_runtime.backends.tensorrt.plan_facts import EXTRAS, TENSORRT_VERSIONS, numbers
 
 from fiqa_export.doctor.facts import EXPORT_PACKAGES, Facts, TensorRt
 from fiqa_export.doctor.jetpack import Shipped, has_kernels, jetpack_version, shipped_with

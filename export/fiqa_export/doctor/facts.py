@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from fiqa_runtime.backends.device_memory import Gpu
+from fiqa_runtime.backends.cuda.driver import Gpu
 
 Place = Literal["pip", "apt"]
 EXPORT_PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "scipy", "matplotlib")

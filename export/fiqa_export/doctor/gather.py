@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from fiqa_runtime.backends.device_memory import Gpu
+from fiqa_runtime.backends.cuda.driver import Gpu
 
 from fiqa_export.doctor.facts import Facts, OpenCv, Place, TensorRt
 from fiqa_export.plan.target import FLAVOURS

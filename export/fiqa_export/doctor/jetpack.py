@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from fiqa_runtime.backends.plan_facts import numbers
+from fiqa_runtime.backends.tensorrt.plan_facts import numbers
 
 from fiqa_export.doctor.facts import TensorRt
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from fiqa_runtime.console import write_json
 from fiqa_runtime.errors import InputError, UnsupportedError
+from fiqa_runtime.terminal.outputs import write_json
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table

@@ -10,9 +10,9 @@ from fiqa_calibration.candidates import FIRST_SEEDED
 from fiqa_calibration.ladder import KINDS, degrade
 from fiqa_calibration.parity_set import default_pictures, resized
 from fiqa_runtime.backends.base import Arrays
-from fiqa_runtime.console import Report, silent
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.seeded import rng, seeded_image
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.seeded import rng, seeded_image
+from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_export.fp16.convert import to_fp16
 from fiqa_export.fp16.ranges import activation_ranges

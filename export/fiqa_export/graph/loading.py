@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 import onnx.shape_inference
 import onnx_ir as ir
-from fiqa_runtime.card import METADATA_KEY
+from fiqa_runtime.artefact.card import METADATA_KEY
 from fiqa_runtime.errors import ArtefactError, UnsupportedError
 from google.protobuf.message import DecodeError
 from onnx_ir.passes import common

@@ -4,7 +4,7 @@ What was measured and left out, because it gained nothing or hurt a runtime: sca
 stand before a padded convolution, or folding them with a correction of the border (0.96 to 1.02); IFQA's division by
 sqrt(2) folded into its convolutions (1.01 to 1.02); other forms of attention, torch's included (0.94 to 1.02: all
 runtimes already fuse what `models/attention.py` writes); PRelu in other forms, which speeds ONNX Runtime up 2.7
-times and slows OpenCV down, see `fiqa_runtime/backends/prelu.py`.
+times and slows OpenCV down, see `fiqa_runtime/onnx_bytes/prelu.py`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from fiqa_runtime.spec import InputSpec
+from fiqa_runtime.artefact.spec import InputSpec
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -17,8 +17,8 @@ BGR_TO_RGB = np.array([2, 1, 0])
 def take_raw_input(artefact: Path, spec: InputSpec) -> None:
     """Put colour order and normalisation of `spec` into the ONNX file `artefact`, in place.
 
-    The arithmetic is that of :func:`fiqa_runtime.preprocess.prepare`, in float32 and in its order. Resizing stays
-    outside.
+    The arithmetic is that of :func:`fiqa_runtime.images.preprocess.prepare`, in float32 and in its order. Resizing
+    stays outside.
     """
     model = onnx.load(str(artefact), load_external_data=False)
     graph = model.graph

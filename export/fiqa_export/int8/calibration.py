@@ -16,13 +16,13 @@ from fiqa_calibration.cropper import Cropper
 from fiqa_calibration.dataset import COUNT, MINIMUM, CalibrationSet, Score, choose
 from fiqa_calibration.histogram import METHODS
 from fiqa_calibration.ranges import Ranges
-from fiqa_runtime.backends.prelu import for_onnxruntime
-from fiqa_runtime.console import Report
-from fiqa_runtime.files import sha256_file
-from fiqa_runtime.images import read_image
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.sampling import crop_offsets, crop_stream, cut
-from fiqa_runtime.spec import ModelSpec
+from fiqa_runtime.artefact.spec import ModelSpec
+from fiqa_runtime.images.crop_sampling import crop_offsets, crop_stream, cut
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.onnx_bytes.prelu import for_onnxruntime
+from fiqa_runtime.system.files import sha256_file
+from fiqa_runtime.system.progress import Report
 from numpy.typing import NDArray
 
 from fiqa_export.graph.loading import nominal_bytes, open_graph, open_graph_of, save_graph

@@ -11,9 +11,9 @@ import numpy as np
 from fiqa_calibration.activations import Inputs
 from fiqa_calibration.mixture_search import Judged
 from fiqa_calibration.parity_set import ParitySet
+from fiqa_runtime.artefact.spec import OutputSpec
 from fiqa_runtime.backends.base import Arrays
-from fiqa_runtime.console import Report
-from fiqa_runtime.spec import OutputSpec
+from fiqa_runtime.system.progress import Report
 
 from fiqa_export.int8.calibration import (
     Feed,

@@ -17,8 +17,8 @@ import onnx
 import onnx_ir as ir
 from fiqa_calibration.mixture_search import Judged, SearchResult, ranking, search
 from fiqa_calibration.ranges import Ranges
-from fiqa_runtime.agreement import json_number
-from fiqa_runtime.console import Report, silent
+from fiqa_runtime.scoring.agreement import json_number
+from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_export.graph.files import size_of
 from fiqa_export.graph.loading import open_graph, open_graph_of, save_graph

@@ -9,7 +9,7 @@ from typing import Any
 
 from fiqa_calibration.mixture_search import SearchResult, Trial
 from fiqa_runtime.errors import DependencyError, InputError
-from fiqa_runtime.files import write_bytes
+from fiqa_runtime.system.files import write_bytes
 
 
 def draw_pareto(result: SearchResult, path: Path, title: str = "") -> None:

@@ -17,7 +17,7 @@ import onnx_ir as ir
 import torch
 from fiqa_calibration.activations import Inputs
 from fiqa_calibration.histogram import LEVELS
-from fiqa_runtime.console import Report, silent
+from fiqa_runtime.system.progress import Report, silent
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 

@@ -16,9 +16,9 @@ import onnx_ir as ir
 import torch
 from fiqa_calibration.activations import Inputs
 from fiqa_calibration.histogram import LEVELS
-from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.seeded import rng
+from fiqa_runtime.images.seeded import rng
+from fiqa_runtime.system.progress import Report, silent
 from numpy.typing import NDArray
 from torch import Tensor
 

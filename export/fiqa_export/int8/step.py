@@ -14,10 +14,10 @@ from fiqa_calibration.activations import Inputs
 from fiqa_calibration.mixture_search import SearchResult
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_calibration.ranges import Ranges
-from fiqa_runtime.console import Report, silent
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.files import sha256_file
-from fiqa_runtime.preprocess import Image
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.system.files import sha256_file
+from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_export.graph.files import files_of
 from fiqa_export.int8.calibration import (

@@ -2,14 +2,15 @@
 
     build("ediffiqa-t")    # eval mode, random weights; load them with fiqa_export.checkpoints.checkpoint or .seeded
 
-Each family is one file with a ``build(spec)``; :data:`fiqa_runtime.zoo.MODELS` says which file a name belongs to.
+Each family is one file with a ``build(spec)``; :data:`fiqa_runtime.artefact.zoo.MODELS` says which file a name belongs
+to.
 """
 
 from __future__ import annotations
 
 import importlib
 
-from fiqa_runtime.zoo import find_model
+from fiqa_runtime.artefact.zoo import find_model
 
 from fiqa_export.models.reference import Reference
 

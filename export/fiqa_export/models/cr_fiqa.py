@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fiqa_runtime.spec import ModelSpec
+from fiqa_runtime.artefact.spec import ModelSpec
 from torch import Tensor, nn
 
 from fiqa_export.models.iresnet import iresnet

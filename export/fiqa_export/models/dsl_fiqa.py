@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from itertools import product
 
 import torch
-from fiqa_runtime.sampling import landmark_vector
-from fiqa_runtime.spec import ModelSpec
+from fiqa_runtime.artefact.spec import ModelSpec
+from fiqa_runtime.images.crop_sampling import landmark_vector
 from torch import Tensor, nn
 from torch.nn import functional
 

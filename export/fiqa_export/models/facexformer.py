@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 import torch
+from fiqa_runtime.artefact.spec import ModelSpec
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.spec import ModelSpec
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -7,7 +7,7 @@ is the same without. `mask_token` has no effect then and is kept for the strict 
 from __future__ import annotations
 
 import torch
-from fiqa_runtime.spec import ModelSpec
+from fiqa_runtime.artefact.spec import ModelSpec
 from torch import Tensor, nn
 
 from fiqa_export.models.reference import Reference

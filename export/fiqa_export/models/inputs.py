@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.backends.base import Arrays
-from fiqa_runtime.preprocess import prepare, to_network_size
-from fiqa_runtime.spec import InputSpec
+from fiqa_runtime.images.preprocess import prepare, to_network_size
 from numpy.typing import NDArray
 
 from fiqa_export.models import Reference

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
-from fiqa_runtime.spec import ModelSpec
+from fiqa_runtime.artefact.spec import ModelSpec
 from torch import Tensor, nn
 
 

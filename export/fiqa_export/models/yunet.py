@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fiqa_runtime.spec import ModelSpec
+from fiqa_runtime.artefact.spec import ModelSpec
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 

@@ -32,7 +32,9 @@ def _plain(function: Callable[..., Tensor]) -> Operator:
 
 def _require(node: ir.Node, ok: bool, what: str) -> None:
     if not ok:
-        raise UnsupportedError(f"{node.op_type} node {node.name} with {what} is not covered; add it to onnx_on_torch/operators.py")
+        raise UnsupportedError(
+            f"{node.op_type} node {node.name} with {what} is not covered; add it to onnx_on_torch/operators.py"
+        )
 
 
 def _ints(node: ir.Node, name: str, default: int, length: int) -> list[int]:

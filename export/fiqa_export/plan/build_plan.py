@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fiqa_runtime.backends.device_memory import Driver, Shape, active
-from fiqa_runtime.card import Card, with_files
-from fiqa_runtime.console import Report, silent
+from fiqa_runtime.artefact.card import Card, with_files
+from fiqa_runtime.backends.cuda.driver import Driver, Shape, active
 from fiqa_runtime.errors import InputError, UnsupportedError
-from fiqa_runtime.files import sha256_file
+from fiqa_runtime.system.files import sha256_file
+from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_export.plan.builder import Built, Limits, build
 from fiqa_export.plan.target import WORKSPACE_SHARE, PlanOptions, Target, check_options, find_target

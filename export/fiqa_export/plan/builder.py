@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from fiqa_runtime.backends.device_memory import Gpu, Shape, active
-from fiqa_runtime.backends.trt_engine import OUT_OF_MEMORY
+from fiqa_runtime.backends.cuda.driver import Gpu, Shape, active
+from fiqa_runtime.backends.tensorrt.engine import OUT_OF_MEMORY
 from fiqa_runtime.errors import ArtefactError, FiqaError, InputError, UnsupportedError
-from fiqa_runtime.fetch import user_cache
+from fiqa_runtime.system.files import user_cache
 
 from fiqa_export.plan.progress import Progress, progress_monitor, stopping_on_ctrl_c
 from fiqa_export.plan.target import PlanOptions, Target, import_polygraphy

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fiqa_runtime.card import Card, write_card
-from fiqa_runtime.console import Report
+from fiqa_runtime.artefact.card import Card, write_card
 from fiqa_runtime.errors import FiqaError, VerdictError
-from fiqa_runtime.scorer import Scorer
-from fiqa_runtime.selftest import self_test
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.scoring.selftest import self_test
+from fiqa_runtime.system.progress import Report
 
 from fiqa_export.plan.build_plan import build_plan, link_plan
 from fiqa_export.plan.target import PlanOptions, check_options, check_ranges, find_target, import_polygraphy

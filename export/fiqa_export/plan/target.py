@@ -7,9 +7,10 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from fiqa_runtime.backends.device_memory import Driver, open_driver
-from fiqa_runtime.backends.plan_facts import AMPERE, EXTRAS, TENSORRT_VERSIONS, numbers
-from fiqa_runtime.backends.trt_engine import import_tensorrt
+from fiqa_runtime.backends.cuda.driver import Driver
+from fiqa_runtime.backends.cuda.open_driver import open_driver
+from fiqa_runtime.backends.tensorrt.engine import import_tensorrt
+from fiqa_runtime.backends.tensorrt.plan_facts import AMPERE, EXTRAS, TENSORRT_VERSIONS, numbers
 from fiqa_runtime.errors import DependencyError, FiqaError, InputError, UnsupportedError
 
 TARGETS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from fiqa_runtime.card import Card, write_card
+from fiqa_runtime.artefact.card import Card, write_card
 from fiqa_runtime.errors import InputError, UnsupportedError
 
 

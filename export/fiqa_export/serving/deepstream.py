@@ -2,7 +2,7 @@
 
 nvinfer normalises with one factor and one offset per channel, ``y = net-scale-factor * (x - offsets[c])``, in float32
 on 8-bit pixels in the colour order of ``model-color-format``. For networks that are normalised so, that is bit for bit
-what :func:`fiqa_runtime.preprocess.prepare` does to a crop of the network's size; others are refused. What else
+what :func:`fiqa_runtime.images.preprocess.prepare` does to a crop of the network's size; others are refused. What else
 differs from this project's runtime stands at the top of the configuration. Source: the Gst-nvinfer manual.
 """
 
@@ -12,11 +12,11 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
-from fiqa_runtime.card import Card
-from fiqa_runtime.console import check_output_folder
+from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.errors import UnsupportedError
-from fiqa_runtime.files import write_text
-from fiqa_runtime.spec import InputSpec
+from fiqa_runtime.system.files import write_text
+from fiqa_runtime.terminal.outputs import check_output_folder
 
 from fiqa_export.serving.copying import copy_artefact, max_batch, refuse_plan
 
@@ -38,7 +38,7 @@ FRAMINGS = {
 }
 PHOTO = (
     "Frames are scaled into {width} x {height}, black at the bottom and on the right; fiqa-score takes them unscaled, "
-    "so small faces differ. The head outputs are raw: decode them as fiqa_runtime/yunet.py does."
+    "so small faces differ. The head outputs are raw: decode them as fiqa_runtime/faces/yunet.py does."
 )
 SAMPLED = (
     "One input is one crop of {width} x {height} out of a portrait of 512 x 512. The score of the picture is the mean "

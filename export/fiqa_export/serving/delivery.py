@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fiqa_runtime.card import Card
+from fiqa_runtime.artefact.card import Card
 
 from fiqa_export.plan.step import Plan
 from fiqa_export.serving.deepstream import write_deepstream

@@ -14,12 +14,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from fiqa_runtime.card import Card, card_path
-from fiqa_runtime.console import check_output_folder
+from fiqa_runtime.artefact.card import Card, card_path
+from fiqa_runtime.artefact.spec import OutputSpec
 from fiqa_runtime.errors import InputError, UnsupportedError
-from fiqa_runtime.files import write_text
-from fiqa_runtime.sampling import SLOTS
-from fiqa_runtime.spec import OutputSpec
+from fiqa_runtime.images.crop_sampling import SLOTS
+from fiqa_runtime.system.files import write_text
+from fiqa_runtime.terminal.outputs import check_output_folder
 
 from fiqa_export.serving.copying import copy_artefact, max_batch, refuse_plan
 

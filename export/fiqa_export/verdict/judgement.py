@@ -8,11 +8,11 @@ from pathlib import Path
 from fiqa_calibration.ladder import ALL
 from fiqa_calibration.monotone import monotony
 from fiqa_calibration.parity_set import RUNGS, ParitySet, default_pictures, folder_pictures, resized, squared
-from fiqa_runtime.agreement import bootstrap
+from fiqa_runtime.artefact.score_map import ScoreMap
 from fiqa_runtime.backends.base import Arrays, Backend
-from fiqa_runtime.console import Report
-from fiqa_runtime.score_map import ScoreMap
-from fiqa_runtime.scorer import Scorer
+from fiqa_runtime.scoring.agreement import bootstrap
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.progress import Report
 
 from fiqa_export.models import Reference
 from fiqa_export.onnx_on_torch.backend import HalfBackend

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from fiqa_calibration.monotone import Monotony
-from fiqa_runtime.agreement import Agreement, agree, json_number, pearson
+from fiqa_runtime.artefact.spec import OutputSpec
 from fiqa_runtime.backends.base import Arrays
-from fiqa_runtime.preprocess import Image
-from fiqa_runtime.spec import OutputSpec
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.scoring.agreement import Agreement, agree, json_number, pearson
 from numpy.typing import NDArray
 
 from fiqa_export.models import Reference

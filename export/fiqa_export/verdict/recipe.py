@@ -18,7 +18,8 @@ class Budget:
     flips: float
     """Largest share of images whose decision changes at the threshold that rejects 10 %."""
     max_abs: Mapping[str, float] = field(default_factory=dict)
-    """By kind of output (:class:`fiqa_runtime.spec.OutputSpec`): largest |d| of any value, as a share of its range."""
+    """By kind of output (:class:`fiqa_runtime.artefact.spec.OutputSpec`): largest |d| of any value, as a share of its
+    range."""
     correlation: float = 0.0
     """Smallest Pearson correlation of a map, of landmarks or of detector heads with the reference's, per image."""
     faces: bool = False

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from fiqa_runtime.detector import CONFIDENCE
-from fiqa_runtime.yunet import HEADS, STRIDES, Rows, YunetDecoder
+from fiqa_runtime.faces.detector import CONFIDENCE
+from fiqa_runtime.faces.yunet import HEADS, STRIDES, Rows, YunetDecoder
 from numpy.typing import NDArray
 
 IOU = 0.9

@@ -6,8 +6,9 @@ import importlib
 import importlib.util
 from pathlib import Path
 
-from fiqa_runtime.backends.base import Backend, CpuPrecision
-from fiqa_runtime.card import Card
+from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.spec import CpuPrecision
+from fiqa_runtime.backends.base import Backend
 from fiqa_runtime.errors import DependencyError, InputError, UnsupportedError
 
 PACKAGES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "opencv": "cv2"}
@@ -24,7 +25,7 @@ def available() -> list[str]:
 def open_backend(
     name: str, artefact: Path, card: Card, threads: int | None = None, precision: CpuPrecision = "exact"
 ) -> Backend:
-    """Load `artefact` in the backend called `name`; for `auto` see :func:`fiqa_runtime.choice.decide`.
+    """Load `artefact` in the backend called `name`; for `auto` see :func:`fiqa_runtime.scoring.choice.decide`.
 
     Raises InputError for an unknown name, DependencyError where its package is missing or broken, UnsupportedError or
     ArtefactError where it cannot run the network.

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fiqa_runtime.card import Card
-from fiqa_runtime.errors import ArtefactError, InputError
+from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.errors import ArtefactError
 
 Arrays = dict[str, NDArray[np.float32]]
 Inputs = Mapping[str, NDArray[np.float32] | NDArray[np.uint8]]
 """Network inputs by graph name, one batch axis first: float32, or uint8 where ``card.input.raw``."""
-CpuPrecision = Literal["exact", "fast"]
-"""`exact`: float32 arithmetic; `fast`: the backend may compute in bfloat16 or float16 where the processor does."""
-PRECISIONS: tuple[CpuPrecision, ...] = get_args(CpuPrecision)
 
 
 class Backend(Protocol):
@@ -34,14 +31,6 @@ class Backend(Protocol):
     def close(self) -> None:
         """Free everything; the backend cannot run afterwards. A second call does nothing."""
         ...
-
-
-def check_precision(name: str) -> CpuPrecision:
-    """`name` as a :data:`CpuPrecision`; raises InputError for any other."""
-    for precision in PRECISIONS:
-        if name == precision:
-            return precision
-    raise InputError(f"unknown CPU precision '{name}'; choose {' or '.join(PRECISIONS)}")
 
 
 def in_file_order(names: list[str], card: Card) -> list[str]:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from fiqa_runtime.backends.base import Arrays, CpuPrecision, Inputs, in_file_order
-from fiqa_runtime.backends.free_size import free_size
-from fiqa_runtime.backends.prelu import for_onnxruntime
-from fiqa_runtime.card import Card
+from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.spec import CpuPrecision
+from fiqa_runtime.backends.base import Arrays, Inputs, in_file_order
 from fiqa_runtime.errors import ArtefactError
-from fiqa_runtime.host import cpu_features
+from fiqa_runtime.onnx_bytes.free_size import free_size
+from fiqa_runtime.onnx_bytes.prelu import for_onnxruntime
+from fiqa_runtime.system.host import cpu_features
 
 ARM_BFLOAT16 = "mlas.enable_gemm_fastmath_arm64_bfloat16"
 STOP_SPINNING = "session.force_spinning_stop"

@@ -9,8 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fiqa_runtime.backends.base import Arrays, CpuPrecision, Inputs, in_file_order
-from fiqa_runtime.card import Card
+from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.spec import CpuPrecision
+from fiqa_runtime.backends.base import Arrays, Inputs, in_file_order
 from fiqa_runtime.errors import UnsupportedError
 
 

@@ -1,0 +1,1 @@
+"""CUDA memory, streams and events through PyCUDA or cuda-python."""

@@ -1,0 +1,128 @@
+"""What a plan's card says about where it can run, and the refusals where that is not here."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.backends.cuda.driver import Gpu
+from fiqa_runtime.errors import CardError, UnsupportedError
+
+EXTRAS = {"tensorrt": "tensorrt", "tensorrt_rtx": "rtx"}
+"""Extra of fiqa-edge that brings each flavour of TensorRT."""
+TENSORRT_VERSIONS = ((10, 3), (12,))
+"""TensorRT from the first up to, not including, the second."""
+AMPERE = (8, 0)
+"""Lowest compute capability of hardware-compatible plans."""
+
+
+@dataclass(frozen=True)
+class PlanFacts:
+    """The part of a plan's card that decides whether it can run here; see
+    :attr:`fiqa_runtime.artefact.card.Card.plan`."""
+
+    name: str
+    """File name, for messages."""
+    rebuild: str
+    """Command that builds the plan again."""
+    flavour: str
+    """`tensorrt` or `tensorrt_rtx`."""
+    version: str
+    gpu: str | None
+    compute_capability: str | None
+    version_compatible: bool
+    hardware_compatible: bool
+    tf32: bool
+    dla: int | None
+
+    @property
+    def needs_lean_runtime(self) -> bool:
+        """Whether the plan is run by the lean runtime of its own major version, whatever newer TensorRT is here."""
+        return self.version_compatible and self.flavour == "tensorrt"
+
+
+def plan_facts(card: Card, artefact: Path) -> PlanFacts:
+    """The facts of the plan `artefact`; raises CardError where its card does not say them."""
+    plan = card.plan
+    try:
+        flags: Mapping[str, Any] = plan["flags"]
+        facts = PlanFacts(
+            name=artefact.name,
+            rebuild=_rebuild(card, artefact, plan["flavour"]),
+            flavour=plan["flavour"],
+            version=plan["version"],
+            gpu=plan["gpu"],
+            compute_capability=plan["compute_capability"],
+            version_compatible=bool(flags["version_compatible"]),
+            hardware_compatible=bool(flags["hardware_compatible"]),
+            tf32=bool(flags["tf32"]),
+            dla=flags["dla"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CardError(
+            f"the card of {artefact.name} does not say what the plan was built for ({error}); "
+            f"build it again: {_rebuild(card, artefact, 'tensorrt')}"
+        ) from error
+    if facts.flavour not in EXTRAS:
+        raise CardError(f"{artefact.name} is a plan of '{facts.flavour}', which is no TensorRT; upgrade fiqa-edge")
+    return facts
+
+
+def _rebuild(card: Card, artefact: Path, flavour: str) -> str:
+    """From the ONNX file beside the plan, which needs no torch, else from what its weights were."""
+    target = f"--target {flavour.replace('_', '-')}"
+    onnx = artefact.with_suffix(".onnx")
+    if onnx.is_file():
+        return f"fiqa-export {shlex.quote(str(onnx))} {target}"
+    precision = {"fp32": "", "int8": " --int8 --calib FOLDER"}.get(card.precision, f" --{card.precision}")
+    given = {"file": "FILE", "standin": "standin", "seeded": f"seeded:{card.weights.get('seed', 0)}"}
+    kind = card.weights.get("kind")
+    weights = f" --weights {given[kind]}" if kind in given else ""
+    return f"fiqa-export {card.model}{precision}{weights}{' --raw-input' if card.input.raw else ''} {target}"
+
+
+def read_plan(artefact: Path, card: Card) -> bytes:
+    """The plan's bytes, which are the ones that were hashed; raises CardError where the card describes others."""
+    data = artefact.read_bytes()
+    if hashlib.sha256(data).hexdigest() != card.files.get(artefact.name):
+        raise CardError(f"{artefact} is not the file its card describes (SHA-256 differs); build it again")
+    return data
+
+
+def refuse_other_version(facts: PlanFacts, installed: str) -> None:
+    """Raise UnsupportedError where the installed TensorRT cannot run the plan."""
+    if facts.flavour == "tensorrt" and not TENSORRT_VERSIONS[0] <= numbers(installed) < TENSORRT_VERSIONS[1]:
+        raise UnsupportedError(f"TensorRT {installed} is installed, fiqa-edge runs plans with 10.3 to 11; change it")
+    newer_is_fine = facts.needs_lean_runtime and numbers(installed) >= numbers(facts.version)
+    if installed != facts.version and not newer_is_fine:
+        raise UnsupportedError(
+            f"{facts.name} was built by {facts.flavour} {facts.version}, {installed} is installed; "
+            f"build it again here: {facts.rebuild}"
+        )
+
+
+def refuse_other_gpu(facts: PlanFacts, here: Gpu) -> None:
+    """Raise UnsupportedError where the plan was built for another GPU."""
+    if facts.flavour == "tensorrt_rtx":
+        fits = facts.compute_capability in (None, here.compute_capability)
+    elif facts.hardware_compatible:
+        fits = numbers(here.compute_capability) >= AMPERE
+    else:
+        fits = (facts.gpu, facts.compute_capability) == (here.name, here.compute_capability)
+    if not fits:
+        built_for = "Ampere GPUs and later" if facts.hardware_compatible else facts.gpu or "GPUs"
+        raise UnsupportedError(
+            f"{facts.name} was built for {built_for} (compute capability {facts.compute_capability}), here is "
+            f"{here.name} ({here.compute_capability}); build it again here: {facts.rebuild}"
+        )
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """A version or a compute capability, to be compared."""
+    return tuple(int(number) for number in re.findall(r"\d+", version))

@@ -1,0 +1,1 @@
+"""What `fiqa-score` does with files, without the parsing of options."""

@@ -1,0 +1,148 @@
+"""Many files, one after the other: results as they come, a bad file never stops the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiqa_runtime.command.results import ImageResult
+from fiqa_runtime.errors import ArtefactError, FiqaError, InputError
+from fiqa_runtime.faces.face_quality import Face, LeftOutError
+from fiqa_runtime.images.crop_sampling import check_landmarks
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.parallel import work_ahead, work_side_by_side
+
+E = TypeVar("E", bound=FiqaError)
+OF_ONE_IMAGE = (InputError, ArtefactError)
+"""Errors that stop one image and not the rest; ArtefactError is a score that is no number."""
+
+
+class Assessor(Protocol):
+    """:class:`fiqa_runtime.faces.face_quality.FaceQuality` or its sibling for portraits: `assess` in two halves."""
+
+    def find(self, image: Image) -> Any: ...
+
+    def rate(self, found: Any) -> list[Face]: ...
+
+
+def score_photos(
+    paths: Sequence[Path], quality: Assessor, overlap: bool = False, more: Sequence[Assessor] = ()
+) -> Iterator[tuple[ImageResult, Image | None]]:
+    """Detect, align and score every face of every photo; yields each result with the photo it belongs to, in order.
+
+    With `overlap` the next photo is read and its faces are found while those of this one are scored. `more` are
+    assessors like `quality`; each takes another photo at the same time.
+    """
+    if more:
+        yield from work_side_by_side(lambda each, path: _rate(path, _find(path, each), each), [quality, *more], paths)
+        return
+    find = partial(_find, quality=quality)
+    for path, found in zip(paths, work_ahead(find, paths) if overlap else map(find, paths), strict=True):
+        yield _rate(path, found, quality)
+
+
+def _find(path: Path, quality: Assessor) -> tuple[Image, Any] | FiqaError:
+    try:
+        photo = read_image(path)
+    except InputError as error:
+        return error
+    try:
+        return photo, quality.find(photo)
+    except OF_ONE_IMAGE as error:
+        return _named(path, error)
+
+
+def _rate(path: Path, found: tuple[Image, Any] | FiqaError, quality: Assessor) -> tuple[ImageResult, Image | None]:
+    if isinstance(found, FiqaError):
+        return ImageResult(path, error=found), None
+    photo, faces = found
+    height, width = photo.shape[:2]
+    try:
+        return ImageResult(path, width, height, tuple(quality.rate(faces))), photo
+    except LeftOutError as error:
+        left_out = InputError(f"{path}: {error}")
+        return ImageResult(path, width, height, tuple(error.faces), left_out=left_out), photo
+    except OF_ONE_IMAGE as error:
+        return ImageResult(path, error=_named(path, error)), None
+
+
+def score_crops(
+    paths: Sequence[Path], scorer: Scorer, landmarks: Path | None = None
+) -> Iterator[tuple[ImageResult, Image | None]]:
+    """Score ready crops, as many at a time as the artefact takes; yields results in the order of `paths`.
+
+    `landmarks`: a folder with ``<name of the picture>.npy`` (68, 2), as DSL-FIQA's script writes them. Raises
+    InputError where two pictures would share one of these files.
+    """
+    if landmarks is not None:
+        _refuse_same_stems(paths)
+    files = iter(paths)
+    size = 1 if scorer.card.input.sampling else scorer.card.max_batch
+    while chunk := list(islice(files, size)):
+        crops: dict[Path, Image] = {}
+        points: dict[Path, NDArray[np.float32]] = {}
+        errors: dict[Path, FiqaError] = {}
+        for path in chunk:
+            try:
+                if landmarks is not None:
+                    points[path] = read_landmarks(landmarks / f"{path.stem}.npy")
+                crops[path] = read_image(path)
+            except InputError as error:
+                errors[path] = error
+        scored: dict[Path, float | FiqaError] = {**errors, **_scores(crops, scorer, points)}
+        for path in chunk:
+            quality = scored[path]
+            if isinstance(quality, FiqaError):
+                yield ImageResult(path, error=quality), None
+            else:
+                height, width = crops[path].shape[:2]
+                yield ImageResult(path, width, height, quality=quality), crops[path]
+
+
+def _scores(
+    crops: dict[Path, Image], scorer: Scorer, points: dict[Path, NDArray[np.float32]]
+) -> dict[Path, float | FiqaError]:
+    """The score of each crop, or why it has none; together, and one by one where one of them is refused."""
+    landmarks = [points[path] for path in crops] if points else None
+    try:
+        return dict(zip(crops, scorer.score(list(crops.values()), landmarks).tolist(), strict=True))
+    except OF_ONE_IMAGE as error:
+        if len(crops) == 1:
+            return {path: _named(path, error) for path in crops}
+    return {path: _scores({path: crop}, scorer, points)[path] for path, crop in crops.items()}
+
+
+def read_landmarks(path: Path) -> NDArray[np.float32]:
+    """Landmarks (L, 2), x first, in pixels, from an ``.npy`` file; raises InputError where it holds anything else."""
+    try:
+        points = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise InputError(f"cannot read landmarks from {path}: {error}; save a (68, 2) array with numpy.save") from error
+    if not isinstance(points, np.ndarray):
+        points.close()
+        raise InputError(f"{path} is an archive of arrays (.npz); save a (68, 2) array with numpy.save")
+    try:
+        return check_landmarks(points)
+    except InputError as error:
+        raise _named(path, error) from error
+
+
+def _refuse_same_stems(paths: Sequence[Path]) -> None:
+    first: dict[str, Path] = {}
+    for path in paths:
+        other = first.setdefault(path.stem, path)
+        if other is not path:
+            raise InputError(f"{other} and {path} would share the landmarks {path.stem}.npy; score them one by one")
+
+
+def _named(path: Path, error: E) -> E:
+    return type(error)(f"{path}: {error}")

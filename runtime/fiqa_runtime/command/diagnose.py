@@ -1,0 +1,94 @@
+"""``fiqa-score --diagnose``: scores from elsewhere against this engine under every usual mistake."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fiqa_runtime.diagnosis.reference import MatchedScores, match_reference, read_reference
+from fiqa_runtime.diagnosis.trials import Trials, try_crops, try_photos
+from fiqa_runtime.diagnosis.verdict import Diagnosis, diagnose
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.images.align import Method
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.terminal.console import progress_bar
+from fiqa_runtime.terminal.outputs import write_json
+
+MOST_IMAGES = 64
+"""Images that are enough; of more these many are tried, evenly chosen."""
+LISTED = 3
+
+
+def diagnose_scores(
+    scorer: Scorer, reference: Path, images: Sequence[Path], json: str | None, detector: Detector | None, align: Method
+) -> None:
+    """Print, or write to `json`, what explains that the scores in the file `reference` differ from ours.
+
+    Without `detector` the `images` are ready crops. Raises InputError where too few images have both scores,
+    UnsupportedError for networks whose crop five landmarks do not give.
+    """
+    matched = match_reference(read_reference(reference), images)
+    chosen = _spread(list(matched.scores))
+    with progress_bar() as report:
+        if detector is None:
+            trials = try_crops(scorer, chosen, report)
+        else:
+            trials = try_photos(scorer, chosen, detector, align, report)
+    if not trials.images:
+        raise InputError(_nothing_in_common(matched, trials, reference))
+    found = diagnose([matched.scores[image] for image in trials.images], trials.telling)
+    remarks = list(_remarks(matched, trials, crops=detector is None))
+    if scorer.card.input.raw:
+        remarks.append("not tried inside the graph: normalisation; give an artefact exported without --raw-input")
+    if json:
+        document = {"engine": str(scorer.path), "model": scorer.card.model, "reference": str(reference)}
+        backend = {"name": scorer.backend.name, **scorer.backend.info}
+        write_json({**document, "backend": backend, **found.as_json(), "remarks": remarks}, json)
+    if json != "-":
+        sys.stdout.writelines(f"{line}\n" for line in (*_table(found), *remarks, str(found)))
+
+
+def _spread(paths: list[Path]) -> list[Path]:
+    chosen = np.linspace(0, len(paths) - 1, min(len(paths), MOST_IMAGES)).round().astype(int)
+    return [paths[index] for index in chosen.tolist()]
+
+
+def _nothing_in_common(matched: MatchedScores, trials: Trials, reference: Path) -> str:
+    if trials.failed:
+        return f"none of {len(trials.failed)} images can be tried: {next(iter(trials.failed.values()))}"
+    if matched.no_number:
+        return f"{reference} has no score that is a number; write the scores again"
+    return f"{reference} names none of the images (it has {matched.without_image[0]}); give both the same file names"
+
+
+def _remarks(matched: MatchedScores, trials: Trials, crops: bool) -> Iterator[str]:
+    """What was left out and what could not be tried."""
+    for names, what in (
+        (matched.without_image, "scores without image"),
+        (matched.without_score, "images without score"),
+        (matched.no_number, "scores that are no number"),
+        (tuple(trials.failed), "images that cannot be tried"),
+    ):
+        if names:
+            more = ", ..." if len(names) > LISTED else ""
+            yield f"left out: {len(names)} {what} ({', '.join(map(str, names[:LISTED]))}{more})"
+    tried = len(trials.images) + len(trials.failed)
+    if len(matched.scores) > tried:
+        yield f"tried on {tried} of {len(matched.scores)} images, evenly chosen"
+    if crops:
+        yield "not tried on ready crops: alignment and template; give the photos without --aligned"
+    silent = [hypothesis.detail for hypothesis in trials.scores if hypothesis not in trials.telling]
+    if silent:
+        yield f"these images cannot show, as pixels or scores stay the same: {', '.join(silent)}"
+
+
+def _table(found: Diagnosis) -> Iterator[str]:
+    yield f"{found.images} images; the reference spreads by {found.spread:.4g} (standard deviation)"
+    yield "residual    scaled  hypothesis"
+    for finding in found.findings:
+        scaled = "-" if finding.scaled_residual is None else f"{finding.scaled_residual:.2e}"
+        yield f"{finding.residual:8.2e}  {scaled:>8}  {finding.fault}: {finding.detail}"

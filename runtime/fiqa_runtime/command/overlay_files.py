@@ -1,0 +1,79 @@
+"""Annotated copies of scored images on disk."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import cv2
+
+from fiqa_runtime.command.results import ImageResult, Stream
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.faces.drawing import beside, draw_faces, map_picture
+from fiqa_runtime.faces.face_quality import FaceCropper
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.files import write_bytes, writing
+
+_FACE = re.compile(r"\.face\d+\.png$")
+
+
+def picture_places(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """By file, the `target` of :func:`write_pictures`: below `folder` as it lies below the folder common to `files`.
+
+    Raises InputError where a picture would take the place of one of `files`.
+    """
+    full = {file: file.parent.resolve() / file.name for file in files}
+    root = Path(os.path.commonpath([path.parent for path in full.values()]))
+    places = {file: folder / path.relative_to(root) for file, path in full.items()}
+    inputs = {str(file.resolve()) for file in files}
+    with_faces = {_FACE.sub("", name) for name in inputs if _FACE.search(name)}
+    for place in places.values():
+        if str(_whole(place).resolve()) in inputs or str(place.resolve()) in with_faces:
+            raise InputError(
+                f"pictures in {folder} would overwrite images to score, as {_whole(place)}; name another folder"
+            )
+    return places
+
+
+def with_pictures(
+    stream: Stream, places: Mapping[Path, Path], scorer: Scorer, crop: FaceCropper | None
+) -> Iterator[tuple[ImageResult, Image | None]]:
+    """Pass results on and write their pictures at their `places`."""
+    for result, photo in stream:
+        if photo is not None:
+            write_pictures(places[result.path], photo, result, scorer, crop)
+        yield result, photo
+
+
+def write_pictures(target: Path, photo: Image, result: ImageResult, scorer: Scorer, crop: FaceCropper | None) -> None:
+    """Write what `result` looks like as PNG: at `target`, with ``.png`` appended where it has another suffix.
+
+    A photo gets boxes, landmarks and scores. Where the network gives maps, each face's crop stands with its map in
+    ``<target>.face<N>.png`` (`crop` makes them); a ready crop has its map beside it.
+    """
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    if result.faces is None:
+        _write(_whole(target), _with_map(photo, scorer))
+        return
+    _write(_whole(target), draw_faces(photo, result.faces))
+    if scorer.has_map and crop is not None:
+        for number, face in enumerate(result.faces):
+            _write(Path(f"{target}.face{number}.png"), _with_map(crop(photo, face.landmarks), scorer))
+
+
+def _whole(target: Path) -> Path:
+    """Where the picture of the whole image goes."""
+    return target if target.suffix.lower() == ".png" else Path(f"{target}.png")
+
+
+def _with_map(crop: Image, scorer: Scorer) -> Image:
+    return beside(crop, map_picture(scorer.map([crop])[0])) if scorer.has_map else crop
+
+
+def _write(path: Path, picture: Image) -> None:
+    # imencode: imwrite neither takes every path nor says why it failed
+    write_bytes(path, cv2.imencode(".png", picture)[1].tobytes())

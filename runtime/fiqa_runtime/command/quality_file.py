@@ -1,0 +1,131 @@
+"""Scores for the evaluation code of others: one per image, as CR-FIQA's quality file, CSV or Parquet.
+
+| suffix     | content                                                                        |
+|------------|--------------------------------------------------------------------------------|
+| `.txt`     | `path score` per line, as CR-FIQA's scripts write and read it                  |
+| `.csv`     | the columns path and quality                                                   |
+| `.parquet` | the columns path (string) and quality (float32); needs pyarrow                 |
+
+Paths stand as they were given or found, with forward slashes. A score is written with the digits that make its
+float32 again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fiqa_runtime.command.results import ImageResult
+from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.system.files import write_bytes, write_text
+
+Scores = Mapping[str, float]
+"""By path."""
+
+
+class QualityFile:
+    """Collects one score per image and writes them to `path` at the end.
+
+    Of several faces in a photo the largest counts. Raises InputError for an unknown suffix, and for a path with a
+    blank in a `.txt` file, which separates its fields by blanks, or one that is no UTF-8 in `.parquet`;
+    DependencyError without pyarrow.
+    """
+
+    def __init__(self, path: Path, images: Sequence[Path]) -> None:
+        """`images` are the files to be scored; they are looked at only by name."""
+        self.path = path
+        if path.suffix.lower() not in _WRITERS:
+            raise InputError(f"{path} names no known format; end it in {', '.join(_WRITERS)}")
+        self._write = _WRITERS[path.suffix.lower()]
+        blank = [image for image in images if len(image.as_posix().split()) != 1]
+        if self._write is _write_cr_fiqa and blank:
+            raise InputError(f"'{blank[0]}' has a blank in its path, which {path.name} cannot hold; use .csv or rename")
+        if self._write is _write_parquet:
+            _require_pyarrow()
+            _refuse_names_of_no_unicode(path, images)
+        self._scores: dict[str, float] = {}
+        self._without_face: list[Path] = []
+
+    def __repr__(self) -> str:
+        return f"<QualityFile {self.path}, {len(self._scores)} scores>"
+
+    def add(self, result: ImageResult) -> None:
+        """Take the score of an image that has one."""
+        if result.error:
+            return
+        quality = result.quality
+        if result.faces is not None:
+            if not result.faces:
+                self._without_face.append(result.path)
+                return
+            quality = max(result.faces, key=lambda face: float(face.box[2] * face.box[3])).quality
+        assert quality is not None, "a ready crop without error has a score"
+        self._scores[result.path.as_posix()] = quality
+
+    def write(self) -> None:
+        """Write what was added; raises InputError where the folder cannot be written."""
+        self._write(self.path, self._scores)
+
+    def complaint(self) -> InputError | None:
+        """What to tell about photos without a face, which the file leaves out."""
+        if not self._without_face:
+            return None
+        return InputError(
+            f"{len(self._without_face)} photos without a face are not in {self.path}, as {self._without_face[0]}; "
+            "leave them out of the evaluation, or score crops with --aligned"
+        )
+
+
+def _refuse_names_of_no_unicode(path: Path, images: Sequence[Path]) -> None:
+    for image in images:
+        try:
+            str(image).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"'{image}' is no UTF-8, which {path.name} cannot hold; use .csv or rename") from error
+
+
+def _digits(score: float) -> str:
+    return str(np.float32(score))
+
+
+def _write_cr_fiqa(path: Path, scores: Scores) -> None:
+    write_text(path, "".join(f"{image} {_digits(score)}\n" for image, score in scores.items()))
+
+
+def _write_csv(path: Path, scores: Scores) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "quality"))
+    writer.writerows((image, _digits(score)) for image, score in scores.items())
+    write_text(path, text.getvalue())
+
+
+def _write_parquet(path: Path, scores: Scores) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    columns = {
+        "path": pyarrow.array(list(scores), pyarrow.string()),
+        "quality": pyarrow.array(list(scores.values()), pyarrow.float32()),
+    }
+    data = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns), data)
+    write_bytes(path, data.getvalue())
+
+
+def _require_pyarrow() -> None:
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        raise DependencyError("Parquet needs pyarrow; pip install 'fiqa-edge[parquet]', or write .csv") from error
+
+
+_WRITERS: dict[str, Callable[[Path, Scores], None]] = {
+    ".txt": _write_cr_fiqa,
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+}

@@ -1,0 +1,150 @@
+"""What ``fiqa-score`` found, as JSON, CSV and a table."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fiqa_runtime.errors import FiqaError
+from fiqa_runtime.faces.face_quality import Face
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.files import replacing, writing
+
+_POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
+COLUMNS = (
+    *("path", "face", "quality", "confidence", "x", "y", "width", "height"),
+    *(f"{point}_{axis}" for point in _POINTS for axis in "xy"),
+    "accepted",
+)
+"""Columns of the CSV: one line per face; for ready crops only path, quality and accepted are filled, and accepted
+only where a threshold was given."""
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One image: the faces of a photo, or the quality of a ready crop, or why there is neither."""
+
+    path: Path
+    width: int = 0
+    height: int = 0
+    faces: tuple[Face, ...] | None = None
+    """Faces found in a photo (empty: none), None for a ready crop."""
+    quality: float | None = None
+    """Score of a ready crop."""
+    error: FiqaError | None = None
+    """Why the image was not scored."""
+    left_out: FiqaError | None = None
+    """Why some faces of a photo are not among `faces`."""
+    threshold: float | None = None
+    """Smallest accepted quality; None where no decision was asked for."""
+
+    def accepts(self, quality: float | None) -> bool | None:
+        """Whether `quality` reaches the threshold; None where one of the two is missing."""
+        return None if self.threshold is None or quality is None else quality >= self.threshold
+
+    def as_json(self) -> dict[str, Any]:
+        """One entry of the JSON document."""
+        if self.error:
+            return {"path": str(self.path), "error": str(self.error)}
+        entry: dict[str, Any] = {"path": str(self.path), "width": self.width, "height": self.height}
+        if self.faces is None:
+            return {**entry, "quality": self.quality, **self._decision(self.quality)}
+        if self.left_out:
+            entry["left_out"] = str(self.left_out)
+        return {**entry, "faces": [{**_face(face), **self._decision(face.quality)} for face in self.faces]}
+
+    def _decision(self, quality: float | None) -> dict[str, bool]:
+        accepted = self.accepts(quality)
+        return {} if accepted is None else {"accepted": accepted}
+
+    def rows(self) -> Iterator[tuple[object, ...]]:
+        """Lines of the CSV."""
+        if self.faces is None:
+            yield (self.path, "", self.quality, *[""] * (len(COLUMNS) - 4), self.accepts(self.quality))
+            return
+        for number, face in enumerate(self.faces):
+            numbers = (*face.box.tolist(), *face.landmarks.ravel().tolist())
+            yield (self.path, number, face.quality, face.confidence, *numbers, self.accepts(face.quality))
+
+
+Stream = Iterable[tuple[ImageResult, Image | None]]
+"""Results as they come, each with the image where it could be read."""
+
+
+def _face(face: Face) -> dict[str, Any]:
+    return {
+        "quality": face.quality,
+        "confidence": face.confidence,
+        "box": face.box.tolist(),
+        "landmarks": face.landmarks.tolist(),
+    }
+
+
+def as_document(scorer: Scorer, images: list[ImageResult], settings: dict[str, Any]) -> dict[str, Any]:
+    """The JSON document of a run; `settings` says how faces were found and aligned."""
+    card = scorer.card
+    return {
+        "engine": str(scorer.path),
+        "model": card.model,
+        "precision": card.precision,
+        "weights": card.weights.get("description"),
+        "licence": card.licence,
+        "backend": {"name": scorer.backend.name, **scorer.backend.info},
+        "higher_is_better": True,
+        **settings,
+        "images": [image.as_json() for image in images],
+    }
+
+
+@contextmanager
+def csv_writer(path: Path | None) -> Iterator[Any]:
+    """A function that appends an :class:`ImageResult` to the CSV at `path`; it gets its name when all is written.
+
+    Raises InputError where it cannot be written; what the body of the `with` statement raises is left alone.
+    """
+    if path is None:
+        yield lambda result: None
+        return
+    with replacing(path) as target:
+        with writing(path):
+            stream = target.open("w", newline="", encoding="utf-8", errors="surrogateescape")
+        writer = csv.writer(stream)
+
+        def write(result: ImageResult) -> None:
+            if not result.error:
+                with writing(path):
+                    writer.writerows(result.rows())
+
+        try:
+            writer.writerow(COLUMNS)
+            yield write
+            with writing(path):
+                stream.close()
+        finally:
+            with suppress(OSError):
+                stream.close()
+
+
+def table_lines(result: ImageResult) -> Iterator[str]:
+    """What people read when they asked for no file: one line per face."""
+    if result.faces is None:
+        yield f"{result.path}  {result.quality:.4f}{_verdict(result, result.quality)}"
+    elif not result.faces:
+        yield f"{result.path}  no face"
+    else:
+        for number, face in enumerate(result.faces):
+            x, y, width, height = face.box
+            yield (
+                f"{result.path}  face {number}  quality {face.quality:.4f}  confidence {face.confidence:.3f}"
+                f"  box {x:.0f},{y:.0f} {width:.0f} x {height:.0f}{_verdict(result, face.quality)}"
+            )
+
+
+def _verdict(result: ImageResult, quality: float | None) -> str:
+    accepted = result.accepts(quality)
+    return "" if accepted is None else "  accepted" if accepted else "  rejected"

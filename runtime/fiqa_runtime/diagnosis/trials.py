@@ -1,0 +1,127 @@
+"""Every hypothesis tried on the same images."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from fiqa_runtime.diagnosis.hypotheses import Hypothesis, crop_hypotheses, crop_pixels, photo_hypotheses, photo_pixels
+from fiqa_runtime.errors import ArtefactError, InputError, UnsupportedError
+from fiqa_runtime.faces.detection import Detection
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.images.align import Method
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.progress import Report, silent
+
+Pixels = Callable[[Path], dict[str, Image]]
+"""Image file -> its pixels under every hypothesis; raises InputError where there are none."""
+
+
+@dataclass
+class Trials:
+    """Every hypothesis on the same images."""
+
+    images: list[Path] = field(default_factory=list)
+    """Those that could be tried."""
+    scores: dict[Hypothesis, list[float]] = field(default_factory=dict)
+    """By hypothesis in the order of `images`, the card's own first; NaN where the network's numbers overflow."""
+    failed: dict[Path, str] = field(default_factory=dict)
+    """Images without a score, and why."""
+
+    @property
+    def telling(self) -> dict[Hypothesis, list[float]]:
+        """Those of `scores` that exist for every image and differ from the card's own, and the card's own."""
+        own, *_ = self.scores.values()
+        return {h: given for h, given in self.scores.items() if given is own or (given != own and _finite(given))}
+
+
+def try_crops(scorer: Scorer, images: Sequence[Path], report: Report = silent) -> Trials:
+    """Score ready crops under every hypothesis that they can tell."""
+    spec = scorer.card.input
+    return _try(scorer, crop_hypotheses(spec), images, lambda path: crop_pixels(read_image(path), spec), report)
+
+
+def try_photos(
+    scorer: Scorer,
+    images: Sequence[Path],
+    detector: Detector,
+    align: Method = "least-squares",
+    report: Report = silent,
+) -> Trials:
+    """Score the largest face of each photo under every hypothesis.
+
+    Raises UnsupportedError for networks whose crop five landmarks do not give.
+    """
+    spec = scorer.card.input
+    if spec.framing not in ("arcface-112", "ffhq"):
+        raise UnsupportedError(f"{scorer.card.model}'s crop is not tried on photos; give ready ones with --aligned")
+
+    def pixels(path: Path) -> dict[str, Image]:
+        photo = read_image(path)
+        faces = detector.detect(photo)
+        if not faces:
+            raise InputError(f"{path} shows no face; give crops with --aligned")
+        return photo_pixels(photo, max(faces, key=_area), spec, align)
+
+    return _try(scorer, photo_hypotheses(spec, align), images, pixels, report)
+
+
+def _try(
+    scorer: Scorer, hypotheses: Sequence[Hypothesis], images: Sequence[Path], pixels: Pixels, report: Report
+) -> Trials:
+    """One image after the other, so that memory holds one."""
+    trials = Trials(scores={hypothesis: [] for hypothesis in hypotheses})
+    scorers = {hypothesis: _feeding(scorer, hypothesis) for hypothesis in hypotheses}
+    for done, path in enumerate(images):
+        report("try", done, len(images))
+        try:
+            found = _scores(scorers, pixels(path))
+        except InputError as error:
+            trials.failed[path] = str(error)
+            continue
+        trials.images.append(path)
+        for hypothesis, score in found.items():
+            trials.scores[hypothesis].append(score)
+    return trials
+
+
+def _feeding(scorer: Scorer, hypothesis: Hypothesis) -> Scorer:
+    """`scorer` on the same backend, fed as `hypothesis` says."""
+    other = copy.copy(scorer)
+    other.card = replace(scorer.card, input=hypothesis.input)
+    return other
+
+
+def _scores(scorers: Mapping[Hypothesis, Scorer], pixels: Mapping[str, Image]) -> dict[Hypothesis, float]:
+    """Scores of one image; what is fed exactly as the card says is scored once."""
+    own = next(iter(scorers))
+    right = pixels[own.pixels]
+    found = {own: float(scorers[own].score([right])[0])}
+    for hypothesis, scorer in scorers.items():
+        given = pixels[hypothesis.pixels]
+        same = hypothesis.input == own.input and np.array_equal(given, right)
+        found[hypothesis] = found[own] if same else _score(scorer, given)
+    return found
+
+
+def _score(scorer: Scorer, pixels: Image) -> float:
+    """The score, or NaN where what is fed wrongly drives the network beyond its numbers."""
+    try:
+        return float(scorer.score([pixels])[0])
+    except ArtefactError:
+        return math.nan
+
+
+def _finite(scores: Sequence[float]) -> bool:
+    return bool(np.isfinite(scores).all())
+
+
+def _area(face: Detection) -> float:
+    return float(face.box[2] * face.box[3])

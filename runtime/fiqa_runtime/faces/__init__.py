@@ -1,0 +1,1 @@
+"""From a photo to faces with quality: detection, alignment, scoring, drawing."""

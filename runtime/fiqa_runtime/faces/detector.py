@@ -1,0 +1,213 @@
+"""Faces in a photo: YuNet in ONNX Runtime or OpenVINO, twice as fast as OpenCV's FaceDetectorYN, or through that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fiqa_runtime.artefact.card import Card, has_card, read_card
+from fiqa_runtime.artefact.spec import InputSpec
+from fiqa_runtime.artefact.weight_files import locate
+from fiqa_runtime.artefact.zoo import DETECTOR, MODELS
+from fiqa_runtime.backends import available, open_backend
+from fiqa_runtime.errors import ArtefactError, DependencyError, InputError, UnsupportedError
+from fiqa_runtime.faces.detection import Detection
+from fiqa_runtime.faces.yunet import HEADS, Rows, Run, YunetDecoder
+from fiqa_runtime.images.preprocess import Image, check_image
+from fiqa_runtime.system.host import limit_opencv, thread_limit
+
+LONGEST = 2048
+"""Longest side in pixels at which faces are looked for where nothing else is asked; a larger photo is shrunk to it."""
+CONFIDENCE = 0.6
+"""Detections below it are ignored where nothing else is asked."""
+FACE_DETECTOR_YN = "FaceDetectorYN"
+COPY = 640
+"""Longest side of the additional copy in which large faces are looked for."""
+SMALLEST = 64
+"""Smaller sides are padded to this: OpenCV 4 computes YuNet wrongly where a padded side is 32 px."""
+LARGE = 300
+"""A face longer than this is taken from the small copy: YuNet is made for faces of 10 to 300 pixels."""
+
+
+class Detector:
+    """Finds faces with a YuNet ONNX file.
+
+        faces = Detector().detect(image)        # uint8 BGR (H, W, 3) -> list[Detection]
+
+    Without `path` OpenCV Zoo's 2023 file is looked up, and downloaded if it is nowhere. `min_confidence` 0.6
+    keeps the blurred and the covered faces that a quality network should see; OpenCV's demos use 0.9. `nms`
+    is the largest overlap (intersection over union) of two faces, `top_k` the most candidates compared.
+    `backend`: `auto` is ONNX Runtime where it is installed, else `opencv`, which is FaceDetectorYN, else `openvino`,
+    which prepares anew for every photo size. The boxes are the same to a thousandth of a pixel. Files exported with
+    ``--raw-input`` are not for `opencv`. `longest`: a photo with a longer side is shrunk to this many pixels; the time
+    falls with its square. Not to be used from two threads at once.
+
+    Raises InputError for a missing file, a threshold outside 0..1 or a side below 64 px, ArtefactError where the file
+    is no YuNet, DependencyError where what `backend` names is not installed, UnsupportedError where FaceDetectorYN
+    cannot load the file, and what `locate` raises.
+    """
+
+    engine: str
+    """What runs the file: `FaceDetectorYN`, or the backend before `YunetDecoder`."""
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        min_confidence: float = CONFIDENCE,
+        nms: float = 0.3,
+        top_k: int = 5000,
+        backend: str = "auto",
+        threads: int | None = None,
+        longest: int = LONGEST,
+    ) -> None:
+        for name, value in (("min_confidence", min_confidence), ("nms", nms)):
+            if not 0 <= value <= 1:
+                raise InputError(f"{name} is {value}; choose a number from 0 to 1")
+        if longest < SMALLEST:
+            raise InputError(f"a longest side of {longest} px is too small for faces; choose {SMALLEST} or more")
+        self.path = locate(DETECTOR) if path is None else Path(path)
+        self.longest = longest
+        _check_is_yunet(self.path)
+        spec = _input(self.path)
+        limit_opencv(threads)
+        name = _fastest(self.path) if backend == "auto" else backend
+        self._rows: Callable[[Image], Rows]
+        if name == "opencv":
+            if not _opencv_loads(self.path):
+                raise UnsupportedError(f"{_cannot_read(self.path)}; choose another backend or use {DETECTOR.file}")
+            self.engine = FACE_DETECTOR_YN
+            self._rows = partial(_opencv_rows, _create(self.path, min_confidence, nms, top_k))
+        else:
+            self.engine = name
+            run = yunet_network(self.path, name, threads or thread_limit())
+            self._rows = YunetDecoder(run, min_confidence, nms, top_k, spec).rows
+
+    def __repr__(self) -> str:
+        return f"<Detector {self.path.name} through {self.engine}>"
+
+    def detect(self, image: Image) -> list[Detection]:
+        """The faces of a uint8 BGR photo of any size, highest confidence first; an empty list without any.
+
+        A photo of at most 640 px is searched as it is. A larger one is searched as it is (shrunk to `longest` px
+        if need be) for faces of up to 300 px, and in a 640 px copy for larger ones, of which YuNet would find
+        but fragments. Raises InputError where `image` is not uint8 (H, W, 3).
+        """
+        check_image(image)
+        fine, shrunk = self._search(image, self.longest)
+        if min(max(image.shape[:2]), self.longest) <= COPY:
+            return fine
+        limit = LARGE * shrunk
+        large = [face for face in self._search(image, COPY)[0] if _length(face) > limit]
+        # The two searches disagree on a face's size by some percent: let the ranges overlap, drop doubles.
+        small = [face for face in fine if _length(face) < 1.2 * limit and not _is_inside(face, large)]
+        return sorted(large + small, key=lambda face: -face.confidence)
+
+    def _search(self, image: Image, longest: int) -> tuple[list[Detection], float]:
+        """Faces seen in a copy of at most `longest` px, in pixels of `image`, and how far it is shrunk."""
+        height, width = image.shape[:2]
+        shrunk = max(height, width) / longest
+        if shrunk <= 1:
+            return [_detection(row) for row in self._rows(_padded(image))], 1.0
+        size = max(round(width / shrunk), 1), max(round(height / shrunk), 1)
+        copy = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        back = np.array([width / size[0], height / size[1]], np.float32)
+        rows = self._rows(_padded(copy)) * np.append(np.tile(back, 7), np.float32(1))
+        return [_detection(row) for row in rows], shrunk
+
+
+def yunet_network(path: Path, name: str, threads: int | None = None) -> Run:
+    """The YuNet file `path` in the backend `name`, for :class:`YunetDecoder`; raises what `open_backend` raises."""
+    spec = MODELS["yunet-s"]
+    card = Card(spec.name, "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, max_batch=1)
+    backend = open_backend(name, path, card, threads)
+    return lambda blob: backend.run({spec.input.name: blob})
+
+
+def _input(path: Path) -> InputSpec:
+    """What the file takes: what its card says, which then has to be of this very file, or what YuNet's authors feed."""
+    return read_card(path).input if has_card(path) else MODELS["yunet-s"].input
+
+
+def _padded(image: Image) -> Image:
+    """`image` with black at the bottom and right where a side is below :data:`SMALLEST`."""
+    bottom, right = (max(SMALLEST - side, 0) for side in image.shape[:2])
+    if not bottom and not right:
+        return image
+    return np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT), np.uint8)
+
+
+def _detection(row: NDArray[np.float32]) -> Detection:
+    return Detection(row[:4], row[4:14].reshape(5, 2), float(row[14]))
+
+
+def _length(face: Detection) -> float:
+    return float(face.box[2:].max())
+
+
+def _is_inside(face: Detection, others: list[Detection]) -> bool:
+    centre = face.box[:2] + face.box[2:] / 2
+    return any(((centre >= o.box[:2]) & (centre <= o.box[:2] + o.box[2:])).all() for o in others)
+
+
+def _check_is_yunet(path: Path) -> None:
+    # OpenCV crashes on some graphs of other networks, so look before it loads.
+    if not path.is_file():
+        raise InputError(f"there is no detector {path}; check the spelling or use {DETECTOR.file}")
+    content = path.read_bytes()
+    if any(name.encode() not in content for name in HEADS):
+        raise ArtefactError(f"{path} is not a YuNet ONNX file; use {DETECTOR.file} from {DETECTOR.page}")
+
+
+def _opencv_loads(path: Path) -> bool:
+    """Whether FaceDetectorYN runs this file at any size; OpenCV 4 cannot import the authors' dynamic ones."""
+    try:
+        with _quiet():
+            _opencv_rows(_create(path, 0.6, 0.3, 5000), np.zeros((64, 96, 3), np.uint8))
+    except cv2.error:
+        return False
+    return True
+
+
+def _create(path: Path, min_confidence: float, nms: float, top_k: int) -> cv2.FaceDetectorYN:
+    with _quiet():
+        return cv2.FaceDetectorYN.create(str(path), "", (32, 32), min_confidence, nms, top_k)
+
+
+def _opencv_rows(detector: cv2.FaceDetectorYN, image: Image) -> Rows:
+    height, width = image.shape[:2]
+    detector.setInputSize((width, height))
+    _, rows = detector.detect(image)
+    return np.empty((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
+
+
+def _fastest(path: Path) -> str:
+    """The backend that `auto` is for the file `path`."""
+    if "onnxruntime" in available():
+        return "onnxruntime"
+    if _opencv_loads(path):
+        return "opencv"
+    if "openvino" in available():
+        return "openvino"
+    raise DependencyError(f"{_cannot_read(path)}; pip install 'fiqa-edge[onnxruntime]' or use {DETECTOR.file}")
+
+
+def _cannot_read(path: Path) -> str:
+    return f"OpenCV {cv2.__version__} cannot read {path.name}"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """OpenCV prints warnings about its own engines and errors about files it cannot import; not now."""
+    log = getattr(cv2.utils, "logging", cv2)
+    level = log.getLogLevel()
+    log.setLogLevel(0)
+    try:
+        yield
+    finally:
+        log.setLogLevel(level)

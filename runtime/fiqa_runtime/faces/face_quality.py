@@ -1,0 +1,140 @@
+"""Photo -> faces with their quality: detect, align, score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiqa_runtime.artefact.spec import InputSpec
+from fiqa_runtime.errors import InputError, UnsupportedError
+from fiqa_runtime.faces.detection import Detection
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.images.align import Method, arcface_crop, ffhq_crop
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.system.parallel import work_ahead
+
+FaceCropper = Callable[[Image, NDArray[np.floating]], Image]
+"""Photo and five landmarks -> the uint8 BGR crop that the network scores."""
+
+
+class HasInput(Protocol):
+    """A card, as far as the pipeline reads it."""
+
+    @property
+    def input(self) -> InputSpec: ...
+
+
+class CropScorer(Protocol):
+    """:class:`fiqa_runtime.scoring.scorer.Scorer`, or anything else that scores crops."""
+
+    @property
+    def card(self) -> HasInput: ...
+
+    def score(self, crops: Sequence[Image]) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face of a photo. Coordinates are pixels of the photo, as in a detection."""
+
+    box: NDArray[np.float32]
+    """x, y of the top left corner, width, height."""
+    landmarks: NDArray[np.float32]
+    """(5, 2) x, y: right eye, left eye, nose tip, right mouth corner, left mouth corner of the subject."""
+    confidence: float
+    """The detector's score, 0..1."""
+    quality: float
+    """The network's score; higher is better, the range is the network's."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The faces of a photo before they are scored."""
+
+    faces: list[Detection]
+    """Highest confidence first."""
+    crops: list[Image]
+    """Of each face, as the network wants it."""
+    refused: list[InputError] = field(default_factory=list)
+    """Why more faces cannot be cut out."""
+
+
+class LeftOutError(InputError):
+    """Some faces of a photo cannot be scored; `faces` are the others."""
+
+    def __init__(self, faces: list[Face], refused: Sequence[InputError]) -> None:
+        super().__init__(f"{len(refused)} of {len(faces) + len(refused)} faces cannot be scored: {refused[0]}")
+        self.faces = faces
+
+
+def without_refused(faces: list[Face], refused: Sequence[InputError]) -> list[Face]:
+    """`faces` where nothing was `refused`; else raises LeftOutError, or InputError where there are no other faces."""
+    if not refused:
+        return faces
+    raise LeftOutError(faces, refused) if faces else refused[0]
+
+
+class FaceQuality:
+    """Finds and scores the faces of whole photos.
+
+        with Scorer("engines/ediffiqa-t.fp32.onnx") as scorer:
+            faces = FaceQuality(scorer, Detector()).assess(image)       # uint8 BGR (H, W, 3) -> list[Face]
+
+    `align` says how faces are brought to the ArcFace template; `lmeds` is for parity with OpenCV's demo.
+    Raises UnsupportedError where the scorer's network wants a crop that five landmarks do not give.
+    """
+
+    def __init__(self, scorer: CropScorer, detector: Detector, align: Method = "least-squares") -> None:
+        framing = scorer.card.input.framing
+        if framing not in ("arcface-112", "ffhq"):
+            raise UnsupportedError(f"five landmarks do not give this network's {framing} crop; use PortraitQuality")
+        self.scorer = scorer
+        self.detector = detector
+        self.align: Method = align
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a result must say about how its faces were found and cut out."""
+        return {"detector": self.detector.path.name, "align": self.align}
+
+    def assess(self, image: Image) -> list[Face]:
+        """The faces of a uint8 BGR photo, highest detector confidence first, scored in one call.
+
+        An empty list where there is no face. Raises InputError where `image` is not uint8 (H, W, 3) or no face can be
+        cut out, LeftOutError, which holds the others, where some cannot, and what detector and scorer raise.
+        """
+        return self.rate(self.find(image))
+
+    def assess_all(self, images: Iterable[Image]) -> Iterator[list[Face]]:
+        """:meth:`assess` of a stream of photos or frames, in order; finds the faces of the next one while scoring."""
+        return map(self.rate, work_ahead(self.find, images))
+
+    def find(self, image: Image) -> Found:
+        """The first half of :meth:`assess`; may run in one thread while :meth:`rate` runs in another."""
+        found = Found([], [])
+        for face in self.detector.detect(image):
+            try:
+                found.crops.append(self.crop(image, face.landmarks))
+                found.faces.append(face)
+            except InputError as error:
+                found.refused.append(error)
+        return found
+
+    def rate(self, found: Found) -> list[Face]:
+        """The second half of :meth:`assess`."""
+        scores = self.scorer.score(found.crops).tolist() if found.crops else []
+        faces = [
+            Face(face.box, face.landmarks, face.confidence, score)
+            for face, score in zip(found.faces, scores, strict=True)
+        ]
+        return without_refused(faces, found.refused)
+
+    def crop(self, image: Image, landmarks: NDArray[np.floating]) -> Image:
+        """The uint8 BGR crop of one face that the network scores: 112 x 112, or 256 x 256 of whole heads."""
+        if self.scorer.card.input.framing == "ffhq":
+            return ffhq_crop(image, landmarks)
+        return arcface_crop(image, landmarks, self.align)

@@ -1,0 +1,1 @@
+"""From files to network input: reading, resampling, alignment, crops, preprocessing."""

@@ -1,0 +1,113 @@
+"""Photos from disk: finding them in folders, reading them whole or not at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.images.preprocess import Image
+
+SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+"""Files that count as images when a folder is searched; compared without regard to case."""
+
+_KINDS = ", ".join(sorted(SUFFIXES))
+_JPEG = b"\xff\xd8\xff"
+_JPEG_END = 0xD9
+_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
+
+
+def read_image(path: str | Path) -> Image:
+    """The picture at `path` as uint8 BGR (H, W, 3), the same pixels as `cv2.imread`.
+
+    Grey is replicated to three channels; alpha is dropped, not blended, so that transparent pixels show the
+    colour stored under them; 16 bits per channel are reduced to 8; EXIF orientation is applied. Any path that
+    the operating system accepts will do, whatever its script.
+
+    Raises InputError where there is no such file, or where it is no image, damaged or cut short: a JPEG
+    without its end marker is refused although OpenCV 4 would fill the missing part with grey.
+    """
+    path = Path(path)
+    data = _read(path)
+    if data.startswith(_JPEG) and not _is_whole_jpeg(data):
+        raise InputError(f"{path} is cut short: its JPEG end marker is missing; copy or download it again")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error as error:
+        raise InputError(f"OpenCV refuses {path} ({error.err}); shrink it or save it as PNG") from error
+    if image is None:
+        raise InputError(f"{path} is damaged, cut short or no image; copy it again or save it as PNG")
+    return np.asarray(image, np.uint8)
+
+
+def find_images(paths: Iterable[str | Path]) -> list[Path]:
+    """Every image named in `paths`: files as they are given, folders searched to the bottom, sorted.
+
+    In folders, files with one of :data:`SUFFIXES` count; names that begin with a dot are passed over. An
+    image that is met twice, by whatever path, is listed once, as it was met first; links to files are images
+    of their own. Raises InputError for a path that does not exist or may not be looked into, and for a folder
+    without images.
+    """
+    found: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        try:
+            images = _images_at(path)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"cannot search {path}: {reason}; check its name and permissions") from error
+        for image in images:
+            found.setdefault(image.parent.resolve() / image.name, image)
+    return list(found.values())
+
+
+def _images_at(path: Path) -> list[Path]:
+    if path.is_dir():
+        images = _search(path)
+        if not images:
+            raise InputError(f"no images under {path}; name a folder with {_KINDS} files")
+        return images
+    if not path.exists():
+        raise InputError(f"there is no file or folder {path}; check the spelling")
+    return [path]
+
+
+def _search(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def _read(path: Path) -> bytes:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name an image file")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"there is no image {path}; check the spelling") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read {path}: {reason}; check its name and permissions") from error
+
+
+def _is_whole_jpeg(data: bytes) -> bool:
+    """Whether the first picture in `data` ends with its own end marker.
+
+    Segments are stepped over by their length, so that the end marker of an embedded thumbnail does not count;
+    whatever follows the picture is allowed.
+    """
+    position = len(_JPEG) - 1
+    while marker := _JPEG_MARKER.search(data, position):
+        if marker[1][0] == _JPEG_END:
+            return True
+        position = marker.end()
+        if marker[1] != b"\x01":
+            position += int.from_bytes(data[position : position + 2], "big")
+    return False

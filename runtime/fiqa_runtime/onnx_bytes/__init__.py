@@ -1,0 +1,1 @@
+"""ONNX files read and changed as bytes, without the onnx package."""

@@ -1,0 +1,1 @@
+"""Scores of crops: the scorer, its self-test, and the choice of a backend by trial."""

@@ -1,0 +1,44 @@
+"""What a canary remembers of an output, and how far from it a device may be."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.spec import CpuPrecision
+from fiqa_runtime.errors import CardError
+
+PROBES = 8
+"""Most values that a canary remembers of one output."""
+FAST_SHARE = 0.02
+"""What `--cpu-precision fast` may move an output by, as a share of its range on the card. An error spread like the
+scores and no larger than this keeps their rank correlation above 0.995, the budget of int8."""
+
+
+def probe(output: NDArray[np.floating]) -> tuple[float, ...]:
+    """At most eight values, evenly spread over the flattened output of one image: what a canary remembers."""
+    flat = output.reshape(-1)
+    positions = np.linspace(0, flat.size - 1, min(flat.size, PROBES)).round().astype(int)
+    return tuple(float(v) for v in flat[positions])
+
+
+def tolerance(card: Card, precision: CpuPrecision) -> dict[str, float]:
+    """By output name: how far canaries may be off; raises CardError where the card does not say."""
+    if not card.canaries:
+        raise CardError(f"the card of {card.model} has no canaries; export it with fiqa-export to get them")
+    limits = dict(card.canary_tolerance)
+    if not limits or any(canary.values.keys() != limits.keys() for canary in card.canaries):
+        raise CardError(
+            f"the card of {card.model} does not say how far each output of its canaries may be off; "
+            "export it again with fiqa-export"
+        )
+    if precision == "exact":
+        return limits
+    spans = card.parity.get("range", {})
+    if any(name not in spans for name in limits):
+        raise CardError(
+            f"the card of {card.model} gives no range of its outputs, so nothing bounds what --cpu-precision fast may "
+            "change; leave it out, or export the artefact again"
+        )
+    return {name: max(limit, FAST_SHARE * spans[name]) for name, limit in limits.items()}

@@ -1,0 +1,148 @@
+"""Which backend runs an artefact here: the one that was named, or the fastest that gives its canaries' values.
+
+    choice = decide("auto", path, card)
+    print(*choice.lines(), sep="\\n")
+
+Backends are tried once per artefact, processor, versions, threads and precision, at batch 1; the user cache remembers
+the outcome. A backend that was named is never replaced by another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.spec import CpuPrecision, check_precision
+from fiqa_runtime.backends import PLAN_BACKEND, available, check_backend
+from fiqa_runtime.errors import InputError, VerdictError
+from fiqa_runtime.scoring.canaries import tolerance
+from fiqa_runtime.scoring.trial import Trial, try_backend
+from fiqa_runtime.system.files import sha256_file, user_cache, write_text
+from fiqa_runtime.system.host import cpu_features, cpu_model, installed_versions, own_groups, usable_cores
+
+FOLDER = "backends"
+"""In the user cache: one file per question that was settled."""
+PACKAGES = ("fiqa-edge", "numpy", "onnxruntime", "onnxruntime-gpu", "openvino")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backend, and why this one."""
+
+    backend: str
+    """Its name."""
+    why: str
+    """One line."""
+    trials: tuple[Trial, ...] = ()
+    """What was tried, the fastest that passed first; empty where there was nothing to try."""
+    note: str = ""
+    """Where the outcome comes from or is kept."""
+
+    def lines(self) -> list[str]:
+        """For people: the choice, then each backend that was tried."""
+        note = [f"  ({self.note})"] if self.note else []
+        return [f"backend {self.backend}: {self.why}", *(f"  {trial}" for trial in self.trials), *note]
+
+    def as_json(self) -> dict[str, Any]:
+        """For documents."""
+        return asdict(self)
+
+
+def decide(
+    name: str, artefact: Path, card: Card, threads: int | None = None, precision: CpuPrecision = "exact"
+) -> Choice:
+    """The backend for `artefact` where `name` is asked for: `auto` or a backend's name.
+
+    Raises InputError for an unknown name or precision, DependencyError or UnsupportedError where a named backend is
+    not installed or for other files, CardError where the card does not bound what `fast` may change, and VerdictError
+    where no backend, or not the named one, gives the canaries' values.
+    """
+    check_precision(precision)
+    if card.format == "plan":
+        return _for_plan(name, artefact, card, precision)
+    if name != "auto":
+        check_backend(name, artefact, card)
+        if precision == "exact":
+            return Choice(name, "named")
+        return _named_fast(name, artefact, card, threads)
+    names = available()
+    if precision == "exact" and len(names) == 1:
+        return Choice(names[0], "the only one installed")
+    if precision == "exact" and not card.canaries:
+        return Choice(names[0], "the first one installed; the card has no canaries, so nothing shows which are right")
+    trials, note = _tried(names, artefact, card, threads, precision)
+    passed = [trial for trial in trials if trial.passed]
+    if not passed:
+        tried = "; ".join(map(str, trials))
+        raise VerdictError(
+            f"no backend gives the canaries of {artefact.name} ({tried}); export it again on this machine"
+            + (", or leave --cpu-precision fast out" if precision == "fast" else "")
+        )
+    return Choice(passed[0].backend, f"the fastest of {len(passed)} that give the canaries' values", trials, note)
+
+
+def _for_plan(name: str, artefact: Path, card: Card, precision: CpuPrecision) -> Choice:
+    if precision == "fast":
+        raise InputError(f"{artefact.name} is a TensorRT plan with types of its own; leave --cpu-precision fast out")
+    if name == "auto":
+        return Choice(PLAN_BACKEND, "it alone runs plans")
+    check_backend(name, artefact, card)
+    return Choice(name, "named")
+
+
+def _named_fast(name: str, artefact: Path, card: Card, threads: int | None) -> Choice:
+    trials, note = _tried([name], artefact, card, threads, "fast")
+    if not trials[0].passed:
+        raise VerdictError(f"--cpu-precision fast is refused for {artefact.name} on {trials[0]}; use exact")
+    return Choice(name, "named", trials, note)
+
+
+def _tried(
+    names: Sequence[str], artefact: Path, card: Card, threads: int | None, precision: CpuPrecision
+) -> tuple[tuple[Trial, ...], str]:
+    """The outcome of all `names`, the fastest that passed first, and where it comes from."""
+    tolerance(card, precision)
+    question = {
+        "card": hashlib.sha256(card.to_json().encode()).hexdigest(),
+        "artefact": card.files.get(artefact.name) or sha256_file(artefact),
+        "backends": sorted(names),
+        "cpu": cpu_model(),
+        "features": cpu_features(),
+        "cores": usable_cores(own_groups()),
+        "versions": {**installed_versions(PACKAGES), "opencv": cv2.__version__},
+        "threads": threads,
+        "precision": precision,
+    }
+    key = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:32]
+    file = user_cache() / FOLDER / f"{key}.json"
+    if known := _remembered(file, question):
+        return known, f"remembered in {file}"
+    trials = tuple(sorted((try_backend(name, artefact, threads, precision) for name in names), key=_rank))
+    if not trials[0].passed:
+        return trials, "measured now, and again next time: none passed"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, json.dumps({"question": question, "trials": [asdict(trial) for trial in trials]}, indent=1))
+    except (OSError, InputError) as error:
+        return trials, f"measured now, and again next time: {error}"
+    return trials, f"measured now, remembered in {file}"
+
+
+def _remembered(file: Path, question: dict[str, Any]) -> tuple[Trial, ...] | None:
+    """What `file` answers to `question`; None where there is none, or it is damaged or answers another one."""
+    try:
+        document = json.loads(file.read_text("utf-8"))
+        return tuple(Trial(**trial) for trial in document["trials"]) if document["question"] == question else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _rank(trial: Trial) -> tuple[bool, float]:
+    return not trial.passed, float("inf") if trial.milliseconds is None else trial.milliseconds

@@ -1,0 +1,203 @@
+"""Artefact plus backend: crops in, scores and maps out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fiqa_runtime.artefact.card import read_card
+from fiqa_runtime.artefact.location import find_artefact
+from fiqa_runtime.artefact.score_map import check_threshold
+from fiqa_runtime.artefact.spec import CpuPrecision, CropSampling
+from fiqa_runtime.backends import open_backend
+from fiqa_runtime.backends.base import Backend, Inputs
+from fiqa_runtime.errors import ArtefactError, CardError, InputError
+from fiqa_runtime.images.crop_sampling import (
+    LANDMARKS,
+    Landmarks,
+    all_visible,
+    check_landmarks,
+    crop_offsets,
+    crop_stream,
+    cut,
+    landmark_vector,
+    visible_landmarks,
+)
+from fiqa_runtime.images.preprocess import Image, check_image, network_input
+from fiqa_runtime.scoring.choice import Choice, decide
+from fiqa_runtime.system.host import thread_limit
+
+
+class Scorer:
+    """Scores face crops with one exported artefact.
+
+        with Scorer("engines/ediffiqa-t.fp32.onnx") as scorer:
+            scores = scorer.score(crops)        # uint8 BGR crops -> float32 (N,)
+
+    Crops are uint8 BGR (H, W, 3), framed as ``card.input.framing`` says; another size is resized as the network's
+    official script does it. Higher scores are better.
+
+    `backend`: `auto` is the fastest installed one that gives the canaries' values here; finding out takes seconds, for
+    the largest networks a minute, and is remembered in the user cache (:mod:`fiqa_runtime.scoring.choice`). A name is
+    that backend and no other; a loaded :class:`fiqa_runtime.backends.base.Backend` of your own is used as it is.
+    `threads`: None leaves the number to the backend, within what a container grants.
+    `cpu_precision`: `exact` is float32 arithmetic; `fast` allows bfloat16 and float16 where the canaries stay within
+    :func:`fiqa_runtime.scoring.canaries.tolerance`.
+
+    Raises InputError, ArtefactError (CardError), DependencyError, UnsupportedError or VerdictError when it cannot be
+    built, see :mod:`fiqa_runtime.errors`.
+    """
+
+    choice: Choice | None = None
+    """Why this backend; None for one of your own."""
+
+    def __init__(
+        self,
+        artefact: str | Path,
+        backend: str | Backend = "auto",
+        threads: int | None = None,
+        cpu_precision: CpuPrecision = "exact",
+    ) -> None:
+        self.path = find_artefact(artefact)
+        self.card = read_card(self.path)
+        self.cpu_precision: CpuPrecision = cpu_precision
+        if isinstance(backend, str):
+            threads = threads or thread_limit()
+            path = self.path.resolve()
+            self.choice = decide(backend, path, self.card, threads, cpu_precision)
+            backend = open_backend(self.choice.backend, path, self.card, threads, cpu_precision)
+        self.backend = backend
+
+    def __repr__(self) -> str:
+        return f"<Scorer {self.card.model} {self.card.precision} on {self.backend.name}>"
+
+    def __enter__(self) -> Scorer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the backend."""
+        self.backend.close()
+
+    @property
+    def has_score(self) -> bool:
+        """Whether the network gives quality scores."""
+        return any(output.name == "score" for output in self.card.outputs)
+
+    @property
+    def has_map(self) -> bool:
+        """Whether the network gives per-pixel quality."""
+        return any(output.name == "map" for output in self.card.outputs)
+
+    def score(self, crops: Sequence[Image], landmarks: Sequence[Landmarks] | None = None) -> NDArray[np.float32]:
+        """uint8 BGR crops -> float32 (N,), higher is better.
+
+        Networks that score pictures by several crops of their own (``card.input.sampling``) take whole pictures, each
+        with its `landmarks` (L, 2), x first, in pixels, L usually 68; without them every landmark counts as visible in
+        every crop. Raises InputError for unusable crops and landmarks, ArtefactError where a score is not finite.
+        """
+        if landmarks is not None:
+            self._check_landmarks(len(crops), landmarks)
+        if not len(crops):
+            return np.empty(0, np.float32)
+        if self.card.input.sampling is not None:
+            scores = self._score_pictures(crops, self.card.input.sampling, landmarks)
+        else:
+            scores = self._output("score", "quality scores", crops).reshape(len(crops))
+        if not all(map(math.isfinite, scores.tolist())):
+            raise ArtefactError(f"{self.path.name} gave a score that is no number; run fiqa-score --self-test on it")
+        return scores
+
+    def threshold(self, fp32: float) -> float:
+        """This artefact's threshold for one chosen on float32 scores: it rejects the same share of the parity set.
+
+        Raises InputError where the network gives no score, for a threshold that is not finite, and CardError where
+        an artefact of reduced precision has no map.
+        """
+        check_threshold(fp32)
+        if not self.has_score:
+            raise InputError(
+                f"{self.card.model} gives no quality scores, so there is no threshold to set; leave it out"
+            )
+        if self.card.score_map is not None:
+            return self.card.score_map.threshold(fp32)
+        if self.card.precision != "fp32":
+            raise CardError(f"the card of {self.path.name} has no map of float32 scores; export it again")
+        return fp32
+
+    def map(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        """uint8 BGR crops -> float32 (N, H, W) per-pixel quality in 0..1; InputError where the network has no map."""
+        if not len(crops):
+            return np.empty((0, self.card.input.height or 0, self.card.input.width or 0), np.float32)
+        return self._output("map", "quality maps", crops)[:, 0]
+
+    def outputs(
+        self, crops: Sequence[Image], vectors: NDArray[np.float32] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Every graph output for uint8 BGR crops, by name, in batches of at most ``card.max_batch``.
+
+        `vectors`: for networks with a landmark input, :func:`fiqa_runtime.images.crop_sampling.landmark_vector` of
+        each crop, (N, 500); None: each shows all 68. Raises InputError for unusable crops and where there are none.
+        """
+        if not len(crops):
+            raise InputError("there are no crops to run the network on; give at least one")
+        parts = [self.backend.run(inputs) for inputs in self.batches(crops, vectors)]
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def batches(self, crops: Sequence[Image], vectors: NDArray[np.float32] | None = None) -> Iterator[Inputs]:
+        """What the backend is fed for uint8 BGR crops: inputs by name, ``card.max_batch`` crops at a time."""
+        sampling = self.card.input.sampling
+        for start in range(0, len(crops), self.card.max_batch):
+            part = slice(start, start + self.card.max_batch)
+            inputs: dict[str, NDArray[np.float32] | NDArray[np.uint8]] = {
+                self.card.input.name: network_input(crops[part], self.card.input)
+            }
+            if sampling is not None and sampling.landmarks == "input":
+                if vectors is None:
+                    vectors = np.stack([landmark_vector(range(LANDMARKS))] * len(crops))
+                inputs["landmarks"] = vectors[part]
+            yield inputs
+
+    def _check_landmarks(self, pictures: int, landmarks: Sequence[Landmarks]) -> None:
+        if self.card.input.sampling is None:
+            raise InputError(f"{self.card.model} takes no landmarks; leave them out")
+        if len(landmarks) != pictures:
+            raise InputError(f"{pictures} pictures came with the landmarks of {len(landmarks)}; give those of each")
+
+    def _output(self, name: str, what: str, crops: Sequence[Image]) -> NDArray[np.float32]:
+        if all(output.name != name for output in self.card.outputs):
+            raise InputError(f"{self.card.model} gives no {what}; fiqa-export --list shows what each network gives")
+        return self.outputs(crops)[name]
+
+    def _score_pictures(
+        self, pictures: Sequence[Image], sampling: CropSampling, landmarks: Sequence[Landmarks] | None
+    ) -> NDArray[np.float32]:
+        scores = np.empty(len(pictures), np.float32)
+        for index, picture in enumerate(pictures):
+            check_image(picture)
+            height, width = picture.shape[:2]
+            offsets = crop_offsets(height, width, sampling.crops, crop_stream(sampling.seed))
+            vectors = None
+            if landmarks is not None:
+                points = check_landmarks(landmarks[index])
+                if sampling.landmarks == "constant" and not (len(points) == LANDMARKS and all_visible(points, offsets)):
+                    raise InputError(
+                        f"{self.path.name} takes {LANDMARKS} landmarks for visible in every crop, and picture {index} "
+                        "shows others; score it with the artefact that has a landmark input (dsl-fiqa)"
+                    )
+                seen = (visible_landmarks(points, offset) for offset in offsets)
+                vectors = np.stack([landmark_vector(indices, len(points)) for indices in seen])
+            crop_scores = self.outputs(cut(picture, offsets), vectors)["score"].reshape(-1)
+            scores[index] = crop_scores.sum(dtype=np.float32) / np.float32(sampling.crops)
+        return scores

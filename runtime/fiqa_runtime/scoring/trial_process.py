@@ -1,0 +1,53 @@
+"""The process in which :mod:`fiqa_runtime.scoring.trial` tries one backend; it is started by name, never imported.
+
+Its arguments are ARTEFACT BACKEND THREADS PRECISION, JSON each; it prints a :class:`~fiqa_runtime.scoring.trial.Trial`
+as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from fiqa_runtime.artefact.card import read_card
+from fiqa_runtime.artefact.spec import CpuPrecision
+from fiqa_runtime.backends import open_backend
+from fiqa_runtime.errors import FiqaError
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.scoring.selftest import self_test
+from fiqa_runtime.scoring.trial import Trial
+
+SECONDS = 0.5
+"""Time for which runs are repeated once the canaries have warmed the backend up; the fastest counts."""
+FEWEST_RUNS = 2
+
+
+def main() -> None:
+    """Entry point of the process."""
+    try:
+        trial = measure(*(json.loads(argument) for argument in sys.argv[1:]))
+    except FiqaError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(FiqaError.exit_code) from None
+    sys.stdout.write(json.dumps(asdict(trial)) + "\n")
+
+
+def measure(artefact: str, backend: str, threads: int | None, precision: CpuPrecision) -> Trial:
+    """Score the canaries of `artefact` with `backend` in this process, then time it at batch 1."""
+    path = Path(artefact)
+    opened = open_backend(backend, path, read_card(path), threads, precision)
+    with Scorer(path, opened, cpu_precision=precision) as scorer:
+        result = self_test(scorer)
+        canary = scorer.card.canaries[0]
+        (feed,) = scorer.batches([seeded_image(canary.index, canary.height, canary.width, canary.seed)])
+        times: list[float] = []
+        start = time.perf_counter()
+        while len(times) < FEWEST_RUNS or time.perf_counter() - start < SECONDS:
+            before = time.perf_counter()
+            opened.run(feed)
+            times.append(time.perf_counter() - before)
+        return Trial(backend, result.passed, str(result), 1e3 * min(times), opened.info["arithmetic"])

@@ -1,0 +1,1 @@
+"""Files, caches, downloads, processors and parallel work: what knows nothing of faces."""

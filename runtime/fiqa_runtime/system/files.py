@@ -1,0 +1,116 @@
+"""Hashes, writes that a crash cannot leave half done, and the folder of the user's cache."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fiqa_runtime.errors import InputError
+
+NamedFile = tuple[str, str | Path | None]
+"""The option that names a file, and the file."""
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` as :func:`write_bytes` does, in UTF-8; names of files keep bytes that are none."""
+    write_bytes(path, text.encode(errors="surrogateescape"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` as :func:`replacing` does; raises InputError where the folder cannot be written."""
+    with replacing(path) as target, writing(path):
+        target.write_bytes(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """The name under which to write what will be `path`; where the body ends well, all of it appears at once.
+
+    A symbolic link stays, the file at its end is replaced. What is there and no regular file, as a FIFO or a device,
+    is written to as it is. Raises InputError where `path` cannot be replaced; what the body raises is left alone.
+    """
+    with writing(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        special = is_special(path)
+        target = end_of_link(path)
+    if special:
+        yield path
+        return
+    temporary = temporary_name(target)
+    try:
+        yield temporary
+        with writing(path):
+            temporary.replace(target)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def temporary_name(path: Path) -> Path:
+    """Where this process writes what will be `path`, whose name may be as long as the system allows."""
+    return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.{os.getpid()}.tmp")
+
+
+def end_of_link(path: Path) -> Path:
+    """The file that `path` links to, which need not exist; `path` itself where it is no link."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def is_special(path: Path) -> bool:
+    """Whether `path`, or what it links to, is there and neither file nor folder: a FIFO, a device, a socket."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the operating system refuses inside becomes an InputError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        fix = "a shorter name" if error.errno == errno.ENAMETOOLONG else "a folder you may write to"
+        raise InputError(f"cannot write {path}: {error.strerror or error}; choose {fix}") from error
+
+
+def is_readable_file(path: Path) -> bool:
+    """Whether `path` is a file, in a folder that this user may look into."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_searchable_folder(path: Path) -> bool:
+    """Whether `path` is a folder that this user may look into."""
+    try:
+        return path.is_dir() and os.access(path, os.X_OK)
+    except OSError:
+        return False
+
+
+def user_cache() -> Path:
+    """Folder of this user into which weights are downloaded; it need not exist."""
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"], "fiqa-edge")
+    try:
+        home = Path.home()
+    except RuntimeError:  # a container's user without HOME and without an entry in passwd
+        return Path(tempfile.gettempdir(), f"fiqa-edge-{os.getuid()}")
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local", "fiqa-edge")
+    return home.joinpath(*(("Library", "Caches") if sys.platform == "darwin" else (".cache",)), "fiqa-edge")

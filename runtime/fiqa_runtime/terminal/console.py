@@ -1,0 +1,106 @@
+"""What every command shares: one line per error, the exit codes, and a progress bar on stderr."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from fiqa_runtime.errors import FiqaError, InputError
+from fiqa_runtime.system.progress import Report
+
+stderr = Console(stderr=True)
+
+
+def run(app: typer.Typer) -> None:
+    """Run a command: a :class:`FiqaError` becomes one line on stderr and the error's exit code, Ctrl-C 130.
+
+    So does what the operating system refuses and nobody expected, as a folder that may not be searched or a full disk
+    under stdout, with exit code 2.
+    """
+    try:
+        with _refusals_of_the_system():
+            _refuse_empty(sys.argv)
+            app(standalone_mode=True)
+    except FiqaError as error:
+        stderr.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        stderr.print("stopped")
+        raise SystemExit(130) from None
+
+
+@contextmanager
+def _refusals_of_the_system() -> Iterator[None]:
+    """OSErrors inside become InputErrors; stdout takes names of files that are no UTF-8, and is flushed at the end."""
+    if sys.stdout is None:
+        raise InputError("stdout is closed; send it to a file, or to /dev/null")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.filename is None:
+            sys.stdout = io.StringIO()  # what cannot be written would fail again when Python ends
+        if error.errno == errno.EPIPE:
+            raise SystemExit(1) from None  # as in `| head`: nobody is left to be told
+        where = "the output" if error.filename is None else os.fsdecode(error.filename)
+        reason = error.strerror or str(error)
+        raise InputError(f"cannot use {where}: {reason}; check its name, its permissions and the free space") from error
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Raise InputError for an empty argument: no path, name or number of ours is, an unset shell variable is."""
+    for before, given in pairwise(arguments):
+        if not given or (given.startswith("--") and given.endswith("=")):
+            where = given or f"after {Path(before).name}"
+            raise InputError(f"the argument {where} is empty; is a shell variable unset?")
+
+
+@contextmanager
+def progress_bar() -> Iterator[Report]:
+    """A bar per step on stderr, with counts and time left; plain and silent where stderr is no terminal."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield report
+
+
+def refuse_unused(what: str, options: Mapping[str, object]) -> None:
+    """Raise InputError where one of `options`, by name, is set, because `what` would ignore it."""
+    lost = [name for name, value in options.items() if value]
+    if lost:
+        raise InputError(f"{what} makes no use of {' and '.join(lost)}; leave {'it' if len(lost) == 1 else 'them'} out")

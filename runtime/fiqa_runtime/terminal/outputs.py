@@ -1,0 +1,65 @@
+"""What a command writes: checks before the work, and one JSON document."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.system.files import NamedFile, end_of_link, is_special, write_text, writing
+
+
+def write_json(document: object, destination: str) -> None:
+    """One JSON document to a file, or to stdout where `destination` is ``-``; ValueError for NaN and infinity."""
+    text = json.dumps(document, indent=1, default=_plain, allow_nan=False) + "\n"
+    if destination == "-":
+        sys.stdout.write(text)
+    else:
+        write_text(Path(destination), text)
+
+
+def check_output_folder(path: Path) -> None:
+    """Create `path` if need be; raises InputError where nothing can be written there."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write to {path}: {error.strerror}; choose a folder you may write to") from error
+
+
+def check_output_file(path: Path) -> None:
+    """Create the folder of `path` if need be; raises InputError where no file of that name can be written."""
+    with writing(path):
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; name a file in it")
+        if not is_special(path):
+            check_output_folder(end_of_link(path).parent)
+
+
+def check_outputs(outputs: Iterable[NamedFile], inputs: Iterable[NamedFile] = ()) -> None:
+    """Raise InputError where one of `outputs` cannot be written, or is another one or one of `inputs` as well.
+
+    A file that is None or ``-`` is none; devices and FIFOs may be shared.
+    """
+    taken = {os.path.realpath(file): name for name, file in inputs if file is not None}
+    for name, file in outputs:
+        if file is None or str(file) == "-":
+            continue
+        check_output_file(Path(file))
+        place = os.path.realpath(file)
+        if place in taken and not is_special(Path(file)):
+            raise InputError(f"{name} and {taken[place]} are the same file {file}; name another one")
+        taken[place] = name
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} does not go into JSON")
