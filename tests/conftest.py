@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fiqa_runtime.artefact.zoo import MODELS
 
+from tests.help.places import GOLDEN
+
 if TYPE_CHECKING:
     from fiqa_runtime.scoring.scorer import Scorer
-
-GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -80,7 +80,7 @@ def scorer(seeded_engine: Path) -> Iterator[Scorer]:
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Pictures on which mistakes of preprocessing show."""
-    from feeds import write_crops
+    from tests.help.feeds import write_crops
 
     return write_crops(tmp_path_factory.mktemp("crops"))
 

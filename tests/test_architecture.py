@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.help.places import ROOT
+
 PACKAGES = {
     "fiqa_runtime": ROOT / "runtime/fiqa_runtime",
     "fiqa_calibration": ROOT / "calibration/fiqa_calibration",

@@ -1,0 +1,220 @@
+"""fiqa-bench --mos: the numbers of the library over real files, a cut run goes on, what does not match is said."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import cv2
+import fiqa_benchmarks.cli
+import numpy as np
+import pytest
+from fiqa_benchmarks.opinions.accuracy import STATISTICS, accuracy
+from fiqa_runtime.artefact.card import card_path
+from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
+
+from tests.help.commands import Invoke, invoker
+
+COUNT = 12
+
+
+@pytest.fixture()
+def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    return invoker(fiqa_benchmarks.cli.main, capsys, monkeypatch)
+
+
+@pytest.fixture()
+def labelled(tmp_path: Path) -> Path:
+    """COUNT crops in the layout of GFIQA: a folder, and label.json beside the pictures."""
+    folder = tmp_path / "gfiqa"
+    (folder / "image").mkdir(parents=True)
+    mos = np.random.default_rng(0).random(COUNT).round(3).tolist()
+    for index in range(COUNT):
+        cv2.imwrite(str(folder / f"image/{index:02}.png"), seeded_image(index, 112, 112))
+    rows = [{"Image": f"{index:02}.png", "MOS": value} for index, value in enumerate(mos)]
+    (folder / "label.json").write_text(json.dumps(rows))
+    return folder
+
+
+@pytest.fixture()
+def swapped(seeded_engine: Path, tmp_path: Path) -> Path:
+    """The engine fed with red and blue exchanged."""
+    folder = tmp_path / "swapped"
+    folder.mkdir()
+    copy = Path(shutil.copy(seeded_engine, folder / "swapped.onnx"))
+    document = json.loads(card_path(seeded_engine).read_text())
+    document["files"] = {copy.name: document["files"][seeded_engine.name]}
+    document["input"]["colour"] = "BGR" if document["input"]["colour"] == "RGB" else "RGB"
+    card_path(copy).write_text(json.dumps(document))
+    return copy
+
+
+def test_numbers_are_those_of_the_library(
+    bench: Invoke, seeded_engine: Path, swapped: Path, labelled: Path, tmp_path: Path
+) -> None:
+    options = ("--cache", tmp_path / "c/scores.sqlite", "--json", "-", "--backend", "opencv")
+    result = bench("--engine", seeded_engine, swapped, "--mos", labelled, *options)
+    assert result.code == 0, result.err
+    found = json.loads(result.out)["mos"]
+    crops = [seeded_image(index, 112, 112) for index in range(COUNT)]
+    lists = {}
+    for engine in (seeded_engine, swapped):
+        with Scorer(engine, "opencv") as scorer:
+            lists[engine.name] = scorer.score(crops)
+    rows = json.loads((labelled / "label.json").read_text())
+    expected = accuracy([row["MOS"] for row in rows], lists).as_json()
+    assert found["images"] == COUNT
+    assert set(found["engines"][swapped.name]) == set(STATISTICS)
+    for part in ("engines", "differences"):
+        for name, statistics in expected[part].items():
+            for key, estimate in statistics.items():
+                assert found[part][name][key] == pytest.approx(estimate, abs=1e-4), (part, name, key)
+    assert list(found["differences"]) == [swapped.name]
+    assert abs(found["differences"][swapped.name]["srcc"]["value"]) > 0.01
+    assert [Path(row["path"]).name for row in found["scores"]] == [row["Image"] for row in rows]
+    got = [row["engines"][swapped.name] for row in found["scores"]]
+    np.testing.assert_allclose(got, lists[swapped.name], rtol=0, atol=1e-6)
+
+
+def test_a_cut_run_goes_on_where_it_stopped(
+    bench: Invoke, seeded_engine: Path, labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[int] = []
+    whole = Scorer.score
+
+    def cut(self: Scorer, crops: list[Image]) -> object:
+        if scored:
+            raise KeyboardInterrupt
+        scored.append(len(crops))
+        return whole(self, crops)
+
+    monkeypatch.setattr("fiqa_benchmarks.opinions.command.CHUNK", 5)
+    arguments = ("--engine", seeded_engine, "--mos", labelled, "--cache", tmp_path / "s.sqlite", "--json", "-")
+    with monkeypatch.context() as patch:
+        patch.setattr(Scorer, "score", cut)
+        assert bench(*arguments).code == 130
+    assert scored == [5]
+    with monkeypatch.context() as patch:
+        patch.setattr(Scorer, "score", lambda self, crops: scored.append(len(crops)) or whole(self, crops))
+        first = bench(*arguments)
+        assert scored == [5, 5, 2]
+        again = bench(*arguments)
+    assert scored == [5, 5, 2], "the second run scored again"
+    assert first.out == again.out
+
+
+def test_another_card_or_backend_is_scored_again(
+    bench: Invoke, seeded_engine: Path, swapped: Path, labelled: Path, tmp_path: Path
+) -> None:
+    def scores(engine: Path, backend: str) -> list[float]:
+        options = ("--cache", tmp_path / "s.sqlite", "--json", "-", "--backend", backend)
+        rows = json.loads(bench("--engine", engine, "--mos", labelled, *options).out)["mos"]["scores"]
+        return [row["engines"][engine.name] for row in rows]
+
+    first = scores(seeded_engine, "opencv")
+    assert np.abs(np.subtract(scores(swapped, "opencv"), first)).max() > 1e-4
+    other = scores(seeded_engine, "onnxruntime")
+    assert other != first
+    np.testing.assert_allclose(other, first, rtol=0, atol=1e-5)
+
+
+def test_opinions_need_psutil_for_the_page_alone_which_is_told_first(
+    bench: Invoke, seeded_engine: Path, labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    arguments = ("--engine", seeded_engine, "--mos", labelled, "--cache", tmp_path / "s.sqlite", "--backend", "opencv")
+    page = bench(*arguments, "--html", tmp_path / "m.html")
+    assert page.is_one_line("psutil is not installed") and not (tmp_path / "s.sqlite").exists()
+    result = bench(*arguments, "--json", "-")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["mos"]["images"] == COUNT
+
+
+def test_labels_and_images_that_do_not_match_are_listed_and_the_others_go_on(
+    bench: Invoke, seeded_engine: Path, labelled: Path, tmp_path: Path
+) -> None:
+    lines = ["image,mos", *(f"image/{index:02}.png,{index}" for index in range(COUNT - 2))]
+    lines += [f"gone{index}.png,1" for index in range(5)]
+    labels = tmp_path / "labels.csv"
+    labels.write_text("\n".join(lines))
+    arguments = ("--engine", seeded_engine, "--mos", labels, "--images", labelled, "--cache", tmp_path / "s.sqlite")
+    result = bench(*arguments, "--json", tmp_path / "mos.json", "--html", tmp_path / "mos.html")
+    assert result.code == 0, result.err
+    flat = " ".join(result.out.split())
+    left_out = "5 labels without image (gone0.png, gone1.png, gone2.png, ...)"
+    assert left_out in flat and left_out in (tmp_path / "mos.html").read_text()
+    assert "2 images without label (" in flat and "11.png" in flat
+    found = json.loads((tmp_path / "mos.json").read_text())["mos"]
+    assert (found["images"], len(found["labels"]["missing"])) == (COUNT - 2, 5)
+    assert [Path(path).name for path in found["labels"]["unlabelled"]] == ["10.png", "11.png"]
+
+
+def test_damaged_images_are_left_out_and_told(
+    bench: Invoke, seeded_engine: Path, swapped: Path, labelled: Path, tmp_path: Path
+) -> None:
+    for index in (3, 7):
+        (labelled / f"image/{index:02}.png").write_text(f"no picture {index}")
+    document = tmp_path / "mos.json"
+    arguments = ("--engine", seeded_engine, swapped, "--mos", labelled, "--cache", tmp_path / "s.sqlite")
+    result = bench(*arguments, "--backend", "opencv", "--json", document)
+    assert result.code == 2
+    assert "2 labelled images were left out" in result.err and "03.png" in result.err
+    assert len(result.err.strip().splitlines()) == 1
+    found = json.loads(document.read_text())["mos"]
+    assert found["images"] == len(found["scores"]) == COUNT - 2
+
+
+def test_constant_scores_are_said(bench: Invoke, seeded_engine: Path, labelled: Path, tmp_path: Path) -> None:
+    for index in range(COUNT):
+        cv2.imwrite(str(labelled / f"image/{index:02}.png"), seeded_image(0, 112, 112))
+    document = tmp_path / "mos.json"
+    arguments = ("--engine", seeded_engine, "--mos", labelled, "--cache", tmp_path / "s.sqlite")
+    result = bench(*arguments, "--json", document)
+    assert result.code == 0, result.err
+    assert "constant scores, correlation undefined" in result.out
+    assert "undefined" in next(line for line in result.out.splitlines() if "SRCC" in line)
+    engine = json.loads(document.read_text())["mos"]["engines"][seeded_engine.name]
+    assert engine["srcc"]["value"] is None
+
+
+def test_the_cache_is_the_users(
+    bench: Invoke, seeded_engine: Path, labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert bench("--engine", seeded_engine, "--mos", labelled).code == 0
+    assert (tmp_path / "cache/fiqa-edge/scores.sqlite").stat().st_size > 0
+
+
+BAD: dict[str, tuple[list[str], list[str]]] = {
+    "no engine": (["--mos", "{folder}"], ["which engine?"]),
+    "missing labels": (["--mos", "no.json", "--engine", "{engine}"], ["cannot read no.json"]),
+    "missing images": (["--mos", "{folder}", "--images", "no", "--engine", "{engine}"], ["no file or folder no"]),
+    "NaN": (["--mos", "nan.csv", "--images", "{folder}", "--engine", "{engine}"], ["'00.png' is 'nan'"]),
+    "nothing fits": (["--mos", "other.csv", "--images", "{folder}", "--engine", "{engine}"], ["none of 1 labels"]),
+    "constant labels": (["--mos", "flat.csv", "--images", "{folder}", "--engine", "{engine}"], ["scores are equal"]),
+    "all damaged": (["--mos", "damaged", "--engine", "{engine}"], ["none of 1 labelled images", "no image"]),
+    "bad cache": (["--mos", "{folder}", "--cache", "nan.csv", "--engine", "{engine}"], ["nan.csv cannot be used"]),
+    "rounds": (["--mos", "{folder}", "--rounds", "3", "--engine", "{engine}"], ["--mos makes no use of --rounds"]),
+    "lost cache": (["--cache", "c", "--engine", "{engine}"], ["--cache is a part of --mos"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(
+    bench: Invoke, seeded_engine: Path, labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    Path("nan.csv").write_text("image,mos\n00.png,nan\n")
+    Path("other.csv").write_text("image,mos\nx.png,1\n")
+    Path("flat.csv").write_text("image,mos\n00.png,1\n01.png,1\n")
+    Path("damaged").mkdir()
+    Path("damaged/label.json").write_text('{"a.png": 1}')
+    Path("damaged/a.png").write_text("no picture")
+    arguments, parts = BAD[case]
+    result = bench(*(a.format(engine=seeded_engine, folder=labelled) for a in arguments))
+    assert result.is_one_line(*parts), result

@@ -1,0 +1,114 @@
+"""Files that are no checkpoint, are damaged or would run code are refused in one line, and nothing of them runs."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.help.checkpoints import State, message, seeded_state
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "file.pth"
+
+
+@pytest.fixture
+def state() -> State:
+    return dict(seeded_state())
+
+
+class Malice:
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch '{self.trace}'",)
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+def test_pickle_that_would_run_code_is_refused(new_format: bool, state: State, path: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    torch.save({**state, "extra": Malice(trace)}, path, _use_new_zipfile_serialization=new_format)
+    text = message(path)
+    assert not trace.exists()
+    assert "loading it would run code (posix.system)" in text
+    assert "save only its tensors: torch.save(model.state_dict(), FILE)" in text
+    torch.load(path, weights_only=False)
+    assert trace.exists(), "the file is as dangerous as the test says"
+
+
+def test_plain_pickle_that_would_run_code_is_refused(
+    path: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    trace = tmp_path / "trace"
+    path.write_bytes(pickle.dumps({"extra": Malice(trace)}))
+    assert "damaged or no PyTorch checkpoint" in message(path)
+    assert not trace.exists()
+    assert not recwarn.list, "one line, without what torch thinks of the pickle protocol"
+
+
+def test_whole_module_is_refused(path: Path) -> None:
+    torch.save(torch.nn.Linear(2, 2), path)
+    assert "would run code (torch.nn.modules.linear.Linear)" in message(path)
+
+
+@pytest.mark.parametrize("length", [0, 1, 10, 1000, 3_000_000, -10])
+def test_truncated_file(length: int, state: State, path: Path) -> None:
+    torch.save(state, path)
+    path.write_bytes(path.read_bytes()[:length])
+    assert "it is damaged or no PyTorch checkpoint; get the file again" in message(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"hello, world\n", b"<!DOCTYPE html><html></html>", bytes(range(256)) * 20, b"\x08\x07\x12\x07pytorch"]
+)
+def test_file_that_is_no_checkpoint(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+    assert "it is damaged or no PyTorch checkpoint" in message(path)
+
+
+def test_archive_that_is_no_checkpoint(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("notes.txt", "hello")
+    assert "it is damaged or no PyTorch checkpoint" in message(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "holds"), [([1, 2], "list"), (torch.zeros(3), "Tensor"), ({"epoch": 3}, "epoch"), ({}, "337 missing")]
+)
+def test_checkpoint_of_something_else(content: object, holds: str, path: Path) -> None:
+    torch.save(content, path)
+    assert holds in message(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_file_that_may_not_be_read(state: State, path: Path) -> None:
+    torch.save(state, path)
+    path.chmod(0)
+    assert "Permission denied; make it readable" in message(path)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (MemoryError(), "it does not fit into the free memory; close other programs"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "it does not fit into the free memory"),
+        (OSError("seek past the end"), "seek past the end; make it readable"),
+    ],
+)
+def test_what_is_no_fault_of_the_file(
+    error: Exception, says: str, state: State, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    torch.save(state, path)
+    monkeypatch.setattr(torch, "load", fail)
+    assert says in message(path)

@@ -1,0 +1,388 @@
+"""Weights are found in order, downloaded whole or not at all, and never glued from two files."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from fiqa_runtime.artefact.spec import Checkpoint
+from fiqa_runtime.artefact.weight_files import locate, recorded_sha256
+from fiqa_runtime.errors import CheckpointError, FetchError, InputError
+from fiqa_runtime.system import download
+from fiqa_runtime.system.files import user_cache
+
+from tests.help.file_server import NEW, OLD, Origin
+
+FILE = "family/net.pth"
+
+
+@pytest.fixture(autouse=True)
+def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No weights anywhere, own cache, no proxy, short pauses, small chunks."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FIQA_WEIGHTS_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(download, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(download, "_CHUNK", 10_000)
+
+
+@pytest.fixture
+def cached(tmp_path: Path) -> Path:
+    """Where a download ends up."""
+    return tmp_path / "cache" / "fiqa-edge" / FILE
+
+
+def checkpoint(url: str | None, sha256: str | None = None) -> Checkpoint:
+    return Checkpoint(FILE, page="https://example.org/weights", url=url, sha256=sha256)
+
+
+def sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def put(path: Path, body: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(body)
+    return path
+
+
+def leftovers(target: Path) -> set[str]:
+    return {path.name for path in target.parent.iterdir()} - {target.name}
+
+
+def test_whole_file_arrives_and_unknown_hash_is_recorded(origin: Origin, cached: Path) -> None:
+    steps: list[tuple[int, int | None]] = []
+    path = locate(checkpoint(origin.url), progress=lambda done, total: steps.append((done, total)))
+    assert path == cached
+    assert path.read_bytes() == OLD
+    assert leftovers(path) == {"net.pth.sha256"}
+    assert recorded_sha256(path) == sha256(OLD)
+    assert (cached.parent / "net.pth.sha256").read_text() == f"{sha256(OLD)}  net.pth\n"
+    assert steps == sorted(steps)
+    assert (steps[0], steps[-1]) == ((0, len(OLD)), (len(OLD), len(OLD)))
+    locate(checkpoint(origin.url))
+    assert len(origin.asked) == 1, "the second call found the file"
+
+
+def test_known_hash_is_verified_and_not_recorded(origin: Origin, cached: Path) -> None:
+    assert locate(checkpoint(origin.url, sha256(OLD))).read_bytes() == OLD
+    assert leftovers(cached) == set()
+
+
+def test_wrong_hash_deletes_what_arrived(origin: Origin, cached: Path) -> None:
+    with pytest.raises(FetchError, match=f"SHA-256 {sha256(OLD)} instead of {sha256(NEW)} and was deleted"):
+        locate(checkpoint(origin.url, sha256(NEW)))
+    assert not cached.exists()
+    assert "net.pth.part" not in leftovers(cached)
+    origin.body, origin.etag = NEW, '"two"'
+    assert locate(checkpoint(origin.url, sha256(NEW))).read_bytes() == NEW
+
+
+def test_cut_connection_is_resumed_without_sending_bytes_twice(origin: Origin) -> None:
+    origin.cuts = [150_000, 310_000]
+    starts: list[int] = []
+    path = locate(checkpoint(origin.url), progress=lambda done, total: starts.append(done))
+    assert path.read_bytes() == OLD
+    assert origin.ranges() == [None, "bytes=150000-", "bytes=310000-"]
+    assert [headers.get("If-Range") for headers in origin.asked] == [None, '"one"', '"one"']
+    assert origin.sent == len(OLD)
+    assert starts == sorted(starts), "the bar never runs backwards"
+
+
+def test_cut_download_is_resumed_by_a_later_run(origin: Origin, cached: Path) -> None:
+    origin.cuts = [50_000] * 5
+    with pytest.raises(FetchError, match="cut after 50,000 of 400,000 bytes"):
+        locate(checkpoint(origin.url))
+    assert not cached.exists()
+    assert len(origin.asked) == 5
+    sent = origin.sent
+    assert locate(checkpoint(origin.url)).read_bytes() == OLD
+    assert origin.ranges()[-1] == "bytes=50000-"
+    assert sent + 350_000 == origin.sent
+
+
+def test_killed_process_leaves_a_part_that_is_continued(origin: Origin, cached: Path) -> None:
+    origin.pause = 0.1
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, origin.url])
+    deadline = time.monotonic() + 15
+    part = cached.with_name("net.pth.part")
+    while not (part.exists() and part.stat().st_size > 0):
+        assert time.monotonic() < deadline, "nothing arrived in fifteen seconds"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    size = part.stat().st_size
+    assert not cached.exists()
+    assert 0 < size < len(OLD)
+    origin.pause = 0
+    assert locate(checkpoint(origin.url)).read_bytes() == OLD
+    assert origin.ranges() == [None, f"bytes={size}-"]
+
+
+def test_part_that_was_complete_when_killed_is_only_renamed(origin: Origin, cached: Path) -> None:
+    put(cached.with_name("net.pth.part"), OLD)
+    remote = f'{{"url": "{origin.url}", "validator": null, "total": {len(OLD)}}}'
+    cached.with_name("net.pth.part.json").write_text(remote)
+    assert locate(checkpoint(origin.url, sha256(OLD))).read_bytes() == OLD
+    assert origin.asked == []
+
+
+def test_server_without_ranges_starts_again(origin: Origin) -> None:
+    origin.honours = ()
+    origin.cuts = [150_000]
+    assert locate(checkpoint(origin.url)).read_bytes() == OLD
+    assert origin.sent == len(OLD) + 150_000
+
+
+@pytest.mark.parametrize(
+    ("honours", "etag", "last_modified", "body"),
+    [
+        (("Range", "If-Range"), '"two"', None, NEW),
+        (("Range",), '"two"', None, NEW),
+        (("Range", "If-Range"), None, "Sat, 21 Nov 2026 00:00:00 GMT", NEW),
+        (("Range",), None, None, NEW + b"longer"),
+        (("Range",), None, None, NEW[:90_000]),
+    ],
+    ids=[
+        "etag",
+        "etag, server ignores If-Range",
+        "last-modified",
+        "only size: longer",
+        "only size: shorter (416)",
+    ],
+)
+def test_changed_file_is_not_glued(
+    origin: Origin, honours: tuple[str, ...], etag: str | None, last_modified: str | None, body: bytes
+) -> None:
+    origin.etag, origin.last_modified = etag and '"one"', last_modified and "Fri, 20 Nov 2026 00:00:00 GMT"
+    origin.honours = honours
+    origin.cuts = [150_000] * 5
+    with pytest.raises(FetchError):
+        locate(checkpoint(origin.url))
+    origin.body, origin.etag, origin.last_modified = body, etag, last_modified
+    assert locate(checkpoint(origin.url)).read_bytes() == body
+
+
+def test_part_of_another_address_is_not_continued(origin: Origin, cached: Path) -> None:
+    origin.cuts = [150_000] * 5
+    with pytest.raises(FetchError):
+        locate(checkpoint(origin.url))
+    origin.body = NEW
+    assert locate(checkpoint(origin.url + "?mirror")).read_bytes() == NEW
+    assert origin.ranges()[5:] == [None]
+
+
+def test_part_without_journal_is_not_continued(origin: Origin, cached: Path) -> None:
+    put(cached.with_name("net.pth.part"), NEW[:1000])
+    assert locate(checkpoint(origin.url)).read_bytes() == OLD
+
+
+@pytest.mark.parametrize(("status", "requests"), [(404, 1), (403, 1), (503, 5)])
+def test_server_that_refuses(origin: Origin, cached: Path, status: int, requests: int) -> None:
+    origin.statuses = [status] * 5
+    with pytest.raises(FetchError, match=f"the server answered {status}") as caught:
+        locate(checkpoint(origin.url))
+    assert_says_the_fix(caught.value)
+    assert len(origin.asked) == requests
+    assert not cached.exists()
+
+
+def test_busy_server_is_asked_again(origin: Origin) -> None:
+    origin.statuses = [503, 429]
+    assert locate(checkpoint(origin.url)).read_bytes() == OLD
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("text/html; charset=utf-8", b"<!-- log in --><html></html>"),
+        ("application/octet-stream", b"\n<!DOCTYPE html><html><body>Confirm the download</body></html>"),
+        ("application/octet-stream", b"<HTML><body>Quota exceeded</body></HTML>"),
+    ],
+)
+def test_web_page_is_refused(origin: Origin, cached: Path, content_type: str, body: bytes) -> None:
+    origin.content_type, origin.body = content_type, body
+    with pytest.raises(FetchError, match="a web page was delivered") as caught:
+        locate(checkpoint(origin.url))
+    assert_says_the_fix(caught.value)
+    assert len(origin.asked) == 1
+    assert not cached.exists()
+
+
+def test_empty_answer_is_refused(origin: Origin, cached: Path) -> None:
+    origin.body = b""
+    with pytest.raises(FetchError, match="the server delivered an empty file"):
+        locate(checkpoint(origin.url))
+    assert not cached.exists()
+
+
+def test_full_disk(origin: Origin, cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FullDisk(io.BufferedWriter):
+        def write(self, data: Any) -> int:
+            if self.tell() >= 100_000:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(data)
+
+    opened = Path.open
+
+    def limited(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if path.suffix == ".part" and mode in ("wb", "ab"):
+            return FullDisk(io.FileIO(path, mode))
+        return opened(path, mode, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", limited)
+        with pytest.raises(FetchError, match="the disk is full; make room and run again") as caught:
+            locate(checkpoint(origin.url))
+    assert_says_the_fix(caught.value)
+    assert not cached.exists()
+    assert locate(checkpoint(origin.url)).read_bytes() == OLD
+    assert origin.ranges() == [None, "bytes=100000-"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk_as_the_kernel_reports_it(origin: Origin, cached: Path) -> None:
+    cached.parent.mkdir(parents=True)
+    cached.with_name("net.pth.part").symlink_to("/dev/full")
+    with pytest.raises(FetchError, match="the disk is full"):
+        locate(checkpoint(origin.url))
+    assert not cached.exists()
+
+
+def test_cache_that_cannot_be_made(origin: Origin, tmp_path: Path) -> None:
+    put(tmp_path / "cache", b"a file where the cache should be")
+    with pytest.raises(FetchError, match="cannot be saved in") as caught:
+        locate(checkpoint(origin.url))
+    assert_says_the_fix(caught.value)
+
+
+def test_no_network(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "_FIRST_PAUSE", 5.0)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    started = time.monotonic()
+    with pytest.raises(FetchError, match="no connection") as caught:
+        locate(checkpoint(f"http://127.0.0.1:{port}/net.pth"))
+    assert_says_the_fix(caught.value)
+    assert time.monotonic() - started < 2, "without network there is nothing to wait for"
+    assert not cached.exists()
+
+
+def test_no_address() -> None:
+    with pytest.raises(FetchError, match="no address for direct download") as caught:
+        locate(checkpoint(None))
+    assert_says_the_fix(caught.value)
+
+
+def test_download_can_be_forbidden(origin: Origin) -> None:
+    with pytest.raises(FetchError, match="is not on this machine") as caught:
+        locate(checkpoint(origin.url), download=False)
+    assert_says_the_fix(caught.value)
+    assert origin.asked == []
+
+
+def test_search_order(tmp_path: Path, cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIQA_WEIGHTS_DIR", str(tmp_path / "named"))
+    put(cached, b"cache")
+    put(tmp_path / "weights" / FILE, b"here")
+    named = put(tmp_path / "named" / FILE, b"named")
+    assert locate(checkpoint(None)).read_bytes() == b"named"
+    named.unlink()
+    assert locate(checkpoint(None)).read_bytes() == b"here"
+    (tmp_path / "weights" / FILE).unlink()
+    assert locate(checkpoint(None)) == cached
+
+
+def test_folders_that_cannot_be_looked_into_are_passed_over(
+    tmp_path: Path, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = os.stat
+
+    def forbidden(path: Any, **options: Any) -> os.stat_result:
+        if str(path) == str(cached):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", forbidden)
+    with pytest.raises(FetchError, match="is not on this machine"):
+        locate(checkpoint("https://example.invalid/file"), download=False)
+
+
+def test_weights_folder_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIQA_WEIGHTS_DIR", "nowhere")
+    with pytest.raises(InputError, match="FIQA_WEIGHTS_DIR is set to nowhere, which is not a folder"):
+        locate(checkpoint(None))
+
+
+def test_weights_folder_that_may_not_be_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIQA_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(InputError, match="not a folder that you may search; correct or unset it"):
+        locate(checkpoint(None))
+
+
+def test_cache_of_a_user_without_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", Mock(side_effect=RuntimeError("Could not determine home directory.")))
+    assert user_cache() == Path(tempfile.gettempdir(), f"fiqa-edge-{os.getuid()}")
+
+
+def test_found_file_with_another_hash_is_refused_and_kept(origin: Origin, tmp_path: Path) -> None:
+    path = put(tmp_path / "weights" / FILE, NEW)
+    with pytest.raises(CheckpointError, match="is not the published file") as caught:
+        locate(checkpoint(origin.url, sha256(OLD)))
+    assert not isinstance(caught.value, FetchError)
+    assert sha256(NEW) in str(caught.value)
+    assert path.read_bytes() == NEW
+    assert origin.asked == []
+
+
+def test_file_that_changed_since_it_was_recorded(origin: Origin, cached: Path) -> None:
+    locate(checkpoint(origin.url))
+    cached.write_bytes(OLD + b"and more")
+    with pytest.raises(CheckpointError, match=r"has changed since it was downloaded.*delete net.pth.sha256"):
+        locate(checkpoint(origin.url))
+    cached.with_name("net.pth.sha256").unlink()
+    assert locate(checkpoint(origin.url)) == cached
+
+
+def test_processes_that_fetch_at_once_share_one_download(origin: Origin, cached: Path) -> None:
+    origin.pause = 0.15
+    processes = [
+        subprocess.Popen([sys.executable, "-c", SCRIPT, origin.url], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    outputs = [process.communicate(timeout=30)[0].strip() for process in processes]
+    assert outputs == [sha256(OLD)] * 3
+    assert origin.sent == len(OLD)
+    assert len(origin.asked) == 1
+    assert leftovers(cached) == {"net.pth.sha256"}
+
+
+def assert_says_the_fix(error: FetchError) -> None:
+    text = str(error)
+    assert "\n" not in text
+    assert "get it from https://example.org/weights" in text
+    assert text.endswith(f"save it as {Path.cwd() / 'weights' / FILE}")
+
+
+SCRIPT = f"""
+import sys
+from fiqa_runtime.artefact.weight_files import locate, sha256_of
+from fiqa_runtime.artefact.spec import Checkpoint
+print(sha256_of(locate(Checkpoint({FILE!r}, page="https://example.org/weights", url=sys.argv[1]))))
+"""

@@ -1,0 +1,343 @@
+"""Which backend `auto` is, why, for how long that is remembered, and when `fast` arithmetic is refused."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import fiqa_runtime.cli
+import pytest
+from fiqa_runtime.artefact.card import Card, card_path, read_card
+from fiqa_runtime.backends import PACKAGES
+from fiqa_runtime.errors import CardError, DependencyError, InputError, VerdictError
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring import choice
+from fiqa_runtime.scoring.canaries import FAST_SHARE, tolerance
+from fiqa_runtime.scoring.choice import decide
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.scoring.trial import Trial, try_backend
+from fiqa_runtime.system import host
+from fiqa_runtime.system.host import thread_limit
+
+from tests.help.commands import Invoke, invoker
+
+FLOAT = ("float32", "bfloat16", "float16")
+
+
+@pytest.fixture()
+def untried_backends() -> None:
+    """Here backends are tried."""
+
+
+@dataclass
+class Bench:
+    """Stands for the trials of this machine."""
+
+    milliseconds: dict[str, float]
+    wrong: set[str] = field(default_factory=set)
+    crashing: set[str] = field(default_factory=set)
+    tried: list[str] = field(default_factory=list)
+
+    def __call__(self, backend: str, artefact: Path, threads: int | None, precision: str) -> Trial:
+        self.tried.append(backend)
+        if backend in self.crashing:
+            return Trial(backend, False, "was killed by signal 11")
+        return Trial(backend, backend not in self.wrong, "self-test", self.milliseconds[backend], "float32")
+
+
+@pytest.fixture()
+def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
+    bench = Bench({"onnxruntime": 3, "openvino": 2, "opencv": 1})
+    monkeypatch.setattr(choice, "try_backend", bench)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return bench
+
+
+@pytest.fixture()
+def card(seeded_engine: Path) -> Card:
+    """Of a file `x.onnx` that is not there."""
+    return replace(read_card(seeded_engine), files={"x.onnx": "its hash"})
+
+
+def test_the_fastest_is_taken_and_remembered(bench: Bench, card: Card, tmp_path: Path) -> None:
+    first = decide("auto", Path("x.onnx"), card)
+    assert first.backend == "opencv"
+    assert [trial.backend for trial in first.trials] == ["opencv", "openvino", "onnxruntime"]
+    assert "measured now, remembered in" in first.note
+    again = decide("auto", Path("x.onnx"), card)
+    assert (again.backend, again.trials) == (first.backend, first.trials)
+    assert again.note.startswith(f"remembered in {tmp_path}")
+    assert sorted(bench.tried) == sorted(PACKAGES)
+
+
+def test_a_fast_backend_with_wrong_scores_is_not_taken(bench: Bench, card: Card) -> None:
+    bench.wrong, bench.crashing = {"opencv"}, {"openvino"}
+    found = decide("auto", Path("x.onnx"), card)
+    assert found.backend == "onnxruntime"
+    assert "openvino: did not run; was killed by signal 11" in "\n".join(found.lines())
+
+
+def test_no_backend_with_right_scores_is_a_verdict(bench: Bench, card: Card) -> None:
+    bench.wrong = set(PACKAGES)
+    with pytest.raises(VerdictError, match=r"no backend gives the canaries of x\.onnx .*export it again") as caught:
+        decide("auto", Path("x.onnx"), card)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", ["threads", "precision", "card", "cpu", "version", "cores"])
+def test_another_question_is_tried_anew(
+    bench: Bench, card: Card, seeded_engine: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    decide("auto", Path("x.onnx"), card)
+    bench.tried.clear()
+    threads, precision = None, "exact"
+    if change == "threads":
+        threads = 1
+    elif change == "precision":
+        precision = "fast"
+    elif change == "card":
+        card = Card.from_json(card.to_json().replace('"max_batch": 32', '"max_batch": 31'), "test")
+    elif change == "cpu":
+        monkeypatch.setattr(choice, "cpu_model", lambda: "another")
+    elif change == "cores":
+        monkeypatch.setattr(choice, "usable_cores", lambda groups: 0.5)
+    else:
+        monkeypatch.setattr(choice, "installed_versions", lambda packages: {"openvino": "0"})
+    decide("auto", Path("x.onnx"), card, threads, precision)
+    assert sorted(bench.tried) == sorted(PACKAGES)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"question": {}, "trials": [{}]}', b"\xff"])
+def test_a_damaged_memory_is_measured_again(bench: Bench, card: Card, tmp_path: Path, content: bytes) -> None:
+    decide("auto", Path("x.onnx"), card)
+    (file,) = (tmp_path / "cache/fiqa-edge/backends").iterdir()
+    file.write_bytes(content)
+    bench.tried.clear()
+    assert decide("auto", Path("x.onnx"), card).backend == "opencv"
+    assert sorted(bench.tried) == sorted(PACKAGES)
+    assert json.loads(file.read_text())["trials"][0]["backend"] == "opencv"
+
+
+def test_a_cache_that_cannot_be_written_is_said(bench: Bench, card: Card, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    found = decide("auto", Path("x.onnx"), card)
+    assert found.backend == "opencv"
+    assert found.note.startswith("measured now, and again next time")
+
+
+def test_a_cache_that_cannot_be_looked_into_is_measured_again(
+    bench: Bench, card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = os.stat
+
+    def forbidden(path: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith(str(tmp_path / "cache/fiqa-edge/backends/")):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", forbidden)
+    assert decide("auto", Path("x.onnx"), card).backend == "opencv"
+
+
+def test_nothing_is_tried_where_nothing_is_to_choose(bench: Bench, card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert decide("openvino", Path("x.onnx"), card).lines() == ["backend openvino: named"]
+    blind = replace(card, canaries=())
+    assert "no canaries" in decide("auto", Path("x.onnx"), blind).why
+    with pytest.raises(CardError, match="no canaries"):
+        decide("auto", Path("x.onnx"), blind, precision="fast")
+    monkeypatch.setattr(choice, "available", lambda: ["opencv"])
+    assert decide("auto", Path("x.onnx"), card).why == "the only one installed"
+    assert bench.tried == []
+
+
+def test_a_named_backend_is_never_replaced(bench: Bench, card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.wrong = {"openvino"}
+    with pytest.raises(VerdictError, match=r"fast is refused for x\.onnx on openvino: 2\.00 ms.*use exact"):
+        decide("openvino", Path("x.onnx"), card, precision="fast")
+    assert bench.tried == ["openvino"]
+    with pytest.raises(InputError, match="unknown backend 'caffe'"):
+        decide("caffe", Path("x.onnx"), card)
+    monkeypatch.setattr("fiqa_runtime.backends.available", lambda: ["opencv"])
+    with pytest.raises(DependencyError, match=r"fiqa-edge\[openvino\]"):
+        decide("openvino", Path("x.onnx"), card)
+
+
+def test_fast_may_move_outputs_by_a_share_of_their_range(card: Card) -> None:
+    exact, fast = tolerance(card, "exact"), tolerance(card, "fast")
+    assert fast == {"score": FAST_SHARE * card.parity["range"]["score"]}
+    assert exact["score"] < fast["score"] / 100
+    with pytest.raises(CardError, match="gives no range"):
+        tolerance(Card(**{**vars(card), "parity": {}}), "fast")
+
+
+@pytest.mark.parametrize("precision", ["exact", "fast"])
+def test_a_backend_is_tried_in_a_process_of_its_own(seeded_engine: Path, precision: str) -> None:
+    trial = try_backend("openvino", seeded_engine, 1, precision)  # type: ignore[arg-type]
+    assert trial.passed, trial
+    assert "self-test passed on 4 canaries" in trial.verdict
+    assert trial.milliseconds is not None
+    assert 0.1 < trial.milliseconds < 1000
+    assert trial.arithmetic in (FLOAT[:1] if precision == "exact" else FLOAT)
+
+
+def test_what_lies_in_the_working_folder_is_not_imported(
+    seeded_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text("raise ImportError('of the user')")
+    monkeypatch.chdir(tmp_path)
+    assert try_backend("opencv", seeded_engine.resolve(), 1, "exact").passed
+
+
+def test_a_card_inside_the_file_does_not_answer_for_another_file(bench: Bench, card: Card, tmp_path: Path) -> None:
+    inside = replace(card, files={})
+    for name in ("good", "spoilt"):
+        path = tmp_path / f"{name}.onnx"
+        path.write_text(name)
+        bench.tried.clear()
+        decide("auto", path, inside)
+        assert len(bench.tried) == len(PACKAGES)
+
+
+def test_no_success_is_not_remembered(bench: Bench, card: Card) -> None:
+    bench.wrong |= {"onnxruntime", "openvino", "opencv"}
+    with pytest.raises(VerdictError):
+        decide("auto", Path("x.onnx"), card)
+    bench.wrong.clear()
+    assert decide("auto", Path("x.onnx"), card).backend == "opencv"
+
+
+def test_a_backend_that_crashes_or_refuses_is_a_failed_trial(
+    seeded_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = try_backend("opencv", tmp_path / "none.onnx", 1, "exact")
+    assert not refused.passed
+    assert refused.milliseconds is None
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    assert try_backend("opencv", seeded_engine, 1, "exact") == Trial("opencv", False, "was killed by signal 11")
+
+
+@pytest.fixture()
+def score(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    return invoker(fiqa_runtime.cli.main, capsys, monkeypatch)
+
+
+def test_explain(bench: Bench, score: Invoke, seeded_engine: Path) -> None:
+    shown = score("--engine", seeded_engine, "--explain")
+    assert shown.code == 0
+    lines = shown.out.splitlines()
+    assert lines[0] == "backend opencv: the fastest of 3 that give the canaries' values"
+    assert lines[1].startswith("  opencv: 1.00 ms, float32")
+    document = json.loads(score("--engine", seeded_engine, "--explain", "--json", "-").out)
+    assert document["backend"] == "opencv"
+    assert [trial["backend"] for trial in document["trials"]] == ["opencv", "openvino", "onnxruntime"]
+
+
+def moved(engine: Path, folder: Path, share: float) -> Path:
+    """`engine` with a card whose canaries are off by `share` of the score's range."""
+    copy = Path(shutil.copy(engine, folder / engine.name))
+    document = json.loads(card_path(engine).read_text())
+    for canary in document["canaries"]:
+        canary["values"]["score"][0] += share * document["parity"]["range"]["score"]
+    card_path(copy).write_text(json.dumps(document))
+    return copy
+
+
+def test_fast_is_refused_outside_the_budget_in_one_line(
+    score: Invoke, seeded_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    engine = moved(seeded_engine, tmp_path, 2 * FAST_SHARE)
+    result = score("--engine", engine, "--backend", "onnxruntime", "--cpu-precision", "fast", "--self-test")
+    assert result.code == 3
+    assert "fast is refused" in result.err
+    assert "\n" not in result.err.strip()
+    close = moved(seeded_engine, tmp_path, 0.25 * FAST_SHARE)
+    with Scorer(close, "onnxruntime", cpu_precision="fast") as scorer:
+        assert scorer.backend.info["arithmetic"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("--cpu-precision", "half"), ("unknown CPU precision 'half'", "exact or fast")),
+        (("--aligned", "--streams", "2", "{image}"), ("--aligned makes no use of --streams", "leave it out")),
+        (("--longest-side", "20", "{image}"), ("longest side of 20 px", "choose 64 or more")),
+    ],
+)
+def test_bad_options(
+    score: Invoke, seeded_engine: Path, images_dir: Path, arguments: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
+    image = images_dir / "skimage/astronaut.png"
+    result = score("--engine", seeded_engine, *(a.format(image=image) for a in arguments), "--backend", "opencv")
+    assert result.is_one_line(*parts), result
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(64.0, None), (8.0, None), (2.0, 2), (1.5, 1), (0.25, 1)])
+def test_threads_follow_the_container(monkeypatch: pytest.MonkeyPatch, cores: float, expected: int | None) -> None:
+    monkeypatch.setattr(host.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(host, "usable_cores", lambda groups: cores)
+    assert thread_limit() == expected
+
+
+@pytest.mark.parametrize(("streams", "threads", "each"), [(2, 4, 2), (4, 2, 1), (2, None, 3), (1, None, 6)])
+def test_streams_share_the_threads(
+    monkeypatch: pytest.MonkeyPatch, streams: int, threads: int | None, each: int
+) -> None:
+    monkeypatch.setattr(host, "usable_cores", lambda groups: 6.5)
+    assert host.threads_per_stream(streams, threads) == each
+
+
+@pytest.mark.parametrize(("options", "expected"), [(("--threads", "3"), 3), ((), 1)])
+def test_opencv_keeps_to_the_threads(
+    score: Invoke,
+    seeded_engine: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    expected: int,
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(host.cv2, "setNumThreads", given.append)
+    monkeypatch.setattr(host, "thread_limit", lambda: 1)
+    cv2.imwrite(str(tmp_path / "crop.png"), seeded_image(0, 112, 112))
+    engine = ("--engine", seeded_engine, "--backend", "onnxruntime")
+    assert score(tmp_path / "crop.png", *engine, "--aligned", *options).code == 0
+    assert given == [expected]
+
+
+@pytest.mark.parametrize("options", [("--overlap",), ("--streams", "2")])
+def test_overlap_and_streams_give_the_same_document(
+    score: Invoke, seeded_engine: Path, images_dir: Path, weights_dir: Path, options: tuple[str, ...]
+) -> None:
+    yunet = weights_dir / "face_detection_yunet_2023mar.onnx"
+    command = (images_dir / "dlib", "--engine", seeded_engine, "--detector", yunet, "--backend", "onnxruntime")
+    plain, fast = (json.loads(score(*command, *more, "--json", "-").out) for more in ((), options))
+    assert [image["path"] for image in fast["images"]] == [image["path"] for image in plain["images"]]
+    for ours, theirs in zip(fast["images"], plain["images"], strict=True):
+        for a, b in zip(ours["faces"], theirs["faces"], strict=True):
+            assert a["quality"] == pytest.approx(b["quality"], abs=1e-6)
+            assert a["box"] == pytest.approx(b["box"], abs=1e-3)
+
+
+Seen = list[int | None]
+
+
+@pytest.mark.parametrize("threads", [None, 3])
+def test_the_scorer_hands_threads_on(seeded_engine: Path, monkeypatch: pytest.MonkeyPatch, threads: int | None) -> None:
+    seen: Seen = []
+    opened: Callable[..., object] = lambda name, path, card, threads, precision: seen.append(threads)  # noqa: E731
+    monkeypatch.setattr("fiqa_runtime.scoring.scorer.open_backend", opened)
+    monkeypatch.setattr("fiqa_runtime.scoring.scorer.thread_limit", lambda: 1)
+    Scorer(seeded_engine, "opencv", threads)
+    assert seen == [threads or 1]
