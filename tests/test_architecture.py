@@ -7,6 +7,7 @@ import subprocess
 import sys
 import venv
 from collections import Counter
+from collections.abc import Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -222,11 +223,11 @@ importlib.import_module({module!r}).main()
 
 
 @pytest.mark.slow
-def test_help_in_a_fresh_base_install(tmp_path: Path) -> None:
+def test_help_in_a_fresh_base_install(tmp_path: Path, machine_of_a_stranger: Mapping[str, str]) -> None:
     venv.create(tmp_path, with_pip=True)
     python = tmp_path / "bin/python"
-    install = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", ROOT]
-    subprocess.run(install, check=True, capture_output=True)
+    install = [str(python), "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"), str(ROOT)]
+    subprocess.run(install, check=True, capture_output=True, env=machine_of_a_stranger)
     for command in COMMANDS:
         result = subprocess.run([tmp_path / "bin" / command, "--help"], capture_output=True, text=True)
         assert result.returncode == 0, result.stderr

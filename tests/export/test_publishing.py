@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fiqa_export.graph import loading as onnx_graph
+from fiqa_export.graph import loading
 from fiqa_export.graph.files import files_of
 from fiqa_export.graph.loading import open_graph
 from fiqa_export.graph.loading import save_graph as save_model
@@ -46,7 +46,7 @@ def test_smaller_version_does_not_keep_the_weights_of_a_larger_one(
 ) -> None:
     path = tmp_path / "out.onnx"
     with monkeypatch.context() as patch:
-        patch.setattr(onnx_graph, "LARGEST_FILE", 0)
+        patch.setattr(loading, "LARGEST_FILE", 0)
         save_model(open_graph(network), path)
     assert files_of(path) == ["out.onnx", "out.onnx.data"]
     save_model(open_graph(network), path)

@@ -45,7 +45,7 @@ def _engine(folder: Path, precision: str) -> Path:
         helper.make_node("ReduceMean", ["map", "axes"], ["mean"]),
         helper.make_node("Reshape", ["mean", "flat"], ["score"]),
     ]
-    floats = {"input": ["n", 3, SIDE, SIDE], "score": ["n", 1], "map": ["n", 1, SIDE, SIDE]}
+    floats: dict[str, list[str | int]] = {"input": ["n", 3, SIDE, SIDE], "score": ["n", 1], "map": ["n", 1, SIDE, SIDE]}
     infos = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in floats.items()}
     graph = helper.make_graph(nodes, "map", [infos.pop("input")], list(infos.values()), tensors)
     path = folder / f"map.{precision}.onnx"

@@ -58,7 +58,8 @@ def through_half(name: str, weights: np.ndarray) -> np.ndarray:
 def scaled_into_underflow(name: str, weights: np.ndarray) -> np.ndarray:
     """What a careless fp16 conversion does: weights scaled down until most of them underflow, then up again."""
     scale = np.float32(2**-18)
-    return through_half(name, weights * scale).astype(np.float32) / scale
+    restored: np.ndarray = through_half(name, weights * scale).astype(np.float32) / scale
+    return restored
 
 
 @pytest.fixture(scope="module")

@@ -98,8 +98,13 @@ def test_a_cut_run_goes_on_where_it_stopped(
         patch.setattr(Scorer, "score", cut)
         assert bench(*arguments).code == 130
     assert scored == [5]
+
+    def score(self: Scorer, crops: list[Image]) -> object:
+        scored.append(len(crops))
+        return whole(self, crops)
+
     with monkeypatch.context() as patch:
-        patch.setattr(Scorer, "score", lambda self, crops: scored.append(len(crops)) or whole(self, crops))
+        patch.setattr(Scorer, "score", score)
         first = bench(*arguments)
         assert scored == [5, 5, 2]
         again = bench(*arguments)

@@ -128,10 +128,10 @@ def test_changed_faces_are_counted() -> None:
     assert cells(row(replace(DETECTOR, parity=parity), 1))["faces"] == "36, 2 lost, 1 new, IoU 0.90, !d! 0.000"
 
 
-@pytest.mark.parametrize("missing", ["parity", "conversion"])
-def test_card_without_verdict_or_of_fp32(missing: str) -> None:
+@pytest.mark.parametrize("incomplete", [replace(QUALITY, parity={}), replace(QUALITY, conversion={})])
+def test_card_without_verdict_or_of_fp32(incomplete: Card) -> None:
     with pytest.raises(InputError, match="ediffiqa-t fp16 holds no verdict; export it"):
-        row(replace(QUALITY, **{missing: {}}), 1)
+        row(incomplete, 1)
 
 
 def test_command_counts_every_file_of_an_artefact(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import fiqa_benchmarks.cli
@@ -43,7 +44,7 @@ class Run:
 
     page: Path
     html: str
-    document: dict
+    document: dict[str, Any]
     engines: dict[str, Path]
     faces: Path
 
@@ -164,7 +165,7 @@ def test_a_browser_draws_the_commands_page(run: Run, tmp_path: Path, width: int)
         assert browser.execute_script(loaded)
         shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
     (tmp_path / "report.png").write_bytes(base64.b64decode(shot["data"]))
-    assert cv2.imread(str(tmp_path / "report.png")).std() > 10
+    assert read_image(tmp_path / "report.png").std() > 10
 
 
 def test_opinions_page_shows_machine_cards_and_moved_faces(bench: Invoke, run: Run, tmp_path: Path) -> None:
@@ -191,7 +192,7 @@ def test_crops_are_scored_once(bench: Invoke, run: Run, tmp_path: Path, monkeypa
     calls = []
     whole = Scorer.outputs
 
-    def outputs(self: Scorer, *arguments: object) -> object:
+    def outputs(self: Scorer, *arguments: Any) -> object:
         calls.append(self)
         return whole(self, *arguments)
 

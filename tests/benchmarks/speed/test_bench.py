@@ -114,7 +114,7 @@ def test_footprint_is_not_the_parents(seeded_engine: Path) -> None:
     assert ballast.nbytes == 640_000_000
     assert list(taken.peak_bytes) == [1, 8]
     assert 30e6 < taken.peak_bytes[1] < taken.peak_bytes[8] < 500e6
-    assert 0.001 < taken.load_seconds < 60
+    assert taken.load_seconds > 0
 
 
 def test_backend_that_fails_in_its_own_process(seeded_engine: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from configparser import ConfigParser
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.images.preprocess import prepare
 from fiqa_runtime.images.seeded import seeded_image
 
+FileFormat = Literal["onnx", "plan"]
 REFUSED = ("dsl-fiqa", "facexformer", "facexformer-512")
 
 
-def card_for(name: str, form: str = "onnx", precision: str = "fp16", flavour: str = "tensorrt") -> Card:
+def card_for(name: str, form: FileFormat = "onnx", precision: str = "fp16", flavour: str = "tensorrt") -> Card:
     """A card of a network of the zoo; a plan is tuned for 8 of at most 16 images."""
     spec = MODELS[name]
     height, width = spec.input.height or 384, spec.input.width or 512
@@ -46,7 +48,7 @@ def nvinfer_tensor(keys: dict[str, str], crop: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("form", ["onnx", "plan"])
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in REFUSED])
-def test_the_formula_gives_the_runtimes_tensor(name: str, form: str) -> None:
+def test_the_formula_gives_the_runtimes_tensor(name: str, form: FileFormat) -> None:
     card = card_for(name, form)
     keys = read(deepstream_config(f"{name}.fp16.{form}", card))
     channels, height, width = map(int, keys["infer-dims"].split(";"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import onnx
 import pytest
@@ -18,12 +18,13 @@ from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.scoring.selftest import self_test
 
+FileFormat = Literal["onnx", "plan"]
 PROFILES = {"yunet-n": [[1, 3, 320, 320], [4, 3, 1280, 1280]]}
 NEEDS_REAL_TENSORS = ("dsl-fiqa", "dsl-fiqa-visible")
 """Networks that PyTorch cannot run without memory; both give one score."""
 
 
-def card_for(name: str, form: str = "onnx", flavour: str = "tensorrt", precision: str = "fp16") -> Card:
+def card_for(name: str, form: FileFormat = "onnx", flavour: str = "tensorrt", precision: str = "fp16") -> Card:
     """A card of a network of the zoo; a plan's profile ends at a batch of 4."""
     spec = MODELS[name]
     low, high = PROFILES.get(name, [[n, 3, spec.input.height or 640, spec.input.width or 640] for n in (1, 4)])
@@ -50,7 +51,7 @@ def dims(tensors: Any) -> dict[str, list[int]]:
 
 @pytest.mark.parametrize("form", ["onnx", "plan"])
 @pytest.mark.parametrize("name", MODELS)
-def test_configuration(name: str, form: str) -> None:
+def test_configuration(name: str, form: FileFormat) -> None:
     card = card_for(name, form)
     config = parse(triton_config(f"{name}.fp16.{form}", card))
     assert config.name == f"{name}-fp16"

@@ -20,6 +20,7 @@ import pytest
 from fiqa_runtime.artefact.card import card_path
 from fiqa_runtime.artefact.spec import Framing
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 
@@ -87,9 +88,9 @@ def test_overlays_and_csv(
         rows = list(csv.DictReader(stream))
     assert len(rows) == 7
     assert float(rows[0]["right_eye_x"]) == pytest.approx(104.324, abs=0.01)
-    picture = cv2.imread(str(tmp_path / "o/2007_007763.jpg.png"))
-    assert picture.shape == cv2.imread(str(photo)).shape
-    assert (picture != cv2.imread(str(photo))).any()
+    picture = read_image(tmp_path / "o/2007_007763.jpg.png")
+    assert picture.shape == read_image(photo).shape
+    assert (picture != read_image(photo)).any()
 
 
 def test_ready_crops(score: Invoke, seeded_engine: Path, crops: Path, tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_a_score_that_is_no_number_does_not_stop_the_rest(
     run = Scorer._output
 
     def without_number(scorer: Scorer, name: str, what: str, images: list[np.ndarray]) -> np.ndarray:
-        scores = run(scorer, name, what, images).copy()
+        scores: np.ndarray = run(scorer, name, what, images).copy()
         scores[[any(np.array_equal(image, other) for other in bad) for image in images]] = np.nan
         return scores
 
@@ -156,7 +157,7 @@ def test_names_that_are_no_utf_8(score: Invoke, seeded_engine: Path, crops: Path
     assert result.code == 0, result.err
     assert b"caf\xe9.png," in (tmp_path / "s.csv").read_bytes()
     assert b"caf\xe9.png " in (tmp_path / "q.txt").read_bytes()
-    command = [sys.executable, "-m", "fiqa_runtime.cli", "--engine", seeded_engine, "--backend", "onnxruntime"]
+    command = [sys.executable, "-m", "fiqa_runtime.cli", "--engine", str(seeded_engine), "--backend", "onnxruntime"]
     shown = subprocess.run([*command, "--aligned", tmp_path / name], capture_output=True, check=True)
     assert b"caf\xe9.png  0.0230" in shown.stdout
 
@@ -182,7 +183,6 @@ BAD = {
     "missing path": (["nowhere.png"], ["nowhere.png", "check the spelling"]),
     "folder without images": (["empty"], ["no images under", ".png"]),
     "nothing named": ([], ["nothing to score"]),
-    "no image": (["text.png"], ["text.png", "no image"]),
     "unknown backend": (["ok.png", "--backend", "caffe"], ["unknown backend 'caffe'"]),
     "unknown alignment": (["ok.png", "--align", "magic"], ["unknown alignment 'magic'"]),
     "missing detector": (["ok.png", "--detector", "no.onnx"], ["no.onnx"]),
@@ -242,6 +242,12 @@ def test_bad_input(
     result = score(*arguments, *engine)
     assert result.is_one_line(*parts), result
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_file_that_is_no_image(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    result = score(tmp_path / "text.png", "--aligned", "--engine", seeded_engine)
+    assert result.is_one_line("text.png", "no image"), result
 
 
 def test_outputs_over_the_artefact(score: Invoke, seeded_engine: Path, crops: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from fiqa_runtime.artefact.card import card_path, read_card
 from fiqa_runtime.backends import open_backend
-from fiqa_runtime.backends.tensorrt import buffers as device_memory
+from fiqa_runtime.backends.cuda.driver import Gpu
+from fiqa_runtime.backends.cuda.open_driver import open_driver
 from fiqa_runtime.backends.tensorrt.backend import open_artefact
 from fiqa_runtime.errors import ArtefactError, CardError, DependencyError, FiqaError, UnsupportedError
 from fiqa_runtime.scoring.scorer import Scorer
@@ -365,8 +366,8 @@ def test_no_gpu(make: Make, driver: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_gpu_facts(make: Make, driver: str) -> None:
     make(driver, integrated=True)
-    gpu = device_memory.open_driver().gpu
-    assert gpu == device_memory.Gpu("Fake Orin", "8.7", "12.6", True)
+    gpu = open_driver().gpu
+    assert gpu == Gpu("Fake Orin", "8.7", "12.6", True)
 
 
 # which backend runs what
