@@ -61,7 +61,7 @@ def test_published_artefact_takes_the_place_of_all_files_of_the_earlier_one(netw
         (place / "a.onnx.json").write_text(place.name)
     publish(folder, out, "a.onnx")
     assert sorted(path.name for path in out.iterdir()) == ["a.onnx", "a.onnx.json"]
-    assert (out / "a.onnx.json").read_text() == "work"
+    assert (out / "a.onnx.json").read_text(encoding="utf-8") == "work"
 
 
 def test_versions_are_of_what_is_installed_under_whatever_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,10 +22,10 @@ from fiqa_runtime.terminal.console import run
 
 from tests.help.commands import invoker
 
-pytestmark = pytest.mark.long
 STEPS = (TENSORS, NETWORK, DECODING, ALIGNMENT, SCORING)
 
 
+@pytest.mark.long
 def test_steps_add_up(seeded_engine: Path, weights_dir: Path, images_dir: Path) -> None:
     photos = [read_image(images_dir / "yakhyo/image1.jpg"), read_image(images_dir / "skimage/astronaut.png")]
     found = profile(seeded_engine, weights_dir / "face_detection_yunet_2023mar.onnx", photos, rounds=3)
@@ -40,6 +40,7 @@ def test_steps_add_up(seeded_engine: Path, weights_dir: Path, images_dir: Path) 
     assert found.table().splitlines()[2].endswith(" |  |")
 
 
+@pytest.mark.long
 def test_command(
     seeded_engine: Path,
     weights_dir: Path,

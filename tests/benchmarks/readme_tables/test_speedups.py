@@ -266,7 +266,7 @@ def test_the_table_of_passes(invoke: Invoke, tmp_path: Path, monkeypatch: pytest
     assert head == "| time without / with | network | opencv | onnxruntime |"
     assert rule.count("---") == 4
     assert row.startswith("| join_branches | `yunet-s` | ")
-    (gain,) = json.loads((tmp_path / "gains.json").read_text())["gains"]
+    (gain,) = json.loads((tmp_path / "gains.json").read_text(encoding="utf-8"))["gains"]
     for runtime in ("opencv", "onnxruntime"):
         assert gain["ratios"][runtime]["median"] > 0
         assert f"{gain['ratios'][runtime]['median']:.2f} (" in row
@@ -307,7 +307,7 @@ def test_the_tables_of_dsl_fiqa(
     ]
     assert savings.splitlines()[2].split(" | ")[1] == "2.00 / 1.00"
     assert [row.split(" | ")[0] for row in batches.splitlines()[2:]] == ["| 1", "| 4", "| 20"]
-    sizes = json.loads((tmp_path / "savings.json").read_text())["batches"]["onnxruntime"]
+    sizes = json.loads((tmp_path / "savings.json").read_text(encoding="utf-8"))["batches"]["onnxruntime"]
     assert sizes["1"]["peak_resident_bytes"] < sizes["20"]["peak_resident_bytes"]
     assert sizes["20"]["images_per_second"] > 0
 

@@ -74,7 +74,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         except SystemExit as stop:
             assert not stop.code
     page = folder / "new/report.html"
-    return Run(page, page.read_text(), json.loads((folder / "report.json").read_text()), engines, faces)
+    return Run(
+        page,
+        page.read_text(encoding="utf-8"),
+        json.loads((folder / "report.json").read_text(encoding="utf-8")),
+        engines,
+        faces,
+    )
 
 
 def numbers(run: Run, plot: str) -> list[list[str]]:
@@ -175,7 +181,7 @@ def test_opinions_page_shows_machine_cards_and_moved_faces(bench: Invoke, run: R
     engines = ("--engine", run.engines["fp32"], run.engines["int8"], *QUICK[:4])
     where = ("--images", run.faces, "--cache", tmp_path / "s.sqlite", "--html", tmp_path / "m.html")
     assert bench(*engines, "--mos", tmp_path / "label.json", *where).code == 0
-    html = (tmp_path / "m.html").read_text()
+    html = (tmp_path / "m.html").read_text(encoding="utf-8")
     for section in ("mos", "scores", "worst", "machine", "cards"):
         assert f'<section id="{section}"' in html, section
     assert html.count('<li><figure><img src="data:image/jpeg') == 6
@@ -184,7 +190,7 @@ def test_opinions_page_shows_machine_cards_and_moved_faces(bench: Invoke, run: R
 def test_seeded_images_have_numbers_and_no_ladders(bench: Invoke, run: Run, tmp_path: Path) -> None:
     result = bench("--engine", run.engines["fp32"], run.engines["fp16"], *QUICK, "--html", tmp_path / "r.html")
     assert result.code == 0, result.err
-    html = (tmp_path / "r.html").read_text()
+    html = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "seeded image 0" in html and 'id="plot-ladders"' not in html
 
 

@@ -329,7 +329,7 @@ def test_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert document["facts"]["gpu"]["compute_capability"] == "8.9"
     with pytest.raises(UnsupportedError):
         run_doctor("tensorrt", str(tmp_path / "doctor.json"), BARE)
-    document = json.loads((tmp_path / "doctor.json").read_text())
+    document = json.loads((tmp_path / "doctor.json").read_text(encoding="utf-8"))
     assert document["works"] is False
     assert {line["status"] for line in document["lines"]} == {"ok", "absent", "bad"}
 

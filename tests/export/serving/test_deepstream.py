@@ -151,7 +151,7 @@ def test_folder(tmp_path: Path) -> None:
         path = write_deepstream(tmp_path / "ifqa.plan", card, tmp_path / "ds")
     assert path == tmp_path / "ds/config_infer_ifqa.fp16.txt"
     assert sorted(p.name for p in path.parent.iterdir()) == [path.name, "ifqa.fp16.plan", "ifqa.fp16.plan.json"]
-    assert read_card(path.parent / read(path.read_text())["model-engine-file"]) == card
+    assert read_card(path.parent / read(path.read_text(encoding="utf-8"))["model-engine-file"]) == card
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_repository(seeded_engine: Path, tmp_path: Path) -> None:
     card = read_card(seeded_engine)
     model = write_triton(seeded_engine, card, tmp_path / "models")
     assert model == tmp_path / "models/ediffiqa-t-fp32"
-    config = parse((model / "config.pbtxt").read_text())
+    config = parse((model / "config.pbtxt").read_text(encoding="utf-8"))
     served = model / "1" / config.default_model_filename
     assert sorted(path.name for path in model.iterdir()) == ["1", "config.pbtxt"]
     graph = onnx.load(served).graph

@@ -30,7 +30,7 @@ def artefact(seeded_engine: Path, tmp_path: Path) -> Path:
 
 def edit(artefact: Path, **changes: object) -> None:
     path = card_path(artefact)
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}))
 
 
 def test_card_survives_json(artefact: Path) -> None:
@@ -104,7 +104,7 @@ def test_card_with_values_that_cannot_be(artefact: Path, changes: dict[str, obje
 
 @pytest.mark.parametrize("changes", [{"colour": "XYZ"}, {"height": "x"}, {"width": 0}])
 def test_card_with_an_input_that_cannot_be(artefact: Path, changes: dict[str, object]) -> None:
-    edit(artefact, input={**json.loads(card_path(artefact).read_text())["input"], **changes})
+    edit(artefact, input={**json.loads(card_path(artefact).read_text(encoding="utf-8"))["input"], **changes})
     with pytest.raises(CardError, match=r"is damaged \(.*\); export the artefact again"):
         read_card(artefact)
 

@@ -82,7 +82,7 @@ def test_whole_file_arrives_and_unknown_hash_is_recorded(origin: Origin, cached:
     assert path.read_bytes() == OLD
     assert leftovers(path) == {"net.pth.sha256"}
     assert recorded_sha256(path) == sha256(OLD)
-    assert (cached.parent / "net.pth.sha256").read_text() == f"{sha256(OLD)}  net.pth\n"
+    assert (cached.parent / "net.pth.sha256").read_text(encoding="utf-8") == f"{sha256(OLD)}  net.pth\n"
     assert steps == sorted(steps)
     assert (steps[0], steps[-1]) == ((0, len(OLD)), (len(OLD), len(OLD)))
     locate(checkpoint(origin.url))

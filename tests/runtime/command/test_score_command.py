@@ -52,7 +52,7 @@ def test_golden_pipeline(score: Invoke, seeded_engine: Path, images_dir: Path, w
     assert result.code == 0
     document = json.loads(result.out)
     assert document["backend"]["name"] == backend
-    golden = json.loads((GOLDEN / "pipeline-ediffiqa-t.json").read_text())
+    golden = json.loads((GOLDEN / "pipeline-ediffiqa-t.json").read_text(encoding="utf-8"))
     faces_of = {Path(i["path"]).relative_to(images_dir).as_posix(): i["faces"] for i in document["images"]}
     for image in golden["images"]:
         expected = [face["least_squares"]["score32"] for face in image["faces"]]
@@ -61,7 +61,7 @@ def test_golden_pipeline(score: Invoke, seeded_engine: Path, images_dir: Path, w
 
 
 def test_lmeds_is_the_demo(score: Invoke, seeded_engine: Path, images_dir: Path, weights_dir: Path) -> None:
-    golden = json.loads((GOLDEN / "pipeline-ediffiqa-t.json").read_text())
+    golden = json.loads((GOLDEN / "pipeline-ediffiqa-t.json").read_text(encoding="utf-8"))
     image = golden["images"][0]
     arguments = ("--engine", seeded_engine, "--align", "lmeds", "--json", "-")
     document = json.loads(score(images_dir / image["file"], *arguments).out)
@@ -96,10 +96,10 @@ def test_overlays_and_csv(
 def test_ready_crops(score: Invoke, seeded_engine: Path, crops: Path, tmp_path: Path) -> None:
     result = score(crops, "--engine", seeded_engine, "--aligned", "--json", "-", "--csv", tmp_path / "s.csv")
     images = json.loads(result.out)["images"]
-    golden = json.loads((GOLDEN / "ediffiqa-t.json").read_text())["score64"]
+    golden = json.loads((GOLDEN / "ediffiqa-t.json").read_text(encoding="utf-8"))["score64"]
     assert [Path(i["path"]).name for i in images] == ["0.png", "1.png", "2.png", "3.png", "4.PNG"]
     np.testing.assert_allclose([i["quality"] for i in images[:4]], golden, atol=1e-6)
-    assert len((tmp_path / "s.csv").read_text().splitlines()) == 6
+    assert len((tmp_path / "s.csv").read_text(encoding="utf-8").splitlines()) == 6
 
 
 def test_lines_for_people(score: Invoke, seeded_engine: Path, crops: Path) -> None:
@@ -125,7 +125,7 @@ def test_one_bad_image_does_not_stop_the_rest(score: Invoke, seeded_engine: Path
     (crops / "1.png").write_bytes(data[: len(data) // 2])
     result = score(crops, "--engine", seeded_engine, "--aligned", "--json", tmp_path / "s.json")
     assert result.is_one_line("1.png", "cut short")
-    images = json.loads((tmp_path / "s.json").read_text())["images"]
+    images = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["images"]
     assert ["error" in image for image in images] == [False, True, False, False, False]
 
 
@@ -143,7 +143,7 @@ def test_a_score_that_is_no_number_does_not_stop_the_rest(
     monkeypatch.setattr(Scorer, "_output", without_number)
     arguments = (crops, "--engine", seeded_engine, "--aligned", "--json", tmp_path / "s.json")
     assert score(*arguments).is_one_line("1.png: ", "no number", "--self-test")
-    images = json.loads((tmp_path / "s.json").read_text())["images"]
+    images = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["images"]
     assert ["error" in image for image in images] == [False, True, False, False, False]
     bad += [seeded_image(index, 112, 112) for index in (0, 2, 3, 4)]
     assert score(*arguments).is_one_line("none of 5 images can be scored", "no number")
@@ -166,7 +166,7 @@ def test_self_test(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
     assert "passed" in score("--self-test", "--engine", seeded_engine).out
     copy = tmp_path / seeded_engine.name
     copy.write_bytes(seeded_engine.read_bytes())
-    document = json.loads(card_path(seeded_engine).read_text())
+    document = json.loads(card_path(seeded_engine).read_text(encoding="utf-8"))
     document["input"]["mean"] = [0, 0, 0]
     card_path(copy).write_text(json.dumps(document))
     failed = score("--self-test", "--engine", copy)

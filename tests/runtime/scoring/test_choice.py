@@ -44,7 +44,7 @@ def forgiving(engine: Path, folder: Path, moved: float = 0) -> Path:
     The canaries are off by `moved` of that range.
     """
     copy = Path(shutil.copy(engine, folder / engine.name))
-    document = json.loads(card_path(engine).read_text())
+    document = json.loads(card_path(engine).read_text(encoding="utf-8"))
     document["parity"]["range"]["score"] *= 100
     for canary in document["canaries"]:
         canary["values"]["score"][0] += moved * document["parity"]["range"]["score"]
@@ -139,7 +139,7 @@ def test_a_damaged_memory_is_measured_again(bench: Bench, card: Card, tmp_path: 
     bench.tried.clear()
     assert decide("auto", Path("x.onnx"), card).backend == "opencv"
     assert sorted(bench.tried) == sorted(PACKAGES)
-    assert json.loads(file.read_text())["trials"][0]["backend"] == "opencv"
+    assert json.loads(file.read_text(encoding="utf-8"))["trials"][0]["backend"] == "opencv"
 
 
 def test_a_cache_that_cannot_be_written_is_said(bench: Bench, card: Card, tmp_path: Path) -> None:
