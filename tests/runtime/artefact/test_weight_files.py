@@ -382,7 +382,8 @@ def assert_says_the_fix(error: FetchError) -> None:
 
 SCRIPT = f"""
 import sys
-from fiqa_runtime.artefact.weight_files import locate, sha256_of
+from fiqa_runtime.artefact.weight_files import locate
+from fiqa_runtime.system.files import sha256_of
 from fiqa_runtime.artefact.spec import Checkpoint
 print(sha256_of(locate(Checkpoint({FILE!r}, page="https://example.org/weights", url=sys.argv[1]))))
 """
