@@ -8,23 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from fiqa_runtime.artefact.facts import BrokenLadder
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.scoring.agreement import Scores, score_lists
 from numpy.typing import NDArray
 
 from fiqa_calibration.ladder import PRISTINE, Rung
-
-
-@dataclass(frozen=True)
-class BrokenLadder:
-    """A ladder that is monotone for the reference only."""
-
-    source: int
-    """Index of the photo."""
-    kind: str
-    """Degradation."""
-    step: float
-    """Largest step in the wrong direction, as a share of the range of all reference scores."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +65,7 @@ def monotony(rungs: Sequence[Rung], reference: Scores, other: Scores) -> Monoton
         monotone += 1
         step = min(_wrong_step(second[positions], sign) for sign in directions)
         if step > 0:
-            broken.append(BrokenLadder(source, kind, step / span if span else float("inf")))
+            broken.append(BrokenLadder(source, kind, step / span if span else 1.0))
     return Monotony(len(found), monotone, tuple(sorted(broken, key=lambda ladder: -ladder.step)))
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from fiqa_calibration.dataset import MINIMUM
 from fiqa_runtime.artefact.card import Canary, Card, with_files, write_card
+from fiqa_runtime.artefact.facts import Conversion, Weights
 from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.scoring.canaries import probe
 from fiqa_runtime.system.progress import Report, silent
 
-from fiqa_export.checkpoints.checkpoint import WeightsInfo, load_reference
+from fiqa_export.checkpoints.checkpoint import load_reference
 from fiqa_export.convert import convert
 from fiqa_export.graph.files import files_of
 from fiqa_export.graph.raw_input import take_raw_input
@@ -27,7 +27,7 @@ from fiqa_export.plan.target import PlanOptions
 from fiqa_export.publishing import publish, seal, versions, workplace
 from fiqa_export.verdict.judgement import CANARIES, Judgement, judge, parity_set
 from fiqa_export.verdict.parity import Parity
-from fiqa_export.verdict.recipe import FP32, Recipe
+from fiqa_export.verdict.recipe import FP32, Precision, Recipe
 
 CANARY_TOLERANCE = 1e-4
 """Self-test on any device: largest |d| as a share of the output's range, for float32 arithmetic."""
@@ -118,7 +118,7 @@ def _download_progress(name: str, report: Report) -> Callable[[int, int | None],
     return lambda done, total: report(f"{name}: download (MB)", done >> 20, (total or done) >> 20)
 
 
-def _card(reference: Reference, info: WeightsInfo, precision: str, conversion: dict[str, Any]) -> Card:
+def _card(reference: Reference, info: Weights, precision: Precision, conversion: Conversion | None) -> Card:
     spec = reference.spec
     return Card(
         model=spec.name,
@@ -130,7 +130,7 @@ def _card(reference: Reference, info: WeightsInfo, precision: str, conversion: d
         source=spec.source,
         max_batch=spec.max_batch,
         notes=spec.notes,
-        weights=asdict(info),
+        weights=info,
         conversion=conversion,
         versions=versions(),
     )
@@ -145,7 +145,7 @@ def _judged(card: Card, reference: Reference, judgement: Judgement, recipe: Reci
     )
     return replace(
         card,
-        parity=judgement.parity.as_json(),
+        parity=judgement.parity.for_card(),
         canaries=canaries,
         canary_tolerance=_tolerance(card, judgement.parity, recipe),
         score_map=judgement.score_map,

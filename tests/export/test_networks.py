@@ -20,6 +20,7 @@ from fiqa_export.graph.files import files_of
 from fiqa_export.models import build
 from fiqa_export.pipeline import Exported, export
 from fiqa_export.verdict.recipe import RECIPES
+from fiqa_runtime.artefact.card import built_for
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.backends import PACKAGES
 from fiqa_runtime.errors import UnsupportedError
@@ -113,7 +114,7 @@ def test_tensorrt_builds_every_precision(
     for precision in RECIPES:
         onnx_file = every_node_in(precision, exported.path, tmp_path)
         plan = tmp_path / f"{model}.{precision}.plan"
-        layers = build_rtx(onnx_file, replace(exported.card, precision=precision), plan).plan["layers"]
+        layers = built_for(build_rtx(onnx_file, replace(exported.card, precision=precision), plan)).layers
         weights = sum((onnx_file.parent / name).stat().st_size for name in files_of(onnx_file))
         size = plan.stat().st_size
         record_property(f"{model} {precision}", f"{layers} layers, {size / 1e6:.1f} MB")

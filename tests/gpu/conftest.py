@@ -13,7 +13,7 @@ from fiqa_export.pipeline import Options, export
 from fiqa_export.plan.build_plan import build_plan
 from fiqa_export.plan.target import PlanOptions, find_target
 from fiqa_export.verdict.recipe import RECIPES
-from fiqa_runtime.artefact.card import read_card, write_card
+from fiqa_runtime.artefact.card import built_for, read_card, write_card
 from fiqa_runtime.backends.cuda.driver import Driver
 from fiqa_runtime.backends.cuda.open_driver import open_driver
 from fiqa_runtime.errors import FiqaError
@@ -81,7 +81,7 @@ def plan(onnx_file: Plans, target: str) -> Plans:
             card = build_plan(onnx, read_card(onnx), path, PlanOptions(target))
             write_card(card, path)
             BUILT.append(
-                f"{model} {precision}: {card.plan['layers']} layers, {path.stat().st_size / 1e6:.1f} MB, "
+                f"{model} {precision}: {built_for(card).layers} layers, {path.stat().st_size / 1e6:.1f} MB, "
                 f"{time.perf_counter() - start:.1f} s"
             )
         return path

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from fiqa_export.verdict.parity import compare
-from fiqa_export.verdict.recipe import RECIPES, Budget
-from fiqa_runtime.artefact.card import card_path, read_card, write_card
+from fiqa_export.verdict.recipe import RECIPES
+from fiqa_runtime.artefact.card import built_for, card_path, read_card, write_card
+from fiqa_runtime.artefact.facts import Budget, Verdict
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.backends.cuda.driver import Driver, active
 from fiqa_runtime.errors import CardError, UnsupportedError
@@ -63,9 +63,10 @@ def torch_outputs(model: str, images: Images) -> dict[str, NDArray[np.float32]]:
     return {name: np.concatenate([each[name] for each in results]) for name in results[0]}
 
 
-def gpu_budget(parity: Mapping[str, Any]) -> Budget:
+def gpu_budget(parity: Verdict) -> Budget:
     """The card's budget, but for float32 what the order of summation on a GPU may change."""
-    budget = Budget(**parity["budget"])
+    budget = parity.budget
+    assert budget is not None
     limits = {kind: max(FLOAT32_SHARE, share) for kind, share in budget.max_abs.items()}
     return replace(budget, max_abs=limits)
 
@@ -105,10 +106,10 @@ def test_batch_sweep(plan: Plans, model: str) -> None:
     """Any number of images at once, split or not, gives what each gives alone."""
     path = plan(model, "fp32")
     with Scorer(path) as scorer:
-        largest = scorer.card.plan["profile"][scorer.card.input.name]["max"][0]
+        largest = built_for(scorer.card).profile[scorer.card.input.name].max[0]
         images = crops(model, 2 * largest + 3)
         alone = [scorer.outputs([image]) for image in images]
-        span = scorer.card.parity["range"]
+        span = scorer.card.parity.range
         parts = list(scorer.batches(images))
         inputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         for count in sorted({1, 2, 3, largest - 1, largest, largest + 1, 2 * largest, 2 * largest + 3} - {0}):
@@ -240,7 +241,7 @@ def test_damaged_and_foreign_plans(plan: Plans, tmp_path: Path) -> None:
         Scorer(path)
     path.write_bytes(source.read_bytes())
     card = read_card(path)
-    write_card(replace(card, plan={**card.plan, "version": "10.3.0.1"}), path)
+    write_card(replace(card, plan=replace(built_for(card), version="10.3.0.1")), path)
     with pytest.raises(UnsupportedError, match="build it again here: fiqa-export ediffiqa-t --fp16"):
         Scorer(path)
 

@@ -17,6 +17,7 @@ from fiqa_runtime.artefact.card import Card, with_files, write_card
 from fiqa_runtime.artefact.spec import InputSpec, OutputSpec
 from numpy.typing import NDArray
 
+from tests.help.cards import plan_build
 from tests.help.fake_cuda import module
 from tests.help.fake_gpu import FakeGpu, GpuFaultError, OutOfMemoryError
 
@@ -52,23 +53,7 @@ def write_plan(
         licence="none",
         source="none",
         max_batch=32,
-        plan={
-            "flavour": "tensorrt",
-            "version": "10.3.0",
-            "gpu": "Fake Orin",
-            "compute_capability": "8.7",
-            "driver": "12.6",
-            "profile": profile,
-            "flags": {
-                "tf32": False,
-                "version_compatible": False,
-                "hardware_compatible": False,
-                "dla": None,
-                **flags,
-            },
-            "onnx_sha256": "0" * 64,
-            **facts,
-        },
+        plan=plan_build(profile, flags, **facts),
     )
     write_card(with_files(card, folder, [path.name]), path)
     return path

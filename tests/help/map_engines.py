@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from fiqa_runtime.artefact.card import Card, with_files, write_card
+from fiqa_runtime.artefact.facts import Weights
 from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.artefact.zoo import MODELS
 from onnx import NodeProto, TensorProto, helper, numpy_helper
@@ -60,7 +61,7 @@ def _engine(folder: Path, precision: str) -> Path:
         licence="none",
         source="a test",
         max_batch=16,
-        weights={"kind": "seeded", "description": "drawn by a test"},
+        weights=Weights("seeded", "drawn by a test"),
     )
     write_card(with_files(card, folder, [path.name]), path)
     return path

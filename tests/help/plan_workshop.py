@@ -14,6 +14,7 @@ import pytest
 from fiqa_export.plan.build_plan import build_plan
 from fiqa_export.plan.target import PlanOptions
 from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.facts import Budget, Verdict, Weights
 from fiqa_runtime.artefact.spec import InputSpec, OutputSpec
 from onnx import TensorProto, helper, numpy_helper
 
@@ -32,8 +33,10 @@ CARD = Card(
     licence="none",
     source="none",
     max_batch=32,
-    weights={"kind": "seeded", "description": "seeded"},
-    parity={"budget": {"srcc": 0.9998}, "range": {"score": 1.0, "map": 1.0}, "max_abs": {"score": 0.1}, "passed": True},
+    weights=Weights("seeded", "seeded"),
+    parity=Verdict(
+        budget=Budget(srcc=0.9998, flips=0.01), range={"score": 1.0, "map": 1.0}, max_abs={"score": 0.1}, passed=True
+    ),
     versions={"torch": "2.13"},
 )
 

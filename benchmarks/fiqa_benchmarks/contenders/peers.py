@@ -152,7 +152,7 @@ def _check_installed(peer: str) -> None:
 
 def _weights(card: Card, folder: Path) -> str | None:
     """What :func:`fiqa_export.checkpoints.checkpoint.load_reference` takes for the weights of the artefact."""
-    return _save_seeded(card, folder) if card.weights.get("kind") == "seeded" else _trained(card)
+    return _save_seeded(card, folder) if card.weights.kind == "seeded" else _trained(card)
 
 
 def _save_seeded(card: Card, folder: Path) -> str:
@@ -160,7 +160,7 @@ def _save_seeded(card: Card, folder: Path) -> str:
     import torch
     from fiqa_export.checkpoints.checkpoint import load_reference
 
-    reference, _ = load_reference(card.model, f"seeded:{card.weights['seed']}")
+    reference, _ = load_reference(card.model, f"seeded:{card.weights.seed}")
     state = reference.state_dict()
     files = next(iter(reference.spec.weights.values()))
     for checkpoint in files:
@@ -171,8 +171,8 @@ def _save_seeded(card: Card, folder: Path) -> str:
 
 def _trained(card: Card) -> str | None:
     """The weight set, file or folder that the card's hashes belong to."""
-    names = [Path(name) for name in card.weights.get("files", {})]
-    if card.weights.get("kind") in ("official", "standin"):
+    names = [Path(name) for name in card.weights.files]
+    if card.weights.kind in ("official", "standin"):
         sets = MODELS[card.model].weights.items()
         return next((key for key, files in sets if [Path(f.file) for f in files] == names), None)
     for folder in search_folders():

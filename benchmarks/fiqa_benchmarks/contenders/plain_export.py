@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fiqa_runtime.artefact.card import Card, with_files, write_card
+from fiqa_runtime.artefact.facts import Verdict
 from fiqa_runtime.backends.base import Arrays, Inputs
 from fiqa_runtime.errors import CheckpointError, DependencyError
 
@@ -29,7 +30,7 @@ def reference_of(card: Card, weights: str | None) -> Any:
     from fiqa_export.checkpoints.checkpoint import load_reference
 
     reference, loaded = load_reference(card.model, weights)
-    expected = card.weights.get("files", {}) if card.weights.get("kind") != "seeded" else {}
+    expected = card.weights.files if card.weights.kind != "seeded" else {}
     if expected and set(expected.values()) != set(loaded.files.values()):
         raise CheckpointError(
             f"torch: {', '.join(loaded.files)} here is not what the artefact was made from "
@@ -71,7 +72,7 @@ def export_plain(card: Card, weights: str | None, folder: Path) -> Path:
     data = path.with_name(f"{path.name}.data")
     names = [path.name, *([data.name] if data.exists() else [])]
     taken = replace(card.input, raw=False)
-    plain = replace(card, input=taken, canaries=(), canary_tolerance={}, parity={}, notes=("plain export",))
+    plain = replace(card, input=taken, canaries=(), canary_tolerance={}, parity=Verdict(), notes=("plain export",))
     write_card(with_files(plain, folder, names), path)
     return path
 

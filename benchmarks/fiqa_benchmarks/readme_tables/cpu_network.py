@@ -94,7 +94,7 @@ def measure_network(
         for contender in entered(plan, engine, int8):
             try:
                 scorer = stack.enter_context(open_contender(_ready(contender, Path(folder), threads), threads))
-                measured = measured or Measured(str(scorer.card.weights.get("kind")))
+                measured = measured or Measured(scorer.card.weights.kind)
                 if plan.one_by_one and contender.name == TORCH:
                     scorer.card = replace(scorer.card, max_batch=1)
                 crops = _images(scorer.card, plan.images)
@@ -127,7 +127,7 @@ def _steps(scorer: Scorer, crops: list[Image]) -> Steps:
 
 def _images(card: Card, count: int) -> list[Image]:
     """Seeded images for seeded weights; under trained ones, which rank faces, a face degraded step by step."""
-    if card.weights.get("kind") == "seeded" or not card.input.height or not card.input.width:
+    if card.weights.kind == "seeded" or not card.input.height or not card.input.width:
         return seeded_crops(card.input, count)
     return [image for image, _ in ParitySet(0, default_pictures(), (card.input.height, card.input.width))]
 
@@ -135,6 +135,6 @@ def _images(card: Card, count: int) -> list[Image]:
 def _ready(contender: Contender, folder: Path, threads: int | None) -> Contender:
     """`contender` prepared; seeded weights of the largest networks need not become gigabytes of files for torch."""
     weights = read_card(Path(contender.artefact)).weights
-    if contender.backend == TORCH and weights.get("kind") == "seeded":
-        return replace(contender, weights=f"seeded:{weights['seed']}")
+    if contender.backend == TORCH and weights.kind == "seeded":
+        return replace(contender, weights=f"seeded:{weights.seed}")
     return prepare(contender, folder, threads)

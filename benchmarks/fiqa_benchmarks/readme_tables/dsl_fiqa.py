@@ -18,6 +18,7 @@ from typing import Annotated
 
 import typer
 from fiqa_runtime.artefact.card import Card, with_files, write_card
+from fiqa_runtime.artefact.facts import Weights
 from fiqa_runtime.backends import available
 from fiqa_runtime.errors import DependencyError
 from fiqa_runtime.system.progress import Report
@@ -95,7 +96,7 @@ def _with_card(best: Form, runtime: str, size: int) -> Path:
     os.link(best.path, path)
     spec = best.spec
     card = Card(spec.name, "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, size)
-    write_card(with_files(replace(card, weights={"kind": "seeded", "seed": 0}), path.parent, [path.name]), path)
+    write_card(with_files(replace(card, weights=Weights("seeded", seed=0)), path.parent, [path.name]), path)
     return path
 
 

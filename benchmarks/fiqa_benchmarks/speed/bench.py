@@ -211,7 +211,7 @@ def _contender_json(result: Result) -> dict[str, Any]:
         **entry,
         "model": loaded.card.model,
         "precision": loaded.card.precision,
-        "weights": loaded.card.weights.get("description"),
+        "weights": loaded.card.weights.description,
         "backend": loaded.backend,
         "load_ms": 1e3 * loaded.footprint.load_seconds,
         "files": loaded.files,

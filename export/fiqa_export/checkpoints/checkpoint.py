@@ -13,17 +13,18 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
 
 import torch
+from fiqa_runtime.artefact.facts import Kind, Weights
 from fiqa_runtime.artefact.spec import Checkpoint, ModelSpec
-from fiqa_runtime.artefact.weight_files import locate, sha256_of
+from fiqa_runtime.artefact.weight_files import locate
 from fiqa_runtime.artefact.zoo import find_model
 from fiqa_runtime.errors import CheckpointError, FetchError, InputError
 from fiqa_runtime.system.download import Progress
+from fiqa_runtime.system.files import sha256_of
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
@@ -37,28 +38,11 @@ _OWNERS = {
     "file": "weights of your own",
 }
 _Source = tuple[Checkpoint, Path]
-Kind = Literal["official", "standin", "file", "seeded"]
-
-
-@dataclass(frozen=True)
-class WeightsInfo:
-    """Where the weights of a reference come from."""
-
-    kind: Kind
-    """`official`: the authors'; `standin`: this project's; `file`: what the user named; `seeded`: nothing trained."""
-    description: str
-    """One line for people."""
-    files: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of every file that was loaded, by name."""
-    seed: int | None = None
-    """Seed of seeded weights."""
-    notes: tuple[str, ...] = ()
-    """What was changed or left out to make the files fit, one line each."""
 
 
 def load_reference(
     name: str, weights: str | None = None, progress: Progress | None = None
-) -> tuple[Reference, WeightsInfo]:
+) -> tuple[Reference, Weights]:
     """The reference network `name` with its weights, in eval mode, float32, on the CPU.
 
     `weights` is the name of a weight set of the zoo (None: the first one), `seeded` or `seeded:N`, or a path:
@@ -73,7 +57,7 @@ def load_reference(
     if weights is not None and weights.split(":")[0] == "seeded":
         seed = _seed(weights)
         text = f"seeded weights, seed {seed}: they test the toolchain, scores mean nothing about faces"
-        return load_seeded(build(spec.name), seed), WeightsInfo("seeded", text, seed=seed)
+        return load_seeded(build(spec.name), seed), Weights("seeded", text, seed=seed)
     if weights is None or weights in spec.weights:
         kind: Kind = "standin" if weights == "standin" else "official"
         sources = _official(spec, weights, progress)
@@ -222,14 +206,14 @@ def _spec_with(spec: ModelSpec, checkpoint: Checkpoint) -> ModelSpec:
     return replace(spec, licence=checkpoint.licence or spec.licence, notes=notes)
 
 
-def _describe(kind: Kind, sources: list[_Source], notes: list[str]) -> WeightsInfo:
+def _describe(kind: Kind, sources: list[_Source], notes: list[str]) -> Weights:
     files, lines = {}, []
     for checkpoint, path in sources:
         name = path.name if kind == "file" else checkpoint.file
         files[name] = sha256_of(path)
         known = kind == "official" and checkpoint.sha256 is not None
         lines.append(f"{name}, SHA-256 {files[name]}{' as published' if known else ''}")
-    return WeightsInfo(kind, f"{_OWNERS[kind]}: {'; '.join(lines)}", files, notes=tuple(notes))
+    return Weights(kind, f"{_OWNERS[kind]}: {'; '.join(lines)}", files, notes=tuple(notes))
 
 
 @contextmanager

@@ -48,9 +48,9 @@ def demo() -> None:
             scored = _score_known_face(photos[0], scorer)
     summary = {
         "engine": exported.path,
-        "weights": exported.card.weights["description"],
+        "weights": exported.card.weights.description,
         "licence": exported.card.licence,
-        "parity": exported.parity.as_json(),
+        "parity": exported.card.as_json()["parity"],
         "photos": scored,
     }
     write_json(summary, str(OUT / "summary.json"))
@@ -99,7 +99,7 @@ def _score_known_face(path: Path, scorer: Scorer) -> list[dict[str, Any]]:
 def _print(exported: Exported, scored: list[dict[str, Any]]) -> None:
     parity = exported.parity
     typer.echo(f"\nexported  {exported.path}")
-    typer.echo(f"weights   {exported.card.weights['description']}")
+    typer.echo(f"weights   {exported.card.weights.description}")
     typer.echo(f"parity    max |d| to PyTorch {parity.max_abs['score']:.1e} over {parity.images} images: pass")
     for entry in scored:
         scores = ", ".join(f"{quality:.4f}" for quality in entry["qualities"]) or "no face"

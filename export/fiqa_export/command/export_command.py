@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fiqa_calibration.dataset import REASONS
 from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.facts import Int8Conversion
 from fiqa_runtime.errors import FiqaError
 from fiqa_runtime.system.progress import Report
 from fiqa_runtime.terminal.console import progress_bar, stderr
@@ -71,20 +72,21 @@ def _one(name: str, weights: str | None, out: Path, options: Options, delivery: 
 
 def _notes(card: Card) -> Iterator[str]:
     """What people have to know of one network."""
-    yield f"weights of {card.model}: {card.weights['description']}"
+    yield f"weights of {card.model}: {card.weights.description}"
     yield f"licence of {card.model}: {card.licence}"
-    left_out = card.parity.get("left_out")
+    left_out = card.parity.left_out
     if left_out:
         yield f"{card.model}: {len(left_out)} pictures of --images could not serve ({left_out[0]}), the card names them"
-    for line in _on_calibration(card.conversion):
-        yield f"{card.model}: {line}"
+    if isinstance(card.conversion, Int8Conversion):
+        for line in _on_calibration(card.conversion):
+            yield f"{card.model}: {line}"
 
 
-def _on_calibration(conversion: Mapping[str, Any]) -> Iterator[str]:
+def _on_calibration(conversion: Int8Conversion) -> Iterator[str]:
     """What people have to know of the calibration images; nothing where there were none."""
-    if conversion.get("warning"):
-        yield str(conversion["warning"])
-    left_out = {reason: count for reason, count in (conversion.get("left_out") or {}).items() if count}
+    if conversion.warning:
+        yield conversion.warning
+    left_out = {reason: count for reason, count in (conversion.left_out or {}).items() if count}
     if left_out:
         reasons = ", ".join(f"{count} {REASONS[reason]}" for reason, count in left_out.items())
         yield f"{sum(left_out.values())} calibration images left out: {reasons}"
@@ -94,23 +96,20 @@ def _documents(exported: Exported) -> list[dict[str, Any]]:
     document = {
         **_document(exported.path, exported.card),
         "seconds": round(exported.seconds, 2),
-        "parity": exported.card.parity,
+        "parity": exported.card.as_json()["parity"],
     }
     return [document, _document(exported.plan.path, exported.plan.card)] if exported.plan else [document]
 
 
 def _document(path: Path, card: Card) -> dict[str, Any]:
+    plain = card.as_json()
     return {
         "model": card.model,
         "precision": card.precision,
         "format": card.format,
         "path": path,
         "bytes": size_of(path),
-        "weights": card.weights,
-        "licence": card.licence,
-        "conversion": card.conversion,
-        "plan": card.plan,
-        "files": card.files,
+        **{key: plain[key] for key in ("weights", "licence", "conversion", "plan", "files")},
     }
 
 
@@ -126,7 +125,7 @@ def _summary(done: list[Exported]) -> Table:
             f"{item.card.model} {item.card.precision}",
             f"{size_of(item.path) / 1e6:.1f}",
             *([f"{size_of(item.plan.path) / 1e6:.1f}" if item.plan else "-"] if plans else []),
-            str(item.card.weights["kind"]),
+            item.card.weights.kind,
             f"{parity.max_abs[worst] / parity.range[worst]:.1e}",
             f"{score.srcc:.6f}" if score else "-",
             f"{score.flips[0.10]:.1%}" if score else "-",

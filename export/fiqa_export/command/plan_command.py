@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from fiqa_runtime.artefact.card import card_path, read_card
+from fiqa_runtime.artefact.card import built_for, card_path, read_card
 from fiqa_runtime.artefact.location import artefact_inputs, find_artefact
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.terminal.console import progress_bar, stderr
@@ -37,8 +38,9 @@ def plan_of(name: str, options: PlanOptions, delivery: Delivery, json: str | Non
     with progress_bar() as report:
         built = add_plan(path, card, options, report)
     delivery.deliver(path, card, built)
-    line = f"built {built.path} with {built.card.plan['flavour']} {built.card.plan['version']}"
+    made = built_for(built.card)
+    line = f"built {built.path} with {made.flavour} {made.version}"
     stderr.print(escape(line), soft_wrap=True, highlight=False)
     if json:
-        document: dict[str, Any] = {"path": built.path, "plan": built.card.plan, "files": built.card.files}
+        document: dict[str, Any] = {"path": built.path, "plan": asdict(made), "files": built.card.files}
         write_json({"artefacts": [document], "failed": {}}, json)

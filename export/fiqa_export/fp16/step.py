@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from fiqa_calibration.candidates import FIRST_SEEDED
 from fiqa_calibration.ladder import KINDS, degrade
 from fiqa_calibration.parity_set import default_pictures, resized
+from fiqa_runtime.artefact.facts import Fp16Conversion
 from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.seeded import rng, seeded_image
@@ -16,6 +16,8 @@ from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_export.fp16.convert import to_fp16
 from fiqa_export.fp16.ranges import activation_ranges
+from fiqa_export.graph.files import size_of
+from fiqa_export.graph.loading import open_graph
 from fiqa_export.models import Reference
 from fiqa_export.models.inputs import graph_inputs
 
@@ -23,8 +25,8 @@ LARGE = 10**10
 """Multiply-accumulates from which a network's ranges are measured on fewer images."""
 
 
-def fp16_step(reference: Reference, fp32: Path, fp16: Path, report: Report = silent) -> dict[str, Any]:
-    """Write the fp16 version of the ONNX file `fp32` to `fp16`; returns facts for the card.
+def fp16_step(reference: Reference, fp32: Path, fp16: Path, report: Report = silent) -> Fp16Conversion:
+    """Write the fp16 version of the ONNX file `fp32` to `fp16`; returns what the card says of it.
 
     Raises what :func:`fiqa_export.fp16.convert.to_fp16` raises.
     """
@@ -39,7 +41,8 @@ def fp16_step(reference: Reference, fp32: Path, fp16: Path, report: Report = sil
     ranges = activation_ranges(fp32, feeds())
     report(what, len(images), len(images))
     plan = to_fp16(fp32, fp16, {name: extremes.largest for name, extremes in ranges.items()})
-    return {"kept_in_fp32": dict(plan.kept), "nodes_in_fp16": plan.converted, "casts": plan.casts}
+    nodes = len(open_graph(fp32).graph)
+    return Fp16Conversion(size_of(fp32), nodes, dict(plan.kept), plan.converted, plan.casts)
 
 
 def _ranging_images(reference: Reference) -> Iterator[Image]:

@@ -11,6 +11,7 @@ import numpy as np
 from fiqa_calibration.activations import Inputs
 from fiqa_calibration.mixture_search import Judged
 from fiqa_calibration.parity_set import ParitySet
+from fiqa_runtime.artefact.facts import Budget
 from fiqa_runtime.artefact.spec import OutputSpec
 from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.system.progress import Report
@@ -21,7 +22,6 @@ from fiqa_export.int8.calibration import (
     open_session,
 )
 from fiqa_export.verdict.parity import Parity, compare, flip_failures
-from fiqa_export.verdict.recipe import Budget
 
 
 class MixtureJudge:

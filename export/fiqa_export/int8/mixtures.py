@@ -62,10 +62,10 @@ class Int8Result:
     left_out: Mapping[str, int] | None = None
     """Calibration images left out, by reason; None where ranges came from a file."""
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain data for the card."""
-        plain = {key: value for key, value in vars(self).items() if key != "search"}
-        trials = [
+    def for_card(self) -> dict[str, Any]:
+        """Fields of :class:`fiqa_runtime.artefact.facts.Int8Conversion`, those of the fp32 graph apart."""
+        plain = {key: value for key, value in vars(self).items() if key not in ("search", "kept")}
+        trials = tuple(
             {
                 "kept": len(t.kept),
                 "quality": json_number(t.judged.quality),
@@ -73,8 +73,8 @@ class Int8Result:
                 **{name: json_number(value) for name, value in t.judged.facts.items()},
             }
             for t in self.search.trials
-        ]
-        return {**plain, "kept": dict(self.kept), "trials": trials}
+        )
+        return {"kept_in_fp32": dict(self.kept), **plain, "trials": trials}
 
 
 def to_int8(

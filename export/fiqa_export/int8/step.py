@@ -1,6 +1,6 @@
 """The whole int8 step: calibration images or a file of ranges -> an int8 artefact within its budget.
 
-facts = int8_step(reference, fp32, int8, Int8Order("folder/of/crops", parity_set, INT8.budget, out))
+conversion = int8_step(reference, fp32, int8, Int8Order("folder/of/crops", parity_set, INT8.budget, out))
 """
 
 from __future__ import annotations
@@ -8,18 +8,19 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from fiqa_calibration.activations import Inputs
 from fiqa_calibration.mixture_search import SearchResult
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_calibration.ranges import Ranges
+from fiqa_runtime.artefact.facts import Budget, Int8Conversion
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.system.files import sha256_file
 from fiqa_runtime.system.progress import Report, silent
 
-from fiqa_export.graph.files import files_of
+from fiqa_export.graph.files import files_of, size_of
+from fiqa_export.graph.loading import open_graph
 from fiqa_export.int8.calibration import (
     Feed,
     Images,
@@ -36,7 +37,6 @@ from fiqa_export.int8.picture import draw_pareto
 from fiqa_export.models import Reference
 from fiqa_export.models.inputs import graph_inputs
 from fiqa_export.publishing import versions
-from fiqa_export.verdict.recipe import Budget
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,10 @@ class Int8Order:
 
 def int8_step(
     reference: Reference, fp32: Path, int8: Path, order: Int8Order, report: Report = silent
-) -> dict[str, Any]:
-    """Write `int8` as :func:`write_int8` does, draw the search to ``out/<name>.int8.png``; returns facts for the card.
+) -> Int8Conversion:
+    """Write `int8` as :func:`write_int8` does, and draw the search to ``out/<name>.int8.png``.
+
+    Returns what the card says of it.
 
     Raises what :func:`write_int8` raises, and VerdictError where no mixture is within the budget and the best one is
     not to be kept.
@@ -69,8 +71,7 @@ def int8_step(
     draw_pareto(result.search, order.out / f"{name}.int8.png", f"{name}, int8")
     if not order.keep_failed:
         result.search.require()
-    facts = result.as_json()
-    return {"kept_in_fp32": facts.pop("kept"), **facts}
+    return Int8Conversion(size_of(fp32), len(open_graph(fp32).graph), **result.for_card())
 
 
 def write_int8(

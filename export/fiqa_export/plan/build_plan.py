@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fiqa_runtime.artefact.card import Card, with_files
+from fiqa_runtime.artefact.facts import PlanBuild, PlanFlags, Profile, Verdict
 from fiqa_runtime.backends.cuda.driver import Driver, Shape, active
 from fiqa_runtime.errors import InputError, UnsupportedError
-from fiqa_runtime.system.files import sha256_file
+from fiqa_runtime.system.files import sha256_of
 from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_export.plan.builder import Built, Limits, build
@@ -92,32 +93,29 @@ def _limits(card: Card, batch: tuple[int, int, int], name: str, shape: Shape) ->
 
 def _plan_card(onnx: Path, card: Card, target: Target, built: Built, options: PlanOptions) -> Card:
     gpu = target.driver.gpu if target.driver else None
-    facts: dict[str, Any] = {
-        "flavour": target.flavour,
-        "version": target.trt.__version__,
-        "gpu": gpu and gpu.name,
-        "compute_capability": gpu and gpu.compute_capability,
-        "driver": gpu and gpu.driver,
-        "profile": {
-            name: {key: list(shape) for key, shape in zip(("min", "opt", "max"), limits, strict=True)}
-            for name, limits in built.profile.items()
-        },
-        "flags": {
-            "tf32": False,
-            "version_compatible": options.version_compatible,
-            "hardware_compatible": options.hardware_compatible,
-            "dla": options.dla,
-            "workspace": options.workspace,
-            "optimisation": options.optimisation,
-        },
-        "layers": built.layers,
-        "onnx_sha256": sha256_file(onnx),
-    }
+    facts = PlanBuild(
+        flavour=target.flavour,
+        version=target.trt.__version__,
+        gpu=gpu.name if gpu else None,
+        compute_capability=gpu.compute_capability if gpu else None,
+        driver=gpu.driver if gpu else None,
+        profile={name: Profile(*limits) for name, limits in built.profile.items()},
+        flags=PlanFlags(
+            tf32=False,
+            version_compatible=options.version_compatible,
+            hardware_compatible=options.hardware_compatible,
+            dla=options.dla,
+            workspace=options.workspace,
+            optimisation=options.optimisation,
+        ),
+        layers=built.layers,
+        onnx_sha256=sha256_of(onnx),
+    )
     return replace(
         card,
         format="plan",
         max_batch=OVERLAPPED * built.profile[card.input.name][2][0],
-        parity={key: card.parity[key] for key in ("budget", "range") if key in card.parity},
+        parity=Verdict(budget=card.parity.budget, range=card.parity.range),
         versions={**card.versions, target.flavour: target.trt.__version__},
         plan=facts,
     )

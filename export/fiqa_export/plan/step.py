@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fiqa_runtime.artefact.card import Card, write_card
+from fiqa_runtime.artefact.card import Card, built_for, write_card
 from fiqa_runtime.errors import FiqaError, VerdictError
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.scoring.selftest import self_test
@@ -55,7 +55,7 @@ def add_plan(artefact: Path, card: Card, options: PlanOptions, report: Report) -
         plan = folder / name
         plan_card = build_plan(artefact, card, plan, options, report)
         write_card(plan_card, plan)
-        if plan_card.plan["gpu"]:
+        if built_for(plan_card).gpu:
             with Scorer(plan) as scorer:
                 result = self_test(scorer)
             if not result.passed:

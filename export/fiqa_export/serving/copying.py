@@ -12,22 +12,24 @@ from fiqa_runtime.errors import InputError, UnsupportedError
 
 def refuse_plan(file: str, card: Card, server: str) -> None:
     """Raise UnsupportedError where `card` describes a plan that `server` cannot load, or cannot feed one image."""
-    if card.plan.get("flavour") == "tensorrt_rtx":
+    if card.plan is None:
+        return
+    if card.plan.flavour == "tensorrt_rtx":
         raise UnsupportedError(
             f"{server} loads no TensorRT-RTX plans such as {file}; hand over the ONNX file or build --target tensorrt"
         )
-    if card.format == "plan":
-        smallest, largest = (card.plan["profile"][card.input.name][key][0] for key in ("min", "max"))
-        if smallest > 1:
-            raise UnsupportedError(
-                f"{file} takes batches from {smallest}, {server} sends single images too; "
-                f"build it with --batch 1,{largest},{largest}"
-            )
+    profile = card.plan.profile[card.input.name]
+    smallest, largest = profile.min[0], profile.max[0]
+    if smallest > 1:
+        raise UnsupportedError(
+            f"{file} takes batches from {smallest}, {server} sends single images too; "
+            f"build it with --batch 1,{largest},{largest}"
+        )
 
 
 def max_batch(card: Card) -> int:
     """Largest batch to send at once: a plan's own, whatever multiple of it the card recommends to our runtime."""
-    return int(card.plan["profile"][card.input.name]["max"][0]) if card.format == "plan" else card.max_batch
+    return card.plan.profile[card.input.name].max[0] if card.plan is not None else card.max_batch
 
 
 def copy_artefact(artefact: Path, card: Card, folder: Path) -> None:

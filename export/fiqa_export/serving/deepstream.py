@@ -12,7 +12,7 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
-from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.card import Card, built_for
 from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.errors import UnsupportedError
 from fiqa_runtime.system.files import write_text
@@ -129,7 +129,7 @@ def _refuse(file: str, card: Card) -> None:
 def _size(card: Card) -> tuple[int, int]:
     """Height and width of the input: a plan's are those it was tuned for."""
     if card.format == "plan":
-        height, width = card.plan["profile"][card.input.name]["opt"][2:]
+        height, width = built_for(card).profile[card.input.name].opt[2:]
         return height, width
     return card.input.height or PHOTO_SIZE[0], card.input.width or PHOTO_SIZE[1]
 

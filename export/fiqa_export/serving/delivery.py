@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.card import Card, built_for
 
 from fiqa_export.plan.step import Plan
 from fiqa_export.serving.deepstream import write_deepstream
@@ -23,7 +23,7 @@ class Delivery:
 
     def deliver(self, onnx: Path, card: Card, plan: Plan | None) -> None:
         """Hand over the artefact; raises UnsupportedError for what the other side cannot run."""
-        if plan and plan.card.plan["flavour"] == "tensorrt":
+        if plan and built_for(plan.card).flavour == "tensorrt":
             onnx, card = plan.path, plan.card
         if self.triton:
             write_triton(onnx, card, self.triton)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from fiqa_runtime.artefact.card import Card, card_path
+from fiqa_runtime.artefact.card import Card, built_for, card_path
 from fiqa_runtime.artefact.spec import OutputSpec
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.images.crop_sampling import SLOTS
@@ -61,7 +61,7 @@ def triton_config(file: str, card: Card) -> str:
         inputs.append(_tensor("landmarks", (SLOTS,)))
     outputs = [_tensor(output.name, _output_dims(output, *image[1:])) for output in card.outputs]
     return f"""\
-{VERSION_COMPATIBLE if card.plan.get("flags", {}).get("version_compatible") else ""}\
+{VERSION_COMPATIBLE if card.plan and card.plan.flags.version_compatible else ""}\
 name: "{_model_name(card)}"
 backend: "{"tensorrt" if card.format == "plan" else "onnxruntime"}"
 default_model_filename: "{file}"
@@ -90,8 +90,8 @@ def _image_dims(card: Card) -> tuple[int, int, int]:
     """Channels, height, width: those of the network, or of a plan's profile where it fixes them."""
     height, width = card.input.height or ANY, card.input.width or ANY
     if card.format == "plan":
-        profile = card.plan["profile"][card.input.name]
-        pairs = list(zip(profile["min"], profile["max"], strict=True))
+        profile = built_for(card).profile[card.input.name]
+        pairs = list(zip(profile.min, profile.max, strict=True))
         sides = pairs[1:3] if card.input.raw else pairs[2:]
         height, width = (low if low == high else ANY for low, high in sides)
     return 3, height, width

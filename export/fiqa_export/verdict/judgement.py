@@ -8,6 +8,7 @@ from pathlib import Path
 from fiqa_calibration.ladder import ALL
 from fiqa_calibration.monotone import monotony
 from fiqa_calibration.parity_set import RUNGS, ParitySet, default_pictures, folder_pictures, resized, squared
+from fiqa_runtime.artefact.facts import Budget
 from fiqa_runtime.artefact.score_map import ScoreMap
 from fiqa_runtime.backends.base import Arrays, Backend
 from fiqa_runtime.scoring.agreement import bootstrap
@@ -17,7 +18,7 @@ from fiqa_runtime.system.progress import Report
 from fiqa_export.models import Reference
 from fiqa_export.onnx_on_torch.backend import HalfBackend
 from fiqa_export.verdict.parity import Parity, compare, reference_outputs, scores_of
-from fiqa_export.verdict.recipe import Budget, Recipe
+from fiqa_export.verdict.recipe import Recipe
 
 CANARIES = 4
 LARGE = 3 * 10**10

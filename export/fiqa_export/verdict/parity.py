@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from fiqa_calibration.monotone import Monotony
+from fiqa_runtime.artefact.facts import Budget, FaceAgreement, LadderAgreement, ScoreAgreement, Verdict
 from fiqa_runtime.artefact.spec import OutputSpec
 from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.images.preprocess import Image
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from fiqa_export.models import Reference
 from fiqa_export.models.inputs import network_input
-from fiqa_export.verdict.recipe import Budget
 from fiqa_export.verdict.same_faces import Faces, compare_faces
 
 
@@ -54,18 +53,23 @@ class Parity:
         """The verdict."""
         return not self.failures
 
-    def as_json(self) -> dict[str, Any]:
-        """For cards and reports: numbers that are not finite, which JSON has not, are None."""
+    def for_card(self) -> Verdict:
+        """What a card says of it: numbers that are not finite, which JSON cannot hold, are None."""
         interval = self.srcc_interval
-        return {
-            **asdict(self),
-            "passed": self.passed,
-            "max_abs": {name: json_number(d) for name, d in self.max_abs.items()},
-            "correlation": {name: json_number(r) for name, r in self.correlation.items()},
-            "score": self.score and self.score.as_json(),
-            "srcc_interval": interval if interval and all(map(math.isfinite, interval)) else None,
-            "ladders": self.ladders and self.ladders.as_json(),
-        }
+        return Verdict(
+            images=self.images,
+            budget=self.budget,
+            max_abs={name: json_number(d) for name, d in self.max_abs.items()},
+            range=self.range,
+            correlation={name: json_number(r) for name, r in self.correlation.items()},
+            score=ScoreAgreement(**self.score.as_json()) if self.score else None,
+            failures=self.failures,
+            faces=FaceAgreement(**asdict(self.faces)) if self.faces else None,
+            srcc_interval=interval if interval and all(map(math.isfinite, interval)) else None,
+            ladders=LadderAgreement(**vars(self.ladders), kept=self.ladders.kept) if self.ladders else None,
+            left_out=self.left_out,
+            passed=self.passed,
+        )
 
 
 def reference_outputs(reference: Reference, image: Image) -> Arrays:

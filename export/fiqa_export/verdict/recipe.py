@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from fiqa_runtime.artefact.facts import Budget
+
 Precision = Literal["fp32", "fp16", "int8"]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a conversion may change, judged against the torch reference in float32."""
-
-    srcc: float
-    """Smallest Spearman correlation of the scores."""
-    flips: float
-    """Largest share of images whose decision changes at the threshold that rejects 10 %."""
-    max_abs: Mapping[str, float] = field(default_factory=dict)
-    """By kind of output (:class:`fiqa_runtime.artefact.spec.OutputSpec`): largest |d| of any value, as a share of its
-    range."""
-    correlation: float = 0.0
-    """Smallest Pearson correlation of a map, of landmarks or of detector heads with the reference's, per image."""
-    faces: bool = False
-    """Whether a detector has to find the same faces, which then stand in for the correlation of its heads."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +26,7 @@ class Recipe:
     """Fewest and most seeded images."""
 
     def budget_for(self, weights: str) -> Budget:
-        """The budget for weights of a kind (:class:`fiqa_export.checkpoints.checkpoint.WeightsInfo`)."""
+        """The budget for weights of a kind (:class:`fiqa_runtime.artefact.facts.Weights`)."""
         return self.budget if weights == "seeded" else replace(self.budget, srcc=self.trained_srcc, faces=True)
 
 

@@ -10,17 +10,24 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
+from fiqa_runtime.artefact.facts import CONVERSIONS, Conversion, PlanBuild, Verdict, Weights
 from fiqa_runtime.artefact.score_map import ScoreMap
-from fiqa_runtime.artefact.spec import Colour, InputSpec, OutputSpec, input_from_json, output_from_json
+from fiqa_runtime.artefact.spec import LONGEST_SIDE, InputSpec, OutputSpec
 from fiqa_runtime.artefact.zoo import FOREIGN_ARTEFACTS
 from fiqa_runtime.errors import ArtefactError, CardError
 from fiqa_runtime.onnx_bytes.metadata import read_metadata
-from fiqa_runtime.system.files import sha256_file, write_text
+from fiqa_runtime.system.files import sha256_of, write_text
+from fiqa_runtime.system.schema import check_bounds, from_plain
 
 VERSION = 1
 METADATA_KEY = "fiqa_card"
+LARGEST_CARD = 1 << 26
+"""Bytes; a larger file is not read as a card."""
+LARGEST_BATCH = 1 << 16
+MOST = {"outputs": 64, "canaries": 64, "canary values": 64}
+"""More of these than any network of ours has; a card with more of them is damaged."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +35,19 @@ class Canary:
     """Reference values of one seeded image, so that any device can check itself without torch."""
 
     index: int
-    """Arguments of :func:`fiqa_runtime.images.seeded.seeded_image`."""
+    """Which seeded image; with the next three the arguments of :func:`fiqa_runtime.images.seeded.seeded_image`."""
     height: int
     width: int
     seed: int
     values: Mapping[str, tuple[float, ...]]
     """By output name: the flattened output at :func:`fiqa_runtime.scoring.canaries.probe` positions, from torch
     float32."""
+
+    def __post_init__(self) -> None:
+        for side in (self.height, self.width):
+            check_bounds("the side of a canary", side, 1, LONGEST_SIDE)
+        for values in self.values.values():
+            check_bounds("the number of values of a canary", len(values), 1, MOST["canary values"])
 
 
 @dataclass(frozen=True)
@@ -43,8 +56,8 @@ class Card:
 
     model: str
     """Name in the zoo."""
-    precision: str
-    """`fp32`, `fp16` or `int8`."""
+    precision: Literal["fp32", "fp16", "int8"]
+    """What the graph computes in."""
     format: Literal["onnx", "plan"]
     """What the file is."""
     input: InputSpec
@@ -59,47 +72,56 @@ class Card:
     """Largest batch to send at once."""
     notes: tuple[str, ...] = ()
     """What a user must know and would not guess."""
-    weights: Mapping[str, Any] = field(default_factory=dict)
-    """Where the weights came from: kind, description, SHA-256 by file, seed."""
-    parity: Mapping[str, Any] = field(default_factory=dict)
-    """Verdict against the torch reference; empty for artefacts of others."""
+    weights: Weights = field(default_factory=Weights)
+    """Where the weights came from."""
+    parity: Verdict = field(default_factory=Verdict)
+    """Verdict against the torch reference."""
     canaries: tuple[Canary, ...] = ()
     """Reference values for the self-test."""
     canary_tolerance: Mapping[str, float] = field(default_factory=dict)
     """By output name: largest absolute difference that still passes the self-test."""
-    conversion: Mapping[str, Any] = field(default_factory=dict)
-    """How a reduced precision was reached: nodes kept in float32 with the reason of each, and more; empty for fp32."""
+    conversion: Conversion | None = None
+    """How a reduced precision was reached, an entry of :data:`fiqa_runtime.artefact.facts.CONVERSIONS`; None for fp32
+    and for artefacts of others."""
     score_map: ScoreMap | None = None
     """From float32 scores to this artefact's, for thresholds; None for fp32 and for networks without a score."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Packages that made the artefact."""
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of every file of the artefact by name; the copy inside an ONNX file lists its data file only."""
-    plan: Mapping[str, Any] = field(default_factory=dict)
-    """What a TensorRT plan was built by and for, read by :mod:`fiqa_runtime.backends.tensorrt.plan_facts`; empty for
-    ONNX.
+    plan: PlanBuild | None = None
+    """What a TensorRT plan was built by and for; None for ONNX."""
 
-    `flavour`: `tensorrt` or `tensorrt_rtx`; `version`: that package's `__version__`; `gpu`: its name,
-    `compute_capability`: like `8.7`, and `driver`: all three null for a TensorRT-RTX plan built for any GPU;
-    `profile`: by input name {`min`, `opt`, `max`: full shape}; `flags`: `tf32`, `version_compatible` and
-    `hardware_compatible` true or false, `dla` core or null, `workspace` in bytes and `optimisation` level or null for
-    TensorRT's own; `layers`: of the network before fusion; `onnx_sha256`: of the ONNX file it was built from.
-    """
+    def __post_init__(self) -> None:
+        check_bounds("max_batch", self.max_batch, 1, LARGEST_BATCH)
+        check_bounds("the number of outputs", len(self.outputs), 1, MOST["outputs"])
+        check_bounds("the number of canaries", len(self.canaries), 0, MOST["canaries"])
+        if self.format == "plan" and self.plan is None:
+            raise ValueError("it does not say what the plan was built for")
 
     def __repr__(self) -> str:
-        return f"<Card {self.model} {self.precision} {self.format}, weights: {self.weights.get('description', '?')}>"
+        return f"<Card {self.model} {self.precision} {self.format}, weights: {self.weights.description}>"
+
+    def as_json(self) -> dict[str, Any]:
+        """The card as plain data."""
+        plain = asdict(self) | {name: {} for name in NESTED if getattr(self, name) is None}
+        return {"fiqa_card": VERSION, **plain}
 
     def to_json(self) -> str:
         """The card as a JSON document."""
-        return json.dumps({"fiqa_card": VERSION, **asdict(self)}, indent=1)
+        return json.dumps(self.as_json(), indent=1)
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str) -> Card:
-        """Parse a card; `where` names it in errors. Raises CardError where it is damaged or of a newer version."""
+        """Parse a card; `where` names it in errors.
+
+        Raises CardError where it is damaged or of a newer version. Entries that this version does not know are left
+        out: they say more about the artefact, never how to feed it.
+        """
         try:
             data = json.loads(text)
             version = data["fiqa_card"]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise CardError(f"{where} is not a card; export the artefact again with fiqa-export") from error
         if version != VERSION:
             raise CardError(
@@ -109,38 +131,28 @@ class Card:
         try:
             known = {f.name for f in fields(cls)}
             values = {key: value for key, value in data.items() if key in known}
-            values["input"] = input_from_json(values["input"])
-            values["outputs"] = tuple(output_from_json(o) for o in values["outputs"])
-            values["notes"] = tuple(values.get("notes", ()))
-            if values.get("score_map"):
-                knots = values["score_map"]
-                values["score_map"] = ScoreMap(tuple(knots["fp32"]), tuple(knots["artefact"]))
-            values["canaries"] = tuple(Canary(**c) for c in values.get("canaries", ()))
-            card = cls(**values)
-            card._check()
-            return card
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            values |= {name: None for name in NESTED if values.get(name) == {}}
+            conversion = values.pop("conversion", None)
+            card = from_plain(cls, values)
+            if conversion is not None:
+                if card.precision not in CONVERSIONS:
+                    raise ValueError(f"{card.precision} has no conversion")
+                kind = CONVERSIONS[card.precision]
+                card = replace(card, conversion=from_plain(kind, conversion, "conversion"))
+        except (ValueError, RecursionError) as error:
             raise CardError(f"{where} is damaged ({error}); export the artefact again with fiqa-export") from error
-
-    def _check(self) -> None:
-        """Raises ValueError where what decides how images are fed, or what comes out, cannot be."""
-        sides = (self.input.height, self.input.width)
-        tables = (self.files, self.weights, self.parity, self.canary_tolerance, self.conversion, self.plan)
-        wrong = {
-            "max_batch": not _is_count(self.max_batch),
-            "outputs": not self.outputs,
-            "colour": self.input.colour not in get_args(Colour),
-            "height or width": not all(side is None or _is_count(side) for side in sides),
-            "score_map": self.score_map is not None and not self.score_map.fp32,
-            "a table": not all(isinstance(table, Mapping) for table in tables),
-        }
-        for name, is_wrong in wrong.items():
-            if is_wrong:
-                raise ValueError(f"{name} cannot be right")
+        return card
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and value >= 1
+NESTED = ("conversion", "plan")
+"""Entries that are an empty table in JSON where they are None."""
+
+
+def built_for(card: Card) -> PlanBuild:
+    """What the plan of `card` was built by and for; raises CardError for a card of another artefact."""
+    if card.plan is None:
+        raise CardError(f"the card of {card.model} describes no plan; build one with fiqa-export {card.model}")
+    return card.plan
 
 
 def card_path(artefact: Path) -> Path:
@@ -169,7 +181,7 @@ def read_card(artefact: Path) -> Card:
     embedded = read_metadata(artefact).get(METADATA_KEY) if artefact.suffix == ".onnx" else None
     beside = card_path(artefact)
     if beside.is_file():
-        card = Card.from_json(beside.read_bytes(), str(beside))
+        card = Card.from_json(_card_bytes(beside), str(beside))
         if artefact.name not in card.files:
             raise CardError(f"{beside} is the card of another file; export {artefact.name} again with fiqa-export")
     elif embedded is not None:
@@ -180,17 +192,23 @@ def read_card(artefact: Path) -> Card:
     return card
 
 
+def _card_bytes(path: Path) -> bytes:
+    if path.stat().st_size > LARGEST_CARD:
+        raise CardError(f"{path} is not a card, it is too large; export the artefact again with fiqa-export")
+    return path.read_bytes()
+
+
 def _check_files(card: Card, folder: Path) -> None:
     for name, expected in card.files.items():
         path = folder / name
         if not path.is_file():
             raise ArtefactError(f"{path} is missing, it is part of the artefact; copy it there or export again")
-        if sha256_file(path) != expected:
+        if sha256_of(path) != expected:
             raise CardError(f"{path} is not the file its card describes (SHA-256 differs); export it again")
 
 
 def _foreign_card(artefact: Path, beside: Path) -> Card:
-    digest = sha256_file(artefact)
+    digest = sha256_of(artefact)
     spec = FOREIGN_ARTEFACTS.get(digest)
     if spec is None:
         raise CardError(f"{artefact} has no card: {beside.name} is missing; copy it there or run fiqa-export")
@@ -204,11 +222,11 @@ def _foreign_card(artefact: Path, beside: Path) -> Card:
         source=spec.source,
         max_batch=1,
         notes=spec.notes,
-        weights={"kind": "official", "description": "as published"},
+        weights=Weights("official", "as published"),
         files={artefact.name: digest},
     )
 
 
 def with_files(card: Card, folder: Path, names: list[str]) -> Card:
     """`card` with the SHA-256 of the files `names` in `folder`."""
-    return replace(card, files={name: sha256_file(folder / name) for name in names})
+    return replace(card, files={name: sha256_of(folder / name) for name in names})

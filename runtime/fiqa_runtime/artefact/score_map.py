@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.system.schema import check_bounds
 
 KNOTS = 512
 """Points of a map; of more images evenly spaced ranks are kept."""
@@ -26,6 +27,11 @@ class ScoreMap:
     """Scores of the float32 network."""
     artefact: tuple[float, ...]
     """Scores of the artefact."""
+
+    def __post_init__(self) -> None:
+        check_bounds("the number of scores in the map", len(self.fp32), 1, KNOTS)
+        if len(self.fp32) != len(self.artefact) or list(self.fp32) != sorted(self.fp32):
+            raise ValueError("the score map is not two ascending lists of one length")
 
     @classmethod
     def between(cls, fp32: NDArray[np.floating], artefact: NDArray[np.floating]) -> ScoreMap:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.system.schema import check_bounds
 
 Colour = Literal["RGB", "BGR"]
 Resize = Literal["pillow-bilinear", "pillow-bicubic", "opencv-bilinear", "opencv-cubic-float", "none"]
 Framing = Literal["arcface-112", "ffhq", "portrait-512", "photo"]
 Task = Literal["quality", "landmarks", "detection"]
+LONGEST_SIDE = 4096
+"""Largest height and width of a network's input, in pixels: a card that names more is damaged."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,10 @@ class CropSampling:
     landmarks: Literal["input", "constant"]
     """`input`: the graph takes the landmark vector of each crop as second input `landmarks` (N, 500);
     `constant`: the vector of 68 visible landmarks is folded in, and only such crops can be scored."""
+
+    def __post_init__(self) -> None:
+        check_bounds("the number of crops", self.crops, 1, 1000)
+        check_bounds("the seed of the crops", self.seed, 0, 2**32 - 1)
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,12 @@ class InputSpec:
     """How a picture is cut into several inputs; None where one crop is one input."""
     raw: bool = False
     """Whether the graph takes uint8 BGR crops (N, height, width, 3) and does colour order and normalisation itself."""
+
+    def __post_init__(self) -> None:
+        check_bounds("the height of the input", self.height, 1, LONGEST_SIDE)
+        check_bounds("the width of the input", self.width, 1, LONGEST_SIDE)
+        if 0 in self.std:
+            raise ValueError("the standard deviation of a channel is 0")
 
 
 @dataclass(frozen=True)
@@ -123,17 +136,6 @@ class ModelSpec:
     """Largest batch the runtime sends at once: bounds activation memory."""
     notes: tuple[str, ...] = field(default=())
     """What a user must know and would not guess."""
-
-
-def input_from_json(data: Mapping[str, Any]) -> InputSpec:
-    """Rebuild an :class:`InputSpec` from a card; raises KeyError or TypeError on a malformed one."""
-    sampling = CropSampling(**data["sampling"]) if data.get("sampling") else None
-    return InputSpec(**{**data, "mean": tuple(data["mean"]), "std": tuple(data["std"]), "sampling": sampling})
-
-
-def output_from_json(data: Mapping[str, Any]) -> OutputSpec:
-    """Rebuild an :class:`OutputSpec` from a card; raises KeyError or TypeError on a malformed one."""
-    return OutputSpec(data["name"], data["kind"], tuple(data["range"]) if data.get("range") else None)
 
 
 CpuPrecision = Literal["exact", "fast"]

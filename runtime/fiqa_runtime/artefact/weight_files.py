@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import errno
 import os
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 from fiqa_runtime.artefact.spec import Checkpoint
 from fiqa_runtime.errors import CheckpointError, FetchError, InputError
 from fiqa_runtime.system.download import Progress, TransferError, download_file
-from fiqa_runtime.system.files import is_readable_file, is_searchable_folder, sha256_file, user_cache
+from fiqa_runtime.system.files import is_readable_file, is_searchable_folder, sha256_of, user_cache
 
 
 def shipped_weights() -> Path:
@@ -66,12 +66,6 @@ def locate(checkpoint: Checkpoint, download: bool = True, progress: Progress | N
     return target
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal; a file that has not changed is read once per process."""
-    status = path.stat()
-    return _digest(path.resolve(), status.st_size, status.st_mtime_ns)
-
-
 def recorded_sha256(path: Path) -> str | None:
     """The hash that was recorded beside `path` when it was downloaded, None where there is no record."""
     record = _record(path)
@@ -110,8 +104,3 @@ def _fetch_error(checkpoint: Checkpoint, reason: str) -> FetchError:
 
 def _record(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
-
-
-@lru_cache(maxsize=64)
-def _digest(path: Path, size: int, modified: int) -> str:
-    return sha256_file(path)

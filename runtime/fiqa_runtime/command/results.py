@@ -92,7 +92,7 @@ def as_document(scorer: Scorer, images: list[ImageResult], settings: dict[str, A
         "engine": str(scorer.path),
         "model": card.model,
         "precision": card.precision,
-        "weights": card.weights.get("description"),
+        "weights": card.weights.description,
         "licence": card.licence,
         "backend": {"name": scorer.backend.name, **scorer.backend.info},
         "higher_is_better": True,

@@ -35,7 +35,7 @@ def tolerance(card: Card, precision: CpuPrecision) -> dict[str, float]:
         )
     if precision == "exact":
         return limits
-    spans = card.parity.get("range", {})
+    spans = card.parity.range
     if any(name not in spans for name in limits):
         raise CardError(
             f"the card of {card.model} gives no range of its outputs, so nothing bounds what --cpu-precision fast may "

@@ -7,12 +7,16 @@ import hashlib
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from fiqa_runtime.errors import InputError
 
+JUST_WRITTEN = 2 * 10**9
+"""Nanoseconds within which two writes of a file may carry the same time."""
 NamedFile = tuple[str, str | Path | None]
 """The option that names a file, and the file."""
 
@@ -24,6 +28,22 @@ def sha256_file(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file; a file that has not changed (size, time of the last write) is read once per process.
+
+    A file that was written a moment ago is read every time: another write could leave it the same size and time.
+    """
+    status = path.stat()
+    if time.time_ns() - status.st_mtime_ns < JUST_WRITTEN:
+        return sha256_file(path)
+    return _remembered_sha256(path.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _remembered_sha256(path: Path, size: int, modified: int) -> str:
+    return sha256_file(path)
 
 
 def write_text(path: Path, text: str) -> None:

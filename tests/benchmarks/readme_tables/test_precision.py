@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import onnx
 import pytest
@@ -13,11 +12,14 @@ from fiqa_export.verdict.parity import Parity
 from fiqa_export.verdict.recipe import FP16, INT8
 from fiqa_export.verdict.same_faces import Faces
 from fiqa_runtime.artefact.card import Card, with_files, write_card
+from fiqa_runtime.artefact.facts import FaceAgreement, Fp16Conversion, Int8Conversion, Verdict, Weights
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.scoring.agreement import agree
 from onnx import TensorProto, helper
 from typer.testing import CliRunner
+
+from tests.help.cards import int8_conversion
 
 NAMES, ALIGNMENT = HEADER.splitlines()
 SCORES = [float(i) for i in range(20)]
@@ -25,31 +27,30 @@ SWAPPED = [0.0, 2.0, 1.0, *SCORES[3:]]
 """At 10 % rejection images 1 and 2 change sides."""
 
 
-def card(model: str, precision: str, parity: dict[str, Any], **conversion: Any) -> Card:
+def card(model: str, parity: Parity, conversion: Fp16Conversion | Int8Conversion) -> Card:
     spec = MODELS[model]
     return Card(
         model,
-        precision,
+        "int8" if isinstance(conversion, Int8Conversion) else "fp16",
         "onnx",
         spec.input,
         spec.outputs,
         spec.licence,
         spec.source,
         max_batch=1,
-        weights={"kind": "official"},
-        parity=parity,
-        conversion={"fp32_bytes": 4_000_000, "nodes": 10, "kept_in_fp32": {"a": "why", "b": "why"}, **conversion},
+        weights=Weights("official"),
+        parity=parity.for_card(),
+        conversion=conversion,
     )
 
 
 QUALITY = card(
     "ediffiqa-t",
-    "fp16",
-    Parity(20, FP16.budget, {"score": 0.002}, {"score": 4.0}, {}, agree(SCORES, SCORES), ()).as_json(),
+    Parity(20, FP16.budget, {"score": 0.002}, {"score": 4.0}, {}, agree(SCORES, SCORES), ()),
+    Fp16Conversion(4_000_000, 10, {"a": "why", "b": "why"}, 8, 4),
 )
 MAP = card(
     "ifqa",
-    "int8",
     Parity(
         20,
         INT8.budget,
@@ -58,13 +59,11 @@ MAP = card(
         {"map": 0.98765},
         agree(SCORES, SWAPPED),
         ("map: correlation 0.9877 is below 0.99",),
-    ).as_json(),
-    mac_share=0.934,
-    images=216,
+    ),
+    int8_conversion(mac_share=0.934, images=216),
 )
 DETECTOR = card(
     "yunet-s",
-    "int8",
     Parity(
         1008,
         INT8.budget_for("official"),
@@ -74,9 +73,8 @@ DETECTOR = card(
         None,
         (),
         Faces(found=36, lost=0, new=0, iou=0.9712, score=0.0119),
-    ).as_json(),
-    mac_share=0.16,
-    images=84,
+    ),
+    int8_conversion(mac_share=0.16, images=84),
 )
 
 
@@ -124,14 +122,14 @@ def test_row_of_a_trained_detector() -> None:
 
 
 def test_changed_faces_are_counted() -> None:
-    parity = {**DETECTOR.parity, "faces": vars(Faces(36, lost=2, new=1, iou=0.9, score=0.0))}
+    parity = replace(DETECTOR.parity, faces=FaceAgreement(36, lost=2, new=1, iou=0.9, score=0.0))
     assert cells(row(replace(DETECTOR, parity=parity), 1))["faces"] == "36, 2 lost, 1 new, IoU 0.90, !d! 0.000"
 
 
-@pytest.mark.parametrize("incomplete", [replace(QUALITY, parity={}), replace(QUALITY, conversion={})])
-def test_card_without_verdict_or_of_fp32(incomplete: Card) -> None:
+@pytest.mark.parametrize("card", [replace(QUALITY, parity=Verdict()), replace(QUALITY, conversion=None)])
+def test_card_without_verdict_or_of_fp32(card: Card) -> None:
     with pytest.raises(InputError, match="ediffiqa-t fp16 holds no verdict; export it"):
-        row(incomplete, 1)
+        row(card, 1)
 
 
 def test_command_counts_every_file_of_an_artefact(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from fiqa_benchmarks.speed.bench import NETWORK
 from fiqa_benchmarks.speed.bench import as_json as bench_json
 from fiqa_benchmarks.speed.bench import bench as run_bench
 from fiqa_runtime.artefact.card import read_card, write_card
+from fiqa_runtime.artefact.score_map import ScoreMap
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.agreement import agree, rejection_threshold
@@ -136,9 +137,10 @@ def test_long_tables_say_what_they_leave_out() -> None:
 
 
 def test_long_lists_of_a_card_are_counted(seeded_engine: Path) -> None:
-    card = replace(read_card(seeded_engine), parity={"passed": True, "knots": {"x": [0.5] * 300, "few": [1, 2]}})
+    score_map = ScoreMap((0.5,) * 300, (0.25,) * 300)
+    card = replace(read_card(seeded_engine), score_map=score_map, max_batch=2)
     (shown,) = sections.cards({"x": card}).values()
-    assert shown["parity"] == {"passed": True, "knots": {"x": "300 numbers", "few": [1, 2]}}
+    assert shown["score_map"] == {"fp32": "300 numbers", "artefact": "300 numbers"}
     assert "canaries" not in shown and shown["input"]["mean"] == [127.5] * 3
 
 

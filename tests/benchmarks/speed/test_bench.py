@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def test_torch_peer_has_the_seed_of_the_card(seeded_engine: Path, tmp_path: Path
     crops = [seeded_image(i, 112, 112) for i in range(3)]
     scores = Scorer(seeded_engine, "opencv").score(crops)
     for seed, same in ((0, True), (1, False)):
-        weights = {**read_card(seeded_engine).weights, "seed": seed}
+        weights = asdict(replace(read_card(seeded_engine).weights, seed=seed))
         copy = changed_copy(seeded_engine, tmp_path / str(seed), weights=weights)
         with open_contender(prepare(Contender("torch", str(copy), "torch"), tmp_path), 1) as torch_peer:
             assert bool(np.allclose(torch_peer.score(crops), scores, atol=1e-6, rtol=0)) is same

@@ -17,7 +17,7 @@ from fiqa_export.checkpoints.seeded import seeded_image
 from fiqa_export.models import build
 from fiqa_export.models.inputs import network_input
 from fiqa_runtime.artefact import zoo
-from fiqa_runtime.artefact.weight_files import sha256_of
+from fiqa_runtime.system.files import sha256_of
 
 from tests.help.checkpoints import State, T, message, seeded_state
 

@@ -110,7 +110,7 @@ def test_export(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     assert document["parity"]["passed"] is True
     assert document["parity"]["max_abs"]["score"] < 1e-5
     card = read_card(tmp_path / "ediffiqa-t.fp32.onnx")
-    assert (card.weights["kind"], card.notes) == ("standin", STANDIN.notes)
+    assert (card.weights.kind, card.notes) == ("standin", STANDIN.notes)
 
 
 @pytest.mark.parametrize("kind", PORTRAIT_SCORES)

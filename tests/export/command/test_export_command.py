@@ -18,14 +18,16 @@ import onnx
 import pytest
 from fiqa_export.pipeline import Exported, Options
 from fiqa_export.verdict.parity import Parity
-from fiqa_export.verdict.recipe import FP32, INT8, RECIPES, Budget
+from fiqa_export.verdict.recipe import FP32, INT8, RECIPES
 from fiqa_runtime.artefact.card import read_card
+from fiqa_runtime.artefact.facts import Budget, Int8Conversion
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import FiqaError, InputError
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.scoring.selftest import self_test
 
+from tests.help.cards import int8_conversion
 from tests.help.commands import Invoke, invoker
 from tests.help.places import ROOT
 
@@ -97,7 +99,7 @@ def test_failed_verdict_leaves_nothing(export: Invoke, tmp_path: Path, monkeypat
     assert list(tmp_path.iterdir()) == []
     kept = export(*arguments, "--keep-failed")
     assert kept.code == 3
-    assert read_card(tmp_path / "ediffiqa-t.fp32.onnx").parity["passed"] is False
+    assert read_card(tmp_path / "ediffiqa-t.fp32.onnx").parity.passed is False
 
 
 def test_list(export: Invoke) -> None:
@@ -202,14 +204,11 @@ def test_int8_without_calibration_is_refused_in_python_too() -> None:
 @pytest.mark.parametrize(
     ("conversion", "lines"),
     [
-        ({}, []),
-        ({"warning": None, "left_out": {"unreadable": 0, "faceless": 0}}, []),
-        ({"warning": None, "left_out": None}, []),
+        (None, []),
+        (int8_conversion(None, {"unreadable": 0, "faceless": 0}), []),
+        (int8_conversion(None, None), []),
         (
-            {
-                "warning": "the set is narrow",
-                "left_out": {"unreadable": 1, "misfits": 0, "faceless": 2, "duplicates": 3},
-            },
+            int8_conversion("the set is narrow", {"unreadable": 1, "misfits": 0, "faceless": 2, "duplicates": 3}),
             [
                 "ediffiqa-t: the set is narrow",
                 "ediffiqa-t: 6 calibration images left out: "
@@ -223,7 +222,7 @@ def test_calibration_is_told(
     tmp_path: Path,
     seeded_engine: Path,
     monkeypatch: pytest.MonkeyPatch,
-    conversion: dict[str, object],
+    conversion: Int8Conversion | None,
     lines: list[str],
 ) -> None:
     card = replace(read_card(seeded_engine), conversion=conversion)

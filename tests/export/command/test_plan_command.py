@@ -13,7 +13,7 @@ import fiqa_export.cli
 import pytest
 from fiqa_export.plan.step import builder_missing
 from fiqa_export.plan.target import PlanOptions
-from fiqa_runtime.artefact.card import card_path, read_card
+from fiqa_runtime.artefact.card import built_for, card_path, read_card
 
 from tests.help.commands import Invoke, invoker
 
@@ -44,8 +44,8 @@ def test_plan_card_and_link(export: Invoke, tmp_path: Path) -> None:
     assert (tmp_path / "ediffiqa-t.plan").readlink() == Path("ediffiqa-t.fp32.plan")
     card = read_card(tmp_path / "ediffiqa-t.plan")
     assert card.format == "plan"
-    assert card.plan["profile"]["input"]["max"] == [4, 3, 112, 112]
-    assert card.plan["onnx_sha256"] == onnx["files"]["ediffiqa-t.fp32.onnx"]
+    assert built_for(card).profile["input"].max == (4, 3, 112, 112)
+    assert built_for(card).onnx_sha256 == onnx["files"]["ediffiqa-t.fp32.onnx"]
 
 
 @pytest.mark.usefixtures("no_tensorrt")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,9 +18,9 @@ import pytest
 import torch
 from fiqa_export.checkpoints.checkpoint import load_reference
 from fiqa_export.checkpoints.seeded import load_seeded
-from fiqa_export.convert import convert
 from fiqa_export.fp16.convert import to_fp16, write_fp16
 from fiqa_export.fp16.ranges import activation_ranges
+from fiqa_export.fp16.step import fp16_step
 from fiqa_export.graph.loading import is_float, open_graph
 from fiqa_export.graph.to_onnx import export_onnx
 from fiqa_export.models import Reference, build
@@ -31,6 +30,7 @@ from fiqa_export.verdict.judgement import judge, parity_set
 from fiqa_export.verdict.parity import Parity, reference_outputs
 from fiqa_export.verdict.recipe import FP16
 from fiqa_runtime.artefact.card import Card, with_files, write_card
+from fiqa_runtime.artefact.facts import Fp16Conversion
 from fiqa_runtime.backends.base import Backend
 from fiqa_runtime.faces.yunet import YunetDecoder
 from fiqa_runtime.images.preprocess import Image, prepare
@@ -54,14 +54,14 @@ class Converted:
     reference: Reference
     fp32: Path
     fp16: Path
-    conversion: dict[str, Any]
+    conversion: Fp16Conversion
 
 
 def convert_seeded(reference: Reference, folder: Path) -> Converted:
     fp32 = folder / f"{reference.spec.name}.fp32.onnx"
     export_onnx(reference, fp32)
-    fp16, conversion = convert(reference, fp32, "fp16", None, silent)
-    return Converted(reference, fp32, fp16, conversion)
+    fp16 = folder / f"{reference.spec.name}.fp16.onnx"
+    return Converted(reference, fp32, fp16, fp16_step(reference, fp32, fp16))
 
 
 @pytest.fixture(scope="module", params=by_size(SLOW))
@@ -81,17 +81,17 @@ def test_only_named_nodes_stay_fp32(converted: Converted) -> None:
         and node.op_type not in ALLOWED_FP32
         and any(map(is_float, node.outputs))
     }
-    assert fp32 == set(converted.conversion["kept_in_fp32"])
-    assert all(converted.conversion["kept_in_fp32"].values())
+    assert fp32 == set(converted.conversion.kept_in_fp32)
+    assert all(converted.conversion.kept_in_fp32.values())
     half = sum(any(value.dtype == ir.DataType.FLOAT16 for value in n.outputs) for n in graph if n.op_type != "Cast")
-    assert half == converted.conversion["nodes_in_fp16"] > len(fp32)
+    assert half == converted.conversion.nodes_in_fp16 > len(fp32)
 
 
 def test_no_cast_is_made_twice(converted: Converted) -> None:
     graph = open_graph(converted.fp16).graph
     before = sum(node.op_type == "Cast" for node in open_graph(converted.fp32).graph)
     casts = [node for node in graph if node.op_type == "Cast"]
-    assert len(casts) == converted.conversion["casts"] + before
+    assert len(casts) == converted.conversion.casts + before
     assert len({(cast.inputs[0], cast.outputs[0].dtype) for cast in casts}) == len(casts)
     sources = [source for cast in casts if (source := cast.inputs[0]) is not None]
     assert len(sources) == len(casts)
@@ -152,7 +152,7 @@ def overflowing(power: int) -> Reference:
 
 
 def kept_for_their_numbers(case: Converted) -> list[str]:
-    kept = {n for n, reason in case.conversion["kept_in_fp32"].items() if "reaches" in reason or "underflow" in reason}
+    kept = {n for n, reason in case.conversion.kept_in_fp32.items() if "reaches" in reason or "underflow" in reason}
     return [node.op_type for node in open_graph(case.fp32).graph if node.name in kept]
 
 

@@ -20,6 +20,7 @@ import pytest
 from fiqa_calibration.ladder import ladders
 from fiqa_export.pipeline import export
 from fiqa_runtime.artefact.card import Card, read_card
+from fiqa_runtime.artefact.facts import Int8Conversion
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.seeded import rng
 from fiqa_runtime.scoring.agreement import agree
@@ -115,17 +116,22 @@ def write(folder: Path, crops: Sequence[Image]) -> Path:
     return folder
 
 
+def conversion(made: Made) -> Int8Conversion:
+    assert isinstance(made.card.conversion, Int8Conversion)
+    return made.card.conversion
+
+
 def test_most_of_it_computes_in_int8_within_the_budget(
     made: Made, record_property: Callable[[str, object], None]
 ) -> None:
-    parity, facts = made.document["parity"], made.card.conversion
-    record_property("share of the multiply-accumulates", facts["mac_share"])
+    parity, facts = made.document["parity"], conversion(made)
+    record_property("share of the multiply-accumulates", facts.mac_share)
     record_property("parity", str(parity))
     assert parity["passed"]
     assert parity["score"]["srcc"] >= made.case.srcc
-    assert facts["fitted"]
-    assert facts["mac_share"] >= 0.8
-    assert facts["bytes_share"] <= 0.3
+    assert facts.fitted
+    assert facts.mac_share >= 0.8
+    assert facts.bytes_share <= 0.3
 
 
 def test_ranking_of_unseen_faces_survives(
@@ -156,6 +162,6 @@ def test_tensorrt_rtx_builds_it(made: Made, tmp_path: Path) -> None:
 
 def test_manifest_names_every_image(made: Made) -> None:
     manifest = json.loads(made.path.with_name(f"{made.case.model}.calibration.json").read_text(encoding="utf-8"))
-    assert manifest["sha256"] == made.card.conversion["calibration"]
-    assert len(manifest["images"]) == made.card.conversion["images"]
+    assert manifest["sha256"] == conversion(made).calibration
+    assert len(manifest["images"]) == conversion(made).images
     assert not np.isnan([image["score"] for image in manifest["images"]]).any()

@@ -26,7 +26,7 @@ from fiqa_calibration.parity_set import ParitySet
 from fiqa_export.int8 import calibration, mixtures
 from fiqa_export.int8.step import write_int8
 from fiqa_export.models import build
-from fiqa_export.verdict.recipe import Budget
+from fiqa_runtime.artefact.facts import Budget
 
 with torch.device("meta"):
     reference = build(sys.argv[2])

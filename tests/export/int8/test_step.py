@@ -21,7 +21,8 @@ from fiqa_export.int8.mixtures import Int8Result
 from fiqa_export.int8.picture import draw_pareto
 from fiqa_export.int8.step import write_int8
 from fiqa_export.models.inputs import network_input
-from fiqa_export.verdict.recipe import INT8, Budget
+from fiqa_export.verdict.recipe import INT8
+from fiqa_runtime.artefact.facts import Budget
 from fiqa_runtime.errors import FiqaError, InputError, VerdictError
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.agreement import agree
@@ -227,7 +228,7 @@ def test_mixture_that_gives_no_numbers_is_a_failed_one(tmp_path: Path, monkeypat
     result = step(tmp_path)
     with pytest.raises(VerdictError, match="score: not finite"):
         result.search.require()
-    json.dumps(result.as_json(), allow_nan=False)
+    json.dumps(result.for_card(), allow_nan=False)
 
 
 def test_interrupted_step_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -280,7 +281,7 @@ def test_interrupted_calibration_keeps_what_was_measured(tmp_path: Path) -> None
         json.loads((tmp_path / "small.calibration.json").read_text(encoding="utf-8"))["sha256"] == resumed.calibration
     )
     (tmp_path / "ranges.json").unlink()
-    assert step(tmp_path).as_json() == resumed.as_json()
+    assert step(tmp_path).for_card() == resumed.for_card()
 
 
 @pytest.mark.parametrize(
@@ -308,7 +309,7 @@ def test_missing_folder_is_refused(tmp_path: Path) -> None:
 
 def test_card_and_picture_tell_every_mixture(done: tuple[Path, Int8Result], tmp_path: Path) -> None:
     result = done[1]
-    document = result.as_json()
+    document = result.for_card()
     assert len(document["trials"]) == len(result.search.trials)
     assert {"bytes", "bytes_share", "mac_share", "quality", "passed", "flips"} <= set(document["trials"][0])
     assert json.loads(json.dumps(document))["bytes_share"] == result.bytes_share

@@ -27,8 +27,8 @@ def exported(request: pytest.FixtureRequest, weights_dir: Path, tmp_path_factory
 
 
 def test_weights_are_the_published_ones(exported: Exported) -> None:
-    assert exported.card.weights["kind"] == "official"
-    assert "as published" in exported.card.weights["description"]
+    assert exported.card.weights.kind == "official"
+    assert "as published" in exported.card.weights.description
 
 
 def test_raw_heads(exported: Exported, weights_dir: Path, images_dir: Path) -> None:

@@ -16,7 +16,7 @@ import fiqa_runtime.cli
 import numpy as np
 import pytest
 from fiqa_benchmarks.speed.memory import Footprint
-from fiqa_runtime.artefact.card import Canary, card_path, read_card, with_files, write_card
+from fiqa_runtime.artefact.card import Canary, built_for, card_path, read_card, with_files, write_card
 from fiqa_runtime.images.preprocess import prepare
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.canaries import probe
@@ -113,10 +113,10 @@ def with_the_card_of_another_name(plan: Path) -> None:
     other.unlink()
 
 
-def built_elsewhere(**facts: str) -> Callable[[Path], None]:
+def built_elsewhere(**facts: Any) -> Callable[[Path], None]:
     def change(plan: Path) -> None:
         card = read_card(plan)
-        write_card(replace(card, plan={**card.plan, **facts}), plan)
+        write_card(replace(card, plan=replace(built_for(card), **facts)), plan)
 
     return change
 
@@ -189,7 +189,7 @@ def test_fiqa_export_builds_proves_and_hands_over(workshop: Open, export: Invoke
     plan = here.onnx.with_suffix(".plan")
     card = read_card(plan.with_name("ifqa.plan"))
     assert plan.with_name("ifqa.plan").readlink() == Path(plan.name)
-    assert (card.plan["gpu"], card.plan["profile"]["input"]["max"]) == ("Fake Orin", [4, 3, 8, 8])
+    assert (built_for(card).gpu, built_for(card).profile["input"].max) == ("Fake Orin", (4, 3, 8, 8))
     assert json.loads(result.out)["artefacts"][0]["files"] == card.files
     assert here.machine.gpu.names("execute"), "the canaries were not scored"
     assert read_card(triton / "ifqa-fp16" / "1" / plan.name) == card

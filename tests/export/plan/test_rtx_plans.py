@@ -19,13 +19,14 @@ import pytest
 from fiqa_export.graph.raw_input import take_raw_input
 from fiqa_export.plan.build_plan import build_plan
 from fiqa_export.plan.target import PlanOptions, find_target
-from fiqa_runtime.artefact.card import Card, card_path, read_card, write_card
+from fiqa_runtime.artefact.card import Card, built_for, card_path, read_card, write_card
 from fiqa_runtime.artefact.spec import InputSpec, OutputSpec
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import ArtefactError, CardError, FiqaError, UnsupportedError
 from fiqa_runtime.scoring.scorer import Scorer
 from onnx import TensorProto
 
+from tests.help.cards import plan_build
 from tests.help.fake_gpu import FakeGpu
 from tests.help.fake_tensorrt import fake_tensorrt
 from tests.help.fake_trt_builder import add_builder
@@ -60,24 +61,16 @@ def test_a_plan_and_its_card(rtx: Any, tmp_path: Path) -> None:
     plan = tmp_path / "ifqa.fp32.plan"
     card = build_rtx(graph(tmp_path, node("Relu", "x")), CARD, plan)
     write_card(card, plan)
-    assert read_card(plan).plan == {
-        "flavour": "tensorrt_rtx",
-        "version": rtx.__version__,
-        "gpu": None,
-        "compute_capability": None,
-        "driver": None,
-        "profile": {"x": {"min": [1, 3, 8, 8], "opt": [8, 3, 8, 8], "max": [32, 3, 8, 8]}},
-        "flags": {
-            "tf32": False,
-            "version_compatible": False,
-            "hardware_compatible": False,
-            "dla": None,
-            "workspace": None,
-            "optimisation": None,
-        },
-        "layers": 1,
-        "onnx_sha256": card.plan["onnx_sha256"],
-    }
+    shapes = {"x": {"min": (1, 3, 8, 8), "opt": (8, 3, 8, 8), "max": (32, 3, 8, 8)}}
+    assert read_card(plan).plan == plan_build(
+        shapes,
+        flavour="tensorrt_rtx",
+        version=rtx.__version__,
+        gpu=None,
+        compute_capability=None,
+        driver=None,
+        onnx_sha256=built_for(card).onnx_sha256,
+    )
 
 
 @pytest.mark.parametrize("model", ["ediffiqa-t", "yunet-s"])
@@ -89,7 +82,7 @@ def test_raw_input(tmp_path: Path, model: str) -> None:
     take_raw_input(path, spec)
     card = build_rtx(path, replace(CARD, input=replace(spec, raw=True)), tmp_path / "x.plan")
     sides = (spec.height or 2048, spec.width or 2048)
-    assert tuple(card.plan["profile"]["x"]["max"]) == (card.max_batch // 4, *sides, 3)
+    assert built_for(card).profile["x"].max == (card.max_batch // 4, *sides, 3)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.images.preprocess import prepare
 from fiqa_runtime.images.seeded import seeded_image
 
+from tests.help.cards import plan_build
+
 FileFormat = Literal["onnx", "plan"]
 REFUSED = ("dsl-fiqa", "facexformer", "facexformer-512")
 
@@ -25,7 +27,7 @@ def card_for(name: str, form: FileFormat = "onnx", precision: str = "fp16", flav
     spec = MODELS[name]
     height, width = spec.input.height or 384, spec.input.width or 512
     profile = {key: [batch, 3, height, width] for key, batch in (("min", 1), ("opt", 8), ("max", 16))}
-    plan = {"flavour": flavour, "profile": {"input": profile}} if form == "plan" else {}
+    plan = plan_build({"input": profile}, flavour=flavour) if form == "plan" else None
     return Card(
         spec.name, precision, form, spec.input, spec.outputs, spec.licence, spec.source, spec.max_batch, plan=plan
     )

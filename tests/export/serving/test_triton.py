@@ -12,11 +12,13 @@ import pytest
 import torch
 from fiqa_export.models import build
 from fiqa_export.serving.triton import triton_config, write_triton
-from fiqa_runtime.artefact.card import Card, read_card, with_files
+from fiqa_runtime.artefact.card import Card, built_for, read_card, with_files
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.scoring.selftest import self_test
+
+from tests.help.cards import plan_build
 
 FileFormat = Literal["onnx", "plan"]
 PROFILES = {"yunet-n": [[1, 3, 320, 320], [4, 3, 1280, 1280]]}
@@ -28,7 +30,8 @@ def card_for(name: str, form: FileFormat = "onnx", flavour: str = "tensorrt", pr
     """A card of a network of the zoo; a plan's profile ends at a batch of 4."""
     spec = MODELS[name]
     low, high = PROFILES.get(name, [[n, 3, spec.input.height or 640, spec.input.width or 640] for n in (1, 4)])
-    plan = {"flavour": flavour, "profile": {"input": {"min": low, "opt": low, "max": high}}} if form == "plan" else {}
+    shapes = {"input": {"min": low, "opt": low, "max": high}}
+    plan = plan_build(shapes, flavour=flavour) if form == "plan" else None
     return Card(
         spec.name, precision, form, spec.input, spec.outputs, spec.licence, spec.source, spec.max_batch, plan=plan
     )
@@ -80,7 +83,7 @@ def test_output_dims_are_those_of_the_network(name: str) -> None:
             key: list(value.shape[1:]) for key, value in build(name).outputs(torch.zeros(2, 3, height, width)).items()
         }
     profile = {"input": {key: [1, 3, height, width] for key in ("min", "max")}}
-    fixed = replace(card_for(name, "plan"), plan={"profile": profile})
+    fixed = replace(card_for(name, "plan"), plan=plan_build(profile))
     assert dims(parse(triton_config("a.plan", fixed)).output) == shapes
     free = dims(parse(triton_config("a.onnx", card_for(name))).output)
     assert free == {key: [-1, shape[1]] if spec.task == "detection" else shape for key, shape in shapes.items()}
@@ -128,7 +131,7 @@ def test_data_file_comes_along_and_links_are_followed(tmp_path: Path) -> None:
     artefact, card = fake_artefact(tmp_path / "engines", ("ifqa-plus.fp16.onnx", "ifqa-plus.fp16.onnx.data"))
     link = artefact.with_name("ifqa-plus.onnx")
     link.symlink_to(artefact.name)
-    model = write_triton(link, replace(card, format="onnx", plan={}), tmp_path / "models")
+    model = write_triton(link, replace(card, format="onnx", plan=None), tmp_path / "models")
     assert sorted(path.name for path in (model / "1").iterdir()) == [
         "ifqa-plus.fp16.onnx",
         "ifqa-plus.fp16.onnx.data",
@@ -176,13 +179,14 @@ def test_plans_without_a_batch_of_one_are_refused() -> None:
     card = card_for("ifqa", "plan")
     profile = {"input": {key: [batch, 3, 256, 256] for key, batch in (("min", 4), ("opt", 8), ("max", 8))}}
     with pytest.raises(UnsupportedError, match=r"ifqa.plan takes batches from 4, Triton .* with --batch 1,8,8"):
-        triton_config("ifqa.plan", replace(card, plan={"flavour": "tensorrt", "profile": profile}))
+        triton_config("ifqa.plan", replace(card, plan=plan_build(profile)))
 
 
 @pytest.mark.parametrize("compatible", [False, True])
 def test_version_compatible_plans_say_how_to_start_triton(compatible: bool) -> None:
     card = card_for("ifqa", "plan")
-    text = triton_config("a.plan", replace(card, plan={**card.plan, "flags": {"version_compatible": compatible}}))
+    flags = replace(built_for(card).flags, version_compatible=compatible)
+    text = triton_config("a.plan", replace(card, plan=replace(built_for(card), flags=flags)))
     assert ("version-compatible=true" in text) is compatible
     assert parse(text).name == "ifqa-fp16"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Literal
 
 import numpy as np
 import pytest
 from fiqa_export.verdict.parity import Parity, compare, flip_failures
-from fiqa_export.verdict.recipe import FP16, INT8, Budget
+from fiqa_export.verdict.recipe import FP16, INT8
+from fiqa_runtime.artefact.facts import Budget
 from fiqa_runtime.artefact.spec import OutputSpec
 from fiqa_runtime.scoring.agreement import Agreement, agree
 
@@ -78,7 +80,7 @@ def test_what_is_not_finite_fails(
     assert "not finite, or of another shape, for 1 of 5 images" in found.failures[0]
     assert found.score is None
     assert all(np.isnan(r) for r in found.correlation.values())
-    json.dumps(found.as_json(), allow_nan=False)
+    json.dumps(asdict(found.for_card()), allow_nan=False)
 
 
 def test_another_shape_fails() -> None:

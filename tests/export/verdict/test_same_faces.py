@@ -9,6 +9,7 @@ import pytest
 from fiqa_export.verdict.parity import compare
 from fiqa_export.verdict.recipe import INT8
 from fiqa_export.verdict.same_faces import Faces, compare_faces
+from fiqa_runtime.artefact.facts import FaceAgreement
 from fiqa_runtime.artefact.zoo import MODELS
 
 CELLS = {8: 400, 16: 100, 32: 25}
@@ -43,7 +44,7 @@ def test_noise_where_no_face_is_does_not_count() -> None:
     assert compare_faces([heads()], [noisy(heads())]) == Faces(found=1, lost=0, new=0, iou=1.0, score=0.0)
     verdict = compare([heads()], [noisy(heads())], HEADS, TRAINED)
     assert verdict.passed
-    assert verdict.as_json()["faces"] == {"found": 1, "lost": 0, "new": 0, "iou": 1.0, "score": 0.0}
+    assert verdict.for_card().faces == FaceAgreement(found=1, lost=0, new=0, iou=1.0, score=0.0)
     assert min(verdict.correlation.values()) < 0.5
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,6 +19,8 @@ from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.onnx_bytes.metadata import read_metadata
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.files import sha256_file
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 
 @pytest.fixture()
@@ -39,7 +43,7 @@ def test_card_survives_json(artefact: Path) -> None:
     assert again.to_json() == card.to_json()
     assert card.model == "ediffiqa-t"
     assert card.files[artefact.name]
-    assert card.parity["passed"] is True
+    assert card.parity.passed is True
     assert len(card.canaries) == 4
 
 
@@ -102,14 +106,92 @@ def test_card_with_values_that_cannot_be(artefact: Path, changes: dict[str, obje
         read_card(artefact)
 
 
-@pytest.mark.parametrize("changes", [{"colour": "XYZ"}, {"height": "x"}, {"width": 0}])
-def test_card_with_an_input_that_cannot_be(artefact: Path, changes: dict[str, object]) -> None:
-    edit(artefact, input={**json.loads(card_path(artefact).read_text(encoding="utf-8"))["input"], **changes})
-    with pytest.raises(CardError, match=r"is damaged \(.*\); export the artefact again"):
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("input.colour", "XYZ"),
+        ("input.height", "x"),
+        ("input.width", 0),
+        ("input.width", 10**30),
+        ("input.mean", ["a", 1, 1]),
+        ("input.mean", [1, 2]),
+        ("input.std", [1, 0, 1]),
+        ("input.std", [1, float("nan"), 1]),
+        ("input.sampling", {"crops": 10**9, "seed": 20, "landmarks": "input"}),
+        ("input.sharpen", True),
+        ("max_batch", 10**19),
+        ("max_batch", True),
+        ("outputs.0.kind", "scores"),
+        ("outputs.0.range", [0]),
+        ("canaries.0.values", {"score": "x"}),
+        ("canaries.0.values", {"score": [float("inf")]}),
+        ("canaries.0.height", 10**6),
+        ("canary_tolerance", {"score": None}),
+        ("parity.range", {"score": "wide"}),
+        ("parity.budget", []),
+        ("conversion", {"fp32_bytes": 1}),
+        ("score_map", {"fp32": [0.5, 0.4], "artefact": [0.4, 0.5]}),
+        ("score_map", {"fp32": [0.5, 0.6], "artefact": [0.4]}),
+        ("weights.kind", "stolen"),
+        ("files", {"ediffiqa-t.fp32.onnx": 1}),
+        ("notes", "one line"),
+        ("plan", {"flavour": "tensorrt"}),
+    ],
+)
+def test_card_with_a_value_that_cannot_be(artefact: Path, path: str, value: object) -> None:
+    document = json.loads(card_path(artefact).read_text(encoding="utf-8"))
+    place(document, path.split("."), value)
+    card_path(artefact).write_text(json.dumps(document))
+    with pytest.raises(CardError, match=r"is damaged \(.*\); export the artefact again") as caught:
+        read_card(artefact)
+    assert "\n" not in str(caught.value)
+
+
+def place(document: Any, path: list[str], value: object) -> None:
+    *above, last = path
+    for name in above:
+        document = document[int(name) if isinstance(document, list) else name]
+    document[int(last) if isinstance(document, list) else last] = value
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_value_in_any_place_is_read_or_refused(seeded_engine: Path, data: st.DataObject) -> None:
+    document = json.loads(card_path(seeded_engine).read_text(encoding="utf-8"))
+    paths = list(places(document))
+    place(document, data.draw(st.sampled_from(paths)), data.draw(JSON))
+    try:
+        card = Card.from_json(json.dumps(document), "card")
+    except CardError:
+        return
+    assert Card.from_json(card.to_json(), "again") == card
+
+
+def places(document: object, above: tuple[str, ...] = ()) -> Iterator[list[str]]:
+    """The path to every value of a JSON document."""
+    pairs = document.items() if isinstance(document, dict) else ()
+    if isinstance(document, list):
+        pairs = ((str(index), value) for index, value in enumerate(document))
+    for name, value in pairs:
+        yield [*above, name]
+        yield from places(value, (*above, name))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"fiqa_card": 1, "input": ' + "[" * 100_000, "1" * 5000])
+def test_a_card_that_is_nested_or_long_beyond_measure(artefact: Path, text: str) -> None:
+    card_path(artefact).write_text(text)
+    with pytest.raises(CardError, match="is not a card; export"):
         read_card(artefact)
 
 
-def test_a_card_that_is_no_utf_8(artefact: Path) -> None:
+def test_a_card_that_is_not_utf_8(artefact: Path) -> None:
     card_path(artefact).write_bytes(b'{"fiqa_card": 1, "licence": "\xff"}')
     with pytest.raises(CardError, match="is not a card; export"):
         read_card(artefact)

@@ -391,7 +391,8 @@ def assert_says_the_fix(error: FetchError) -> None:
 SCRIPT = f"""
 import sys
 from functools import partial
-from fiqa_runtime.artefact.weight_files import locate, sha256_of
+from fiqa_runtime.artefact.weight_files import locate
+from fiqa_runtime.system.files import sha256_of
 from fiqa_runtime.artefact.spec import Checkpoint
 say = partial(print, flush=True)
 say("begins")

@@ -16,6 +16,7 @@ import cv2
 import fiqa_runtime.cli
 import pytest
 from fiqa_runtime.artefact.card import Card, card_path, read_card
+from fiqa_runtime.artefact.facts import Verdict
 from fiqa_runtime.artefact.spec import CpuPrecision
 from fiqa_runtime.backends import PACKAGES
 from fiqa_runtime.errors import CardError, DependencyError, InputError, VerdictError
@@ -188,10 +189,10 @@ def test_a_named_backend_is_never_replaced(bench: Bench, card: Card, monkeypatch
 
 def test_fast_may_move_outputs_by_a_share_of_their_range(card: Card) -> None:
     exact, fast = tolerance(card, "exact"), tolerance(card, "fast")
-    assert fast == {"score": FAST_SHARE * card.parity["range"]["score"]}
+    assert fast == {"score": FAST_SHARE * card.parity.range["score"]}
     assert exact["score"] < fast["score"] / 100
     with pytest.raises(CardError, match="gives no range"):
-        tolerance(Card(**{**vars(card), "parity": {}}), "fast")
+        tolerance(replace(card, parity=Verdict()), "fast")
 
 
 @pytest.mark.parametrize("precision", ["exact", "fast"])

@@ -40,7 +40,8 @@ class TensorRtBackend:
     def __init__(self, artefact: Path, card: Card) -> None:
         plan = read_plan(artefact, card)
         self._facts = plan_facts(card, artefact)
-        trt = import_tensorrt(self._facts.flavour)
+        build = self._facts.build
+        trt = import_tensorrt(build.flavour)
         refuse_other_version(self._facts, trt.__version__)
         self._driver = open_driver()
         refuse_other_gpu(self._facts, self._driver.gpu)
@@ -55,9 +56,9 @@ class TensorRtBackend:
             self._free()
             raise
         self.info = {
-            "version": f"{self._facts.flavour} {trt.__version__}",
+            "version": f"{build.flavour} {trt.__version__}",
             "device": f"{self._driver.gpu.name} ({self._driver.gpu.compute_capability})",
-            "arithmetic": "tf32" if card.precision == "fp32" and self._facts.tf32 else ARITHMETIC[card.precision],
+            "arithmetic": "tf32" if card.precision == "fp32" and build.flags.tf32 else ARITHMETIC[card.precision],
             "memory": f"{self._driver.name}, {'mapped' if self._driver.gpu.integrated else 'copied'}",
         }
 

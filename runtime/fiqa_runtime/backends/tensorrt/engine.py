@@ -59,10 +59,10 @@ class Engine:
         self._log = _error_log(trt)
         self._context: Any = None
         self._dispatcher, self._runtime = self._open_runtime()
-        if facts.flavour == "tensorrt_rtx":
+        if facts.build.flavour == "tensorrt_rtx":
             self._refuse_invalid(plan)
-        if facts.dla is not None:
-            self._runtime.DLA_core = facts.dla
+        if facts.build.flags.dla is not None:
+            self._runtime.DLA_core = facts.build.flags.dla
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise self._failed("load")
@@ -127,12 +127,12 @@ class Engine:
             runtime = self._trt.Runtime(self._log)
         except TypeError as error:  # the binding's way to say that the factory gave nothing
             raise UnsupportedError(
-                f"{self._facts.flavour} {self._trt.__version__} does not start on this GPU ({self._reason()}); "
+                f"{self._facts.build.flavour} {self._trt.__version__} does not start on this GPU ({self._reason()}); "
                 "update the NVIDIA driver"
             ) from error
         if not self._facts.needs_lean_runtime:
             return runtime, runtime
-        library = f"libnvinfer_lean.so.{self._facts.version.split('.')[0]}"
+        library = f"libnvinfer_lean.so.{self._facts.build.version.split('.')[0]}"
         lean = runtime.load_runtime(library)
         if lean is None:
             raise UnsupportedError(
@@ -164,7 +164,7 @@ class Engine:
         if OUT_OF_MEMORY.search(reason):
             return MemoryError(reason)
         return ArtefactError(
-            f"{self._facts.flavour} {self._trt.__version__} cannot {what} {self._facts.name} ({reason}); "
+            f"{self._facts.build.flavour} {self._trt.__version__} cannot {what} {self._facts.name} ({reason}); "
             f"build it again here: {self._facts.rebuild}"
         )
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.card import Card, built_for
+from fiqa_runtime.artefact.facts import PlanBuild
 from fiqa_runtime.backends.cuda.driver import Gpu
 from fiqa_runtime.errors import CardError, UnsupportedError
 
@@ -24,54 +23,29 @@ AMPERE = (8, 0)
 
 @dataclass(frozen=True)
 class PlanFacts:
-    """The part of a plan's card that decides whether it can run here; see
-    :attr:`fiqa_runtime.artefact.card.Card.plan`."""
+    """What decides whether a plan can run here, and what its errors say."""
 
     name: str
     """File name, for messages."""
     rebuild: str
     """Command that builds the plan again."""
-    flavour: str
-    """`tensorrt` or `tensorrt_rtx`."""
-    version: str
-    gpu: str | None
-    compute_capability: str | None
-    version_compatible: bool
-    hardware_compatible: bool
-    tf32: bool
-    dla: int | None
+    build: PlanBuild
+    """What it was built by and for."""
 
     @property
     def needs_lean_runtime(self) -> bool:
         """Whether the plan is run by the lean runtime of its own major version, whatever newer TensorRT is here."""
-        return self.version_compatible and self.flavour == "tensorrt"
+        return self.build.flags.version_compatible and self.build.flavour == "tensorrt"
 
 
 def plan_facts(card: Card, artefact: Path) -> PlanFacts:
-    """The facts of the plan `artefact`; raises CardError where its card does not say them."""
-    plan = card.plan
-    try:
-        flags: Mapping[str, Any] = plan["flags"]
-        facts = PlanFacts(
-            name=artefact.name,
-            rebuild=_rebuild(card, artefact, plan["flavour"]),
-            flavour=plan["flavour"],
-            version=plan["version"],
-            gpu=plan["gpu"],
-            compute_capability=plan["compute_capability"],
-            version_compatible=bool(flags["version_compatible"]),
-            hardware_compatible=bool(flags["hardware_compatible"]),
-            tf32=bool(flags["tf32"]),
-            dla=flags["dla"],
-        )
-    except (KeyError, TypeError, AttributeError) as error:
+    """The facts of the plan `artefact`; raises CardError where its card names a flavour of TensorRT we do not know."""
+    build = built_for(card)
+    if build.flavour not in EXTRAS:
         raise CardError(
-            f"the card of {artefact.name} does not say what the plan was built for ({error}); "
-            f"build it again: {_rebuild(card, artefact, 'tensorrt')}"
-        ) from error
-    if facts.flavour not in EXTRAS:
-        raise CardError(f"{artefact.name} is a plan of '{facts.flavour}', which is no TensorRT; upgrade fiqa-edge")
-    return facts
+            f"{artefact.name} is a plan of '{build.flavour}', which this version does not know; upgrade fiqa-edge"
+        )
+    return PlanFacts(artefact.name, _rebuild(card, artefact, build.flavour), build)
 
 
 def _rebuild(card: Card, artefact: Path, flavour: str) -> str:
@@ -81,9 +55,8 @@ def _rebuild(card: Card, artefact: Path, flavour: str) -> str:
     if onnx.is_file():
         return f"fiqa-export {shlex.quote(str(onnx))} {target}"
     precision = {"fp32": "", "int8": " --int8 --calib FOLDER"}.get(card.precision, f" --{card.precision}")
-    given = {"file": "FILE", "standin": "standin", "seeded": f"seeded:{card.weights.get('seed', 0)}"}
-    kind = card.weights.get("kind")
-    weights = f" --weights {given[kind]}" if kind in given else ""
+    given = {"file": "FILE", "standin": "standin", "seeded": f"seeded:{card.weights.seed or 0}"}
+    weights = f" --weights {given[card.weights.kind]}" if card.weights.kind in given else ""
     return f"fiqa-export {card.model}{precision}{weights}{' --raw-input' if card.input.raw else ''} {target}"
 
 
@@ -97,28 +70,28 @@ def read_plan(artefact: Path, card: Card) -> bytes:
 
 def refuse_other_version(facts: PlanFacts, installed: str) -> None:
     """Raise UnsupportedError where the installed TensorRT cannot run the plan."""
-    if facts.flavour == "tensorrt" and not TENSORRT_VERSIONS[0] <= numbers(installed) < TENSORRT_VERSIONS[1]:
+    if facts.build.flavour == "tensorrt" and not TENSORRT_VERSIONS[0] <= numbers(installed) < TENSORRT_VERSIONS[1]:
         raise UnsupportedError(f"TensorRT {installed} is installed, fiqa-edge runs plans with 10.3 to 11; change it")
-    newer_is_fine = facts.needs_lean_runtime and numbers(installed) >= numbers(facts.version)
-    if installed != facts.version and not newer_is_fine:
+    newer_is_fine = facts.needs_lean_runtime and numbers(installed) >= numbers(facts.build.version)
+    if installed != facts.build.version and not newer_is_fine:
         raise UnsupportedError(
-            f"{facts.name} was built by {facts.flavour} {facts.version}, {installed} is installed; "
+            f"{facts.name} was built by {facts.build.flavour} {facts.build.version}, {installed} is installed; "
             f"build it again here: {facts.rebuild}"
         )
 
 
 def refuse_other_gpu(facts: PlanFacts, here: Gpu) -> None:
     """Raise UnsupportedError where the plan was built for another GPU."""
-    if facts.flavour == "tensorrt_rtx":
-        fits = facts.compute_capability in (None, here.compute_capability)
-    elif facts.hardware_compatible:
+    if facts.build.flavour == "tensorrt_rtx":
+        fits = facts.build.compute_capability in (None, here.compute_capability)
+    elif facts.build.flags.hardware_compatible:
         fits = numbers(here.compute_capability) >= AMPERE
     else:
-        fits = (facts.gpu, facts.compute_capability) == (here.name, here.compute_capability)
+        fits = (facts.build.gpu, facts.build.compute_capability) == (here.name, here.compute_capability)
     if not fits:
-        built_for = "Ampere GPUs and later" if facts.hardware_compatible else facts.gpu or "GPUs"
+        built_for = "Ampere GPUs and later" if facts.build.flags.hardware_compatible else facts.build.gpu or "GPUs"
         raise UnsupportedError(
-            f"{facts.name} was built for {built_for} (compute capability {facts.compute_capability}), here is "
+            f"{facts.name} was built for {built_for} (compute capability {facts.build.compute_capability}), here is "
             f"{here.name} ({here.compute_capability}); build it again here: {facts.rebuild}"
         )
 
