@@ -6,13 +6,17 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) --durations 25
 
-.PHONY: demo test test-slow test-long lint bench clean
+.PHONY: demo test test-files test-slow test-long lint bench clean
 
 demo: $(VENV)/.demo
 	$(VENV)/bin/python -m fiqa_export.command.demo
 
 test: $(VENV)/.dev
 	$(PYTEST)
+
+# Tests that need official weights or pictures: FIQA_WEIGHTS_DIR and FIQA_IMAGES_DIR say where those are.
+test-files: $(VENV)/.dev
+	$(PYTEST) -m 'files and not slow and not long and not gpu'
 
 # The largest networks: gigabytes of memory, minutes.
 test-slow: $(VENV)/.dev

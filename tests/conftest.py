@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fiqa_runtime.artefact.zoo import MODELS
+from hypothesis import settings
 
 from tests.help.places import GOLDEN
 
@@ -22,6 +23,10 @@ FILES = {"images_dir", "weights_dir"}
 IMAGES, WEIGHTS = FILE_FOLDERS = ("FIQA_IMAGES_DIR", "FIQA_WEIGHTS_DIR")
 OF_A_TERMINAL = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PY_COLORS", "TERM")
 OF_A_SERVICE = ("CI", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "TERMINAL_WIDTH")
+
+
+settings.register_profile("anywhere", deadline=None, derandomize=True, database=None)
+settings.load_profile("anywhere")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -19,7 +20,7 @@ import torch
 from fiqa_export.graph.files import files_of
 from fiqa_export.models import build
 from fiqa_export.pipeline import Exported, export
-from fiqa_export.verdict.recipe import RECIPES
+from fiqa_export.verdict.recipe import Precision
 from fiqa_runtime.artefact.card import built_for
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.backends import PACKAGES
@@ -111,7 +112,7 @@ def test_tensorrt_builds_every_precision(
     """TensorRT-RTX, without a GPU: no node is refused, and the weights are stored in the types of the graph."""
     needs_rtx()
     model = exported.card.model
-    for precision in RECIPES:
+    for precision in get_args(Precision):
         onnx_file = every_node_in(precision, exported.path, tmp_path)
         plan = tmp_path / f"{model}.{precision}.plan"
         layers = built_for(build_rtx(onnx_file, replace(exported.card, precision=precision), plan)).layers

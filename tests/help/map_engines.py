@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
+from fiqa_export.verdict.recipe import Precision
 from fiqa_runtime.artefact.card import Card, with_files, write_card
 from fiqa_runtime.artefact.facts import Weights
 from fiqa_runtime.artefact.spec import InputSpec
@@ -20,10 +22,10 @@ LEVELS = 4
 def map_engines(folder: Path) -> dict[str, Path]:
     """`map.fp32.onnx`, `map.fp16.onnx` and the coarse `map.int8.onnx` by precision."""
     folder.mkdir(parents=True, exist_ok=True)
-    return {precision: _engine(folder, precision) for precision in ("fp32", "fp16", "int8")}
+    return {precision: _engine(folder, precision) for precision in get_args(Precision)}
 
 
-def _engine(folder: Path, precision: str) -> Path:
+def _engine(folder: Path, precision: Precision) -> Path:
     generator = np.random.default_rng(3)
     nodes: list[NodeProto] = []
     tensors: list[TensorProto] = []

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import pytest
 from fiqa_export.serving.deepstream import deepstream_config, write_deepstream
+from fiqa_export.verdict.recipe import Precision
 from fiqa_runtime.artefact.card import Card, read_card, with_files
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import InputError, UnsupportedError
@@ -22,7 +23,7 @@ FileFormat = Literal["onnx", "plan"]
 REFUSED = ("dsl-fiqa", "facexformer", "facexformer-512")
 
 
-def card_for(name: str, form: FileFormat = "onnx", precision: str = "fp16", flavour: str = "tensorrt") -> Card:
+def card_for(name: str, form: FileFormat = "onnx", precision: Precision = "fp16", flavour: str = "tensorrt") -> Card:
     """A card of a network of the zoo; a plan is tuned for 8 of at most 16 images."""
     spec = MODELS[name]
     height, width = spec.input.height or 384, spec.input.width or 512

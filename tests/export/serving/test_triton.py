@@ -12,6 +12,7 @@ import pytest
 import torch
 from fiqa_export.models import build
 from fiqa_export.serving.triton import triton_config, write_triton
+from fiqa_export.verdict.recipe import Precision
 from fiqa_runtime.artefact.card import Card, built_for, read_card, with_files
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import InputError, UnsupportedError
@@ -26,7 +27,7 @@ NEEDS_REAL_TENSORS = ("dsl-fiqa", "dsl-fiqa-visible")
 """Networks that PyTorch cannot run without memory; both give one score."""
 
 
-def card_for(name: str, form: FileFormat = "onnx", flavour: str = "tensorrt", precision: str = "fp16") -> Card:
+def card_for(name: str, form: FileFormat = "onnx", flavour: str = "tensorrt", precision: Precision = "fp16") -> Card:
     """A card of a network of the zoo; a plan's profile ends at a batch of 4."""
     spec = MODELS[name]
     low, high = PROFILES.get(name, [[n, 3, spec.input.height or 640, spec.input.width or 640] for n in (1, 4)])

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from fiqa_runtime.artefact.card import card_path, read_card
@@ -122,7 +122,7 @@ def test_plan_for_elsewhere(make: Make, facts: dict[str, Any], flags: dict[str, 
 
 
 @pytest.mark.parametrize(("precision", "options"), [("fp32", ""), ("int8", " --int8 --calib FOLDER")])
-def test_the_command_that_builds_it_again(make: Make, precision: str, options: str) -> None:
+def test_the_command_that_builds_it_again(make: Make, precision: Literal["fp32", "int8"], options: str) -> None:
     path = make().write(facts={"version": "10.4.0"})
     with pytest.raises(UnsupportedError, match=rf"build it again here: fiqa-export ifqa{options} --target tensorrt$"):
         open_artefact(path, replace(read_card(path), precision=precision), None)
