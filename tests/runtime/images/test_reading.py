@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,10 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["Gesicht ä ö.png", "顔写真.png", "лицо.png", "a b'c\".png"])
 def test_any_path_can_be_read(tmp_path: Path, name: str) -> None:
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        pytest.skip("this locale has no such file names")
     np.testing.assert_array_equal(read_image(written(tmp_path, encode("png"), name)), PHOTO)
 
 
