@@ -7,7 +7,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -26,6 +25,8 @@ from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.scoring.selftest import self_test
 from numpy.typing import NDArray
+
+from tests.help.threads import in_threads
 
 pytestmark = pytest.mark.gpu
 
@@ -119,25 +120,6 @@ def test_batch_sweep(plan: Plans, model: str) -> None:
                 assert np.abs(array - expected).max() <= FLOAT32_SHARE * span[name], (count, name)
 
 
-def in_threads(count: int, work: Callable[[int], None]) -> None:
-    """`work(0)` to `work(count - 1)` at the same time; raises what one of them raised."""
-    errors: list[Exception] = []
-
-    def guarded(index: int) -> None:
-        try:
-            work(index)
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(index,)) for index in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-
-
 def test_one_scorer_in_several_threads(plan: Plans) -> None:
     with Scorer(plan("ediffiqa-t", "fp16")) as scorer:
         images = [crops("ediffiqa-t", 40, 100 * index) for index in range(4)]
@@ -147,7 +129,7 @@ def test_one_scorer_in_several_threads(plan: Plans) -> None:
             for _ in range(20):
                 np.testing.assert_array_equal(scorer.score(images[index]), expected[index])
 
-        in_threads(4, work)
+        assert in_threads(4, work) == []
 
 
 def test_a_scorer_in_each_thread(plan: Plans) -> None:
@@ -161,7 +143,7 @@ def test_a_scorer_in_each_thread(plan: Plans) -> None:
             with Scorer(path) as own:
                 np.testing.assert_array_equal(own.score(images), expected)
 
-    in_threads(4, work)
+    assert in_threads(4, work) == []
 
 
 @pytest.mark.parametrize("how", ["close", "garbage collection", "another thread"])
@@ -174,7 +156,7 @@ def test_memory_is_returned(plan: Plans, driver: Driver, how: str) -> None:
         if how == "close":
             scorer.close()
         elif how == "another thread":
-            in_threads(1, lambda _: scorer.close())
+            assert in_threads(1, lambda _: scorer.close()) == []
 
     def free() -> int:
         gc.collect()

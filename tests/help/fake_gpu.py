@@ -8,6 +8,7 @@ the right size, freed memory is poisoned.
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -87,6 +88,8 @@ class FakeGpu:
         self.events: set[FakeEvent] = set()
         self.reserved: dict[int, int] = {}
         """Memory that TensorRT took for itself, by the id of the owner."""
+        self.while_executing: Callable[[], object] = lambda: time.sleep(0.001)
+        """What a network does before it runs: it takes a moment, so that threads that are not kept apart overlap."""
         self.faults: list[str] = []
         """What went wrong where nothing can be raised."""
         self.users: dict[int, int] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,23 +82,3 @@ def check(backend: TensorRtBackend, inputs: dict[str, np.ndarray], outputs: tupl
     for name in expected:
         assert results[name].dtype == np.float32
         np.testing.assert_array_equal(results[name], expected[name])
-
-
-def in_threads(count: int, work: Callable[[int], None]) -> list[Exception]:
-    """`work(0)` to `work(count - 1)`, each in its own thread at the same time; what they raised."""
-    errors: list[Exception] = []
-    barrier = threading.Barrier(count)
-
-    def guarded(index: int) -> None:
-        barrier.wait()
-        try:
-            work(index)
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(index,)) for index in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return errors

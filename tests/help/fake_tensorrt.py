@@ -6,7 +6,6 @@ Outputs: `score` (N, 1) the mean of every input, added up; `map` (N, 1, H, W) th
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from threading import get_ident
 from types import ModuleType, SimpleNamespace
@@ -183,7 +182,7 @@ def fake_tensorrt(gpu: FakeGpu, name: str = "tensorrt", version: str = "10.3.0")
 
         def execute_async_v3(self, stream_handle: int) -> bool:
             gpu.call("execute", stream_handle, dict(self.shapes))
-            time.sleep(0.001)
+            gpu.while_executing()
             if "execute" in refuse:
                 self.engine.logger.log(ILogger.ERROR, "Error Code 1: Cuda Runtime (an illegal memory access)")
                 return False

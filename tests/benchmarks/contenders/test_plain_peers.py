@@ -27,7 +27,7 @@ from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.choice import Choice
 from fiqa_runtime.scoring.scorer import Scorer
 
-from tests.help.commands import Invoke, invoker
+from tests.help.commands import Invoke
 
 PHOTOS = ("dlib/2008_002506.jpg", "skimage/astronaut.png")
 
@@ -99,11 +99,6 @@ def test_the_demos_flow_finds_and_scores_the_same_faces(
             np.testing.assert_allclose([face.quality for face in faces], scores, rtol=0, atol=1e-3)
             np.testing.assert_allclose([face.box for face in faces], rows[:, :4], rtol=0, atol=1e-3)
         assert len(demo.assess(np.zeros((64, 64, 3), np.uint8))[0]) == 0
-
-
-@pytest.fixture()
-def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(fiqa_benchmarks.cli.main, capsys, monkeypatch)
 
 
 def test_pipeline_command(

@@ -9,22 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fiqa_benchmarks.cli
 import numpy as np
 import pytest
 
-from tests.help.commands import Invoke, invoker
+from tests.help.commands import Invoke
 from tests.help.places import GOLDEN
 from tests.help.plain_discard import FRACTIONS, naive_cr_fiqa, naive_edc
 
 DISJOINT = GOLDEN / "erc" / "disjoint"
 PAIRS = DISJOINT / "pair_list.txt"
 FMRS = ("1e-2", "1e-3", "1e-4")
-
-
-@pytest.fixture()
-def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(fiqa_benchmarks.cli.main, capsys, monkeypatch)
 
 
 @pytest.fixture(scope="module")

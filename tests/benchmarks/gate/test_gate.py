@@ -26,15 +26,10 @@ from fiqa_export.graph.loading import open_graph
 from fiqa_runtime.artefact.card import card_path, read_card, with_files, write_card
 from fiqa_runtime.images.seeded import seeded_image
 
-from tests.help.commands import Invoke, invoker
+from tests.help.commands import Invoke
 from tests.help.places import BENCHMARKS, GOLDEN
 
 QUICK = ("--backend", "opencv", "--threads", "1", "--rounds", "1")
-
-
-@pytest.fixture()
-def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(fiqa_benchmarks.cli.main, capsys, monkeypatch)
 
 
 def changed_engine(engine: Path, path: Path, change: Callable[[str, np.ndarray], np.ndarray]) -> Path:

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import cv2
-import fiqa_benchmarks.cli
 import numpy as np
 import pytest
 from fiqa_benchmarks.opinions.accuracy import STATISTICS, accuracy
@@ -17,14 +16,9 @@ from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 
-from tests.help.commands import Invoke, invoker
+from tests.help.commands import Invoke
 
 COUNT = 12
-
-
-@pytest.fixture()
-def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(fiqa_benchmarks.cli.main, capsys, monkeypatch)
 
 
 @pytest.fixture()

@@ -23,7 +23,7 @@ from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 
 from tests.help.chromium import drawn_colours, opened_browser, show
-from tests.help.commands import Invoke, invoker
+from tests.help.commands import Invoke
 from tests.help.map_engines import SIDE, map_engines
 from tests.help.places import GOLDEN
 
@@ -31,11 +31,6 @@ ERC = GOLDEN / "erc"
 FACES = 20
 QUICK = ("--backend", "onnxruntime", "--threads", "1", "--rounds", "1")
 PLOTS = ("latency", "throughput", "pareto", "scatter0", "scatter1", "ladders", "edc0", "edc1", "edc2")
-
-
-@pytest.fixture()
-def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(fiqa_benchmarks.cli.main, capsys, monkeypatch)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.files import sha256_file
 from rich.text import Text
 
-from tests.help.commands import Invoke, invoker
+from tests.help.commands import Invoke
 from tests.help.portrait_engine import portrait_engine
 
 
@@ -176,11 +176,6 @@ def test_network_that_scores_pictures_by_their_crops(model: str, tmp_path: Path)
     difference = peer.batches[2].difference
     assert difference is not None
     assert difference.max_abs["score"] < 1e-5
-
-
-@pytest.fixture()
-def bench(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(fiqa_benchmarks.cli.main, capsys, monkeypatch)
 
 
 def test_document(bench: Invoke, seeded_engine: Path) -> None:

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import fiqa_export.cli
 import onnx
 import pytest
 from fiqa_export.pipeline import Exported, Options
@@ -28,13 +27,8 @@ from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.scoring.selftest import self_test
 
 from tests.help.cards import int8_conversion
-from tests.help.commands import Invoke, invoker
+from tests.help.commands import Invoke
 from tests.help.places import ROOT
-
-
-@pytest.fixture()
-def export(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(fiqa_export.cli.main, capsys, monkeypatch)
 
 
 def test_export(export: Invoke, tmp_path: Path) -> None:

@@ -9,20 +9,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import fiqa_export.cli
 import pytest
 from fiqa_export.plan.step import builder_missing
 from fiqa_export.plan.target import PlanOptions
 from fiqa_runtime.artefact.card import built_for, card_path, read_card
 
-from tests.help.commands import Invoke, invoker
+from tests.help.commands import Invoke
 
 BASIC = ("ediffiqa-t", "--weights", "seeded")
-
-
-@pytest.fixture()
-def export(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(fiqa_export.cli.main, capsys, monkeypatch)
 
 
 @pytest.fixture()

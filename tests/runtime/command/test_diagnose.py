@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import fiqa_runtime.cli
 import numpy as np
 import pytest
 from fiqa_export.graph.raw_input import take_raw_input
@@ -18,7 +17,7 @@ from fiqa_runtime.faces.detector import Detector
 from fiqa_runtime.images.reading import find_images, read_image
 from fiqa_runtime.scoring.scorer import Scorer
 
-from tests.help.commands import Invoke, invoker
+from tests.help.commands import Invoke
 from tests.help.feeds import CROPS, PLANTED, Image, half, planted, rgb
 
 
@@ -30,11 +29,6 @@ def detector(weights_dir: Path) -> Detector:
 @pytest.fixture(scope="module")
 def photos(images_dir: Path) -> list[Path]:
     return [path for name in ("dlib", "skimage", "face_recognition") for path in find_images([images_dir / name])]
-
-
-@pytest.fixture()
-def score(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(fiqa_runtime.cli.main, capsys, monkeypatch)
 
 
 def write(path: Path, names: list[Path], scores: np.ndarray) -> Path:

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import cv2
-import fiqa_runtime.cli
 import numpy as np
 import pytest
 from fiqa_benchmarks.discard.files import read_quality
@@ -19,14 +18,9 @@ from fiqa_runtime.faces.face_quality import Face
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 
-from tests.help.commands import Invoke, invoker
+from tests.help.commands import Invoke
 
 NUMBERS = np.array([0.1, -3.25e-7, 1234567.9, 1, 16777217, np.nextafter(np.float32(0.5), np.float32(1))], np.float32)
-
-
-@pytest.fixture()
-def score(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(fiqa_runtime.cli.main, capsys, monkeypatch)
 
 
 def crop(path: str, quality: float) -> ImageResult:

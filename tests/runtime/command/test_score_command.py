@@ -24,15 +24,10 @@ from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 
-from tests.help.commands import Invoke, invoker
+from tests.help.commands import Invoke
 from tests.help.places import GOLDEN
 
 TOLERANCE = 5e-4 if cv2.__version__.startswith("5") else 4e-3
-
-
-@pytest.fixture()
-def score(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(fiqa_runtime.cli.main, capsys, monkeypatch)
 
 
 @pytest.fixture()

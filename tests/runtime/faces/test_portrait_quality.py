@@ -26,7 +26,7 @@ from fiqa_runtime.images.preprocess import prepare
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 
-from tests.help.commands import Invoke, invoker
+from tests.help.commands import Invoke
 from tests.help.portrait_engine import portrait_engine
 
 POINTS = np.linspace(-0.5, 0.5, 136, dtype=np.float32)
@@ -147,11 +147,6 @@ def test_landmark_files(tmp_path: Path) -> None:
     for name in ("shape", "nan", "object", "text", "missing", "archive", "cut"):
         with pytest.raises(InputError, match=f"{name}.npy"):
             read_landmarks(tmp_path / f"{name}.npy")
-
-
-@pytest.fixture
-def score(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(fiqa_runtime.cli.main, capsys, monkeypatch)
 
 
 @pytest.fixture

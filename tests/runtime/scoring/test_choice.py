@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import fiqa_runtime.cli
 import pytest
 from fiqa_runtime.artefact.card import Card, card_path, read_card
 from fiqa_runtime.artefact.facts import Verdict
@@ -29,7 +28,7 @@ from fiqa_runtime.scoring.trial import Trial, try_backend
 from fiqa_runtime.system import host
 from fiqa_runtime.system.host import thread_limit
 
-from tests.help.commands import Invoke, invoker
+from tests.help.commands import Invoke
 
 FLOAT = ("float32", "bfloat16", "float16")
 
@@ -245,11 +244,6 @@ def test_a_backend_that_crashes_or_refuses_is_a_failed_trial(
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     assert try_backend("opencv", seeded_engine, 1, "exact") == Trial("opencv", False, "was killed by signal 11")
-
-
-@pytest.fixture()
-def score(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(fiqa_runtime.cli.main, capsys, monkeypatch)
 
 
 def test_explain(bench: Bench, score: Invoke, seeded_engine: Path) -> None:

@@ -18,8 +18,9 @@ from fiqa_runtime.images.preprocess import prepare
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 
-from tests.help.fake_machine import Make, check, images, in_threads
+from tests.help.fake_machine import Make, check, images
 from tests.help.fake_tensorrt import OUTPUTS, PROFILE, reference
+from tests.help.threads import in_threads
 
 INPUT, MAP = 4 * 3 * 8 * 8 * 4, 4 * 1 * 8 * 8 * 4
 """Bytes of the largest batch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import nullcontext
 
 import pytest
@@ -12,7 +13,9 @@ from fiqa_runtime.backends.tensorrt.engine import Engine
 from fiqa_runtime.errors import FiqaError
 
 from tests.help.fake_gpu import GpuFaultError
-from tests.help.fake_machine import Machine, Make, check, images, in_threads
+from tests.help.fake_machine import Machine, Make, check, images
+from tests.help.limits import HANGS
+from tests.help.threads import in_threads
 
 
 def nothing(*_: object, **__: object) -> None:
@@ -81,9 +84,19 @@ def test_mutants_are_noticed(make: Make, mutant: str, monkeypatch: pytest.Monkey
 
 
 def test_a_missing_lock_is_noticed(make: Make) -> None:
-    backend = make().open()
+    """One thread stays in the execution context until another one has come in, and out again with an error."""
+    machine, left = make(), threading.Event()
+    backend = machine.open()
     backend._lock = nullcontext()  # type: ignore[assignment]
-    errors = in_threads(4, lambda index: check(backend, images(9, seed=index)))
+    machine.gpu.while_executing = lambda: left.wait(HANGS)
+
+    def work(index: int) -> None:
+        try:
+            check(backend, images(9, seed=index))
+        finally:
+            left.set()
+
+    errors = in_threads(4, work)
     assert any(isinstance(error, GpuFaultError) for error in errors)
 
 
