@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,20 @@ from tests.help.places import GOLDEN
 if TYPE_CHECKING:
     from fiqa_runtime.scoring.scorer import Scorer
 
+FILES = {"images_dir", "weights_dir"}
+"""Fixtures that give real files from outside the repository."""
+IMAGES, WEIGHTS = FILE_FOLDERS = ("FIQA_IMAGES_DIR", "FIQA_WEIGHTS_DIR")
+OF_A_TERMINAL = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PY_COLORS", "TERM")
+OF_A_SERVICE = ("CI", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "TERMINAL_WIDTH")
+
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """`-k golden` selects every test that reads a golden document."""
-    if "golden" in getattr(item, "fixturenames", ()):
+    """`-k golden` selects every test that reads a golden document, `-m files` every one that needs our files."""
+    fixtures: Sequence[str] = getattr(item, "fixturenames", ())
+    if "golden" in fixtures:
         item.extra_keyword_matches.add("golden")
+    if FILES.intersection(fixtures):
+        item.add_marker("files")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -28,7 +38,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """Tests of one network, or else of one file, stay in one process, which prepares what they share once."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByNetwork(LoadScopeScheduling):
+    class ByNetwork(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
         def _split_scope(self, nodeid: str) -> str:
             return max((name for name in MODELS if f"[{name}" in nodeid), key=len, default=nodeid.split("::")[0])
 
@@ -44,13 +54,13 @@ def golden() -> Callable[[str], Any]:
 @pytest.fixture(scope="session")
 def images_dir() -> Path:
     """Folder with the pictures that the goldens name."""
-    return _folder("FIQA_IMAGES_DIR", "pictures")
+    return _folder(IMAGES, "pictures")
 
 
 @pytest.fixture(scope="session")
 def weights_dir() -> Path:
     """Folder with official checkpoints."""
-    return _folder("FIQA_WEIGHTS_DIR", "official checkpoints")
+    return _folder(WEIGHTS, "official checkpoints")
 
 
 def _folder(variable: str, what: str) -> Path:
@@ -85,12 +95,47 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return write_crops(tmp_path_factory.mktemp("crops"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def machine_of_a_stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """Tests run as on a machine without a network, a terminal and anything in the user's caches.
+
+    Gives the environment as it was, for the test that installs packages.
+    """
+    before = dict(os.environ)
+    caches = tmp_path_factory.mktemp("caches")
+    with pytest.MonkeyPatch.context() as patch, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and never listens
+        for protocol in ("http", "https", "all"):
+            for variable in (f"{protocol}_proxy", f"{protocol}_proxy".upper()):
+                patch.setenv(variable, f"http://127.0.0.1:{closed.getsockname()[1]}")
+        for variable in ("no_proxy", "NO_PROXY"):
+            patch.setenv(variable, "127.0.0.1,localhost")
+        for variable in (*OF_A_TERMINAL, *OF_A_SERVICE):
+            patch.delenv(variable, raising=False)
+        patch.setenv("XDG_CACHE_HOME", str(caches / "shared"))
+        patch.setenv("MPLCONFIGDIR", str(caches / "matplotlib"))
+        yield before
+
+
+@pytest.fixture(autouse=True)
+def own_cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Each test has a user cache of its own; one that does not ask for our files does not see where they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        if not FILES.intersection(request.fixturenames):
+            for variable in FILE_FOLDERS:
+                patch.delenv(variable, raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def untried_backends(monkeypatch: pytest.MonkeyPatch) -> None:
     """`auto` is the first backend, without the seconds that trying all of them takes; test_choice.py tries them."""
+    from fiqa_runtime.backends import available
+    from fiqa_runtime.scoring import choice
     from fiqa_runtime.scoring.trial import Trial
 
-    def first(names: Sequence[str], *question: object) -> tuple[tuple[Trial, ...], str]:
-        return tuple(Trial(name, True, "not tried in tests", float(place)) for place, name in enumerate(names)), ""
+    def untried(backend: str, *question: object) -> Trial:
+        return Trial(backend, True, "not tried in tests", float(available().index(backend)))
 
-    monkeypatch.setattr("fiqa_runtime.scoring.choice._tried", first)
+    monkeypatch.setattr(choice, "try_backend", untried)

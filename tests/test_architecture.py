@@ -7,6 +7,7 @@ import subprocess
 import sys
 import venv
 from collections import Counter
+from collections.abc import Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def sources(package: str) -> list[Path]:
 def imported_modules(path: Path, package: str) -> set[str]:
     """Dotted names of the modules of `package` that a file imports, inside functions too."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -124,7 +125,7 @@ def room(path: Path) -> str:
 def test_direction_of_imports(package: str) -> None:
     wrong = []
     for path in sources(package):
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         allowed = MAY_IMPORT[package] | {package}
         if package == "fiqa_benchmarks" and room(path.relative_to(PACKAGES[package])) in EXPORT_INSIDE_FUNCTIONS:
             assert "fiqa_export" not in module_level_imports(tree)
@@ -161,7 +162,9 @@ def test_no_circle_of_imports(package: str) -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_files_stay_small_and_folders_few(package: str) -> None:
-    long = {path.name: n for path in sources(package) if (n := len(path.read_text().splitlines())) > 300}
+    long = {
+        path.name: n for path in sources(package) if (n := len(path.read_text(encoding="utf-8").splitlines())) > 300
+    }
     assert not long, "a file of more than 300 lines holds two jobs"
     folders = Counter(path.parent for path in sources(package) if path.name != "__init__.py")
     crowded = {str(folder.relative_to(ROOT)): n for folder, n in folders.items() if n > 15}
@@ -173,7 +176,7 @@ def test_functions_fit_a_screen(package: str) -> None:
     """60 lines at most; the parameters of a command, one option a line, do not count."""
     long = {}
     for path in sources(package):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
                 lines = node.end_lineno - node.body[0].lineno + 1
                 if lines > 60:
@@ -186,7 +189,7 @@ def test_runtime_imports_numpy_and_cv2_only() -> None:
     for path in sources("fiqa_runtime"):
         allowed = set(sys.stdlib_module_names) | {"numpy", "cv2", "fiqa_runtime"}
         allowed |= RUNTIME_TOP_LEVEL.get(path.relative_to(PACKAGES["fiqa_runtime"]).as_posix(), set())
-        if extra := module_level_imports(ast.parse(path.read_text())) - allowed:
+        if extra := module_level_imports(ast.parse(path.read_text(encoding="utf-8"))) - allowed:
             wrong[path.name] = extra
     assert not wrong
 
@@ -222,11 +225,11 @@ importlib.import_module({module!r}).main()
 
 
 @pytest.mark.slow
-def test_help_in_a_fresh_base_install(tmp_path: Path) -> None:
+def test_help_in_a_fresh_base_install(tmp_path: Path, machine_of_a_stranger: Mapping[str, str]) -> None:
     venv.create(tmp_path, with_pip=True)
     python = tmp_path / "bin/python"
-    install = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", ROOT]
-    subprocess.run(install, check=True, capture_output=True)
+    install = [str(python), "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"), str(ROOT)]
+    subprocess.run(install, check=True, capture_output=True, env=machine_of_a_stranger)
     for command in COMMANDS:
         result = subprocess.run([tmp_path / "bin" / command, "--help"], capture_output=True, text=True)
         assert result.returncode == 0, result.stderr

@@ -132,7 +132,7 @@ def test_manifest_tells_every_image_and_what_was_left_out(folder: Path, tmp_path
     cv2.imwrite(str(folder / "copy.png"), read_image(folder / "000.png"))
     chosen = chosen_from(folder)
     chosen.save(tmp_path / "manifest.json")
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
     images = manifest.pop("images")
     assert [image["sha256"] for image in images] == [item.sha256 for item in chosen.chosen]
     assert [image["score"] for image in images] == scores_of(chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -35,7 +36,7 @@ def test_ten_photos_give_at_least_three_hundred_images() -> None:
 def test_photos_are_taken_one_at_a_time() -> None:
     taken: list[int] = []
 
-    def photos():  # type: ignore[no-untyped-def]
+    def photos() -> Iterator[np.ndarray]:
         for i in range(3):
             taken.append(i)
             yield picture(32)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fiqa_calibration import activations as measuring
+from fiqa_calibration import activations
 from fiqa_calibration.activations import measure
 from fiqa_calibration.histogram import BINS, METHODS, Histogram
 from fiqa_runtime.errors import ArtefactError, InputError
@@ -117,7 +117,7 @@ def test_channels_lie_along_the_axis_that_is_named(tmp_path: Path) -> None:
 def test_portions_of_tensors_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, image = graph(tmp_path / "g.onnx"), RNG.standard_normal((1, 2, 2, 2)).astype(np.float32)
     whole = measure(path, dict.fromkeys(("x", "n", "e"), 1), [{"x": image}])
-    monkeypatch.setattr(measuring, "HELD", 1)
+    monkeypatch.setattr(activations, "HELD", 1)
     parts = measure(path, dict.fromkeys(("x", "n", "e"), 1), [{"x": image}])
     assert all((whole[name].histogram.counts == parts[name].histogram.counts).all() for name in whole)
 

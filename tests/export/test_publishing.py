@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fiqa_export.graph import loading as onnx_graph
+from fiqa_export.graph import loading
 from fiqa_export.graph.files import files_of
 from fiqa_export.graph.loading import open_graph
 from fiqa_export.graph.loading import save_graph as save_model
@@ -46,7 +46,7 @@ def test_smaller_version_does_not_keep_the_weights_of_a_larger_one(
 ) -> None:
     path = tmp_path / "out.onnx"
     with monkeypatch.context() as patch:
-        patch.setattr(onnx_graph, "LARGEST_FILE", 0)
+        patch.setattr(loading, "LARGEST_FILE", 0)
         save_model(open_graph(network), path)
     assert files_of(path) == ["out.onnx", "out.onnx.data"]
     save_model(open_graph(network), path)
@@ -61,7 +61,7 @@ def test_published_artefact_takes_the_place_of_all_files_of_the_earlier_one(netw
         (place / "a.onnx.json").write_text(place.name)
     publish(folder, out, "a.onnx")
     assert sorted(path.name for path in out.iterdir()) == ["a.onnx", "a.onnx.json"]
-    assert (out / "a.onnx.json").read_text() == "work"
+    assert (out / "a.onnx.json").read_text(encoding="utf-8") == "work"
 
 
 def test_versions_are_of_what_is_installed_under_whatever_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,7 +114,8 @@ def fake_pycuda(gpu: FakeGpu) -> dict[str, ModuleType]:
     def pagelocked_empty(shape: int, dtype: Any, order: str = "C", mem_flags: int = 0) -> NDArray[Any]:
         allocation = PagelockedHostAllocation(shape * np.dtype(dtype).itemsize, bool(mem_flags))
         array = np.asarray(allocation)
-        assert array.base is allocation
+        base: object = array.base
+        assert base is allocation
         return array.view(dtype) if array.dtype != dtype else array
 
     class Stream:

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fiqa_runtime.artefact.card import read_card
-from fiqa_runtime.backends.cuda import cuda_python_driver as cuda_python
-from fiqa_runtime.backends.cuda import pycuda_driver as cuda_pycuda
+from fiqa_runtime.backends.cuda import cuda_python_driver, pycuda_driver
 from fiqa_runtime.backends.tensorrt.backend import TensorRtBackend, open_artefact
 
 from tests.help.fake_cuda import fake_cuda_python, fake_pycuda
@@ -63,12 +62,12 @@ def machines(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
             monkeypatch.setitem(sys.modules, name, package)
         trt = fake_tensorrt(fake, flavour, version)
         monkeypatch.setitem(sys.modules, flavour, trt)
-        for module in (cuda_pycuda, cuda_python):
+        for module in (pycuda_driver, cuda_python_driver):
             module._primary_context.cache_clear()
         return Machine(fake, folder, trt)
 
     yield build
-    for module in (cuda_pycuda, cuda_python):
+    for module in (pycuda_driver, cuda_python_driver):
         module._primary_context.cache_clear()
 
 

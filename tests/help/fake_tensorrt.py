@@ -123,13 +123,13 @@ def fake_tensorrt(gpu: FakeGpu, name: str = "tensorrt", version: str = "10.3.0")
                 gpu.log.append(("engine_free",))
 
         def get_tensor_name(self, index: int) -> str:
-            return [*self.plan["inputs"], *self.plan["outputs"]][index]
+            return str([*self.plan["inputs"], *self.plan["outputs"]][index])
 
         def get_tensor_mode(self, name: str) -> str:
             return "input" if name in self.plan["inputs"] else "output"
 
         def get_tensor_dtype(self, name: str) -> str:
-            return self.plan.get("types", {}).get(name, "float32")
+            return str(self.plan.get("types", {}).get(name, "float32"))
 
         def get_tensor_shape(self, name: str) -> tuple[int, ...]:
             limits = self.plan["inputs"][name]
@@ -197,7 +197,8 @@ def fake_tensorrt(gpu: FakeGpu, name: str = "tensorrt", version: str = "10.3.0")
             def tensor(name: str, shape: tuple[int, ...]) -> NDArray[Any]:
                 dtype = np.dtype(self.engine.get_tensor_dtype(name))
                 size = int(np.prod(shape)) * dtype.itemsize
-                return gpu.memory_at(addresses[name], size).view(dtype).reshape(shape)
+                memory: NDArray[np.uint8] = gpu.memory_at(addresses[name], size)
+                return memory.view(dtype).reshape(shape)
 
             inputs = {name: tensor(name, shape) for name, shape in shapes.items()}
             for name, result in reference(inputs, tuple(self.engine.plan["outputs"])).items():

@@ -83,8 +83,9 @@ def add_builder(package: ModuleType, gpu: FakeGpu, strongly_typed: bool = True) 
             return INetworkDefinition()
 
         def create_builder_config(self) -> IBuilderConfig:
-            seen.asked = IBuilderConfig(self.logger)
-            return seen.asked
+            config = IBuilderConfig(self.logger)
+            seen.asked = config
+            return config
 
         def create_optimization_profile(self) -> IOptimizationProfile:
             return IOptimizationProfile()

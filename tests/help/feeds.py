@@ -26,7 +26,8 @@ def write_crops(folder: Path) -> list[Path]:
 
 def rgb(image: Image) -> np.ndarray:
     """What the authors' script makes of a crop, in units of 0 to 1."""
-    return pillow_resize(image, 112, 112, "bilinear")[:, :, ::-1] / np.float32(255)
+    shares: np.ndarray = pillow_resize(image, 112, 112, "bilinear")[:, :, ::-1] / np.float32(255)
+    return shares
 
 
 def half(pixels: np.ndarray) -> np.ndarray:

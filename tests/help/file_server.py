@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.help.limits import HANGS
 
 OLD, NEW = (hashlib.sha256(bytes([n])).digest() * 12_500 for n in (1, 2))  # 400,000 bytes each
 
@@ -26,7 +27,9 @@ class Origin:
     content_type: str = "application/octet-stream"
     cuts: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
-    pause: float = 0.0
+    held_from: int | None = None
+    """Byte from which on nothing is sent until `go_on` is set."""
+    go_on: threading.Event = field(default_factory=threading.Event)
     url: str = ""
     asked: list[dict[str, str]] = field(default_factory=list)
     sent: int = 0
@@ -62,10 +65,11 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         end = origin.cuts.pop(0) if origin.cuts else total
         for offset in range(start, end, 40_000):
+            if origin.held_from is not None and offset >= origin.held_from:
+                origin.go_on.wait(HANGS)
             chunk = origin.body[offset : min(offset + 40_000, end)]
+            origin.sent += len(chunk)  # before the client can have it, and look
             self.wfile.write(chunk)
-            origin.sent += len(chunk)
-            time.sleep(origin.pause)
         self.close_connection = True
 
     def _start(self, origin: Origin) -> int:
@@ -101,6 +105,7 @@ def serving() -> Iterator[Origin]:
     try:
         yield origin
     finally:
+        origin.go_on.set()
         server.shutdown()
         server.server_close()
         thread.join()

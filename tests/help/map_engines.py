@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
 from fiqa_runtime.artefact.card import Card, with_files, write_card
 from fiqa_runtime.artefact.facts import Weights
-from fiqa_runtime.artefact.spec import InputSpec
+from fiqa_runtime.artefact.spec import InputSpec, Precision
 from fiqa_runtime.artefact.zoo import MODELS
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
@@ -17,13 +18,13 @@ LEVELS = 4
 """Steps of the integer weights on either side of 0: too few, so that scores move."""
 
 
-def map_engines(folder: Path) -> dict[str, Path]:
+def map_engines(folder: Path) -> dict[Precision, Path]:
     """`map.fp32.onnx`, `map.fp16.onnx` and the coarse `map.int8.onnx` by precision."""
     folder.mkdir(parents=True, exist_ok=True)
-    return {precision: _engine(folder, precision) for precision in ("fp32", "fp16", "int8")}
+    return {precision: _engine(folder, precision) for precision in get_args(Precision)}
 
 
-def _engine(folder: Path, precision: str) -> Path:
+def _engine(folder: Path, precision: Precision) -> Path:
     generator = np.random.default_rng(3)
     nodes: list[NodeProto] = []
     tensors: list[TensorProto] = []
@@ -46,7 +47,7 @@ def _engine(folder: Path, precision: str) -> Path:
         helper.make_node("ReduceMean", ["map", "axes"], ["mean"]),
         helper.make_node("Reshape", ["mean", "flat"], ["score"]),
     ]
-    floats = {"input": ["n", 3, SIDE, SIDE], "score": ["n", 1], "map": ["n", 1, SIDE, SIDE]}
+    floats: dict[str, list[str | int]] = {"input": ["n", 3, SIDE, SIDE], "score": ["n", 1], "map": ["n", 1, SIDE, SIDE]}
     infos = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in floats.items()}
     graph = helper.make_graph(nodes, "map", [infos.pop("input")], list(infos.values()), tensors)
     path = folder / f"map.{precision}.onnx"

@@ -34,7 +34,7 @@ class RecordedMachine:
     dpkg: str
     probes: Mapping[str, Mapping[str, Any]]
     sees_apt: bool = True
-    packages: tuple[tuple[str, str, str], ...] = field(default=tuple((*entry, SITE) for entry in COMMON))
+    packages: tuple[tuple[str, str, str], ...] = field(default=tuple((name, version, SITE) for name, version in COMMON))
 
     def read(self, path: str) -> str | None:
         return self.files.get(path)

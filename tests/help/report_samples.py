@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from fiqa_benchmarks.discard.curves import Comparisons, edc_curves
-from fiqa_benchmarks.report import sections as report_data
+from fiqa_benchmarks.report import sections
 from fiqa_benchmarks.report.ladders import mean_scores
 from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK
 from fiqa_runtime.images.seeded import seeded_image
@@ -99,8 +99,8 @@ def sample_document() -> dict[str, Any]:
             for name, ratio in ((SECOND, 0.25), (HOSTILE, 10.0))
         },
         "scores": {"images": names, "engines": scores},
-        "worst": report_data.worst_moved(scores, names, crops.__getitem__),
-        "maps": report_data.map_rows({FIRST: ramps[0], SECOND: ramps[1]}, crops[:4], names[:4]),
+        "worst": sections.worst_moved(scores, names, crops.__getitem__),
+        "maps": sections.map_rows({FIRST: ramps[0], SECOND: ramps[1]}, crops[:4], names[:4]),
         "ladders": {
             "faces": 1,
             "engines": mean_scores(rungs, {name: np.linspace(1, 0.1 * k, len(rungs)) for k, name in enumerate(scores)}),

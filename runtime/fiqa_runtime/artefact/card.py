@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from fiqa_runtime.artefact.facts import CONVERSIONS, Conversion, PlanBuild, Verdict, Weights
 from fiqa_runtime.artefact.score_map import ScoreMap
-from fiqa_runtime.artefact.spec import LONGEST_SIDE, InputSpec, OutputSpec
+from fiqa_runtime.artefact.spec import LONGEST_SIDE, InputSpec, OutputSpec, Precision
 from fiqa_runtime.artefact.zoo import FOREIGN_ARTEFACTS
 from fiqa_runtime.errors import ArtefactError, CardError
 from fiqa_runtime.onnx_bytes.metadata import read_metadata
@@ -56,7 +56,7 @@ class Card:
 
     model: str
     """Name in the zoo."""
-    precision: Literal["fp32", "fp16", "int8"]
+    precision: Precision
     """What the graph computes in."""
     format: Literal["onnx", "plan"]
     """What the file is."""

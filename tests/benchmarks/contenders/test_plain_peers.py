@@ -11,12 +11,12 @@ from unittest.mock import Mock
 
 import cv2
 import fiqa_benchmarks.cli
+import fiqa_benchmarks.photos.bench
 import numpy as np
 import onnx
 import pytest
 from fiqa_benchmarks.contenders.peers import PEERS, Contender, contenders, open_contender, prepare
 from fiqa_benchmarks.contenders.plain_export import PlainSession
-from fiqa_benchmarks.photos import bench as pipeline_bench
 from fiqa_benchmarks.photos.bench import bench_pipeline
 from fiqa_benchmarks.photos.demo_flow import DemoFlow
 from fiqa_runtime.errors import InputError
@@ -135,8 +135,8 @@ def test_opencv_keeps_to_the_threads_that_a_container_leaves(monkeypatch: pytest
     given: list[int] = []
     monkeypatch.setattr(cv2, "setNumThreads", given.append)
     for limit in (3, None):
-        monkeypatch.setattr(pipeline_bench, "thread_limit", lambda limit=limit: limit)
-        pipeline_bench._assess([SimpleNamespace(assess=len)], [], None)
+        monkeypatch.setattr(fiqa_benchmarks.photos.bench, "thread_limit", lambda limit=limit: limit)
+        fiqa_benchmarks.photos.bench._assess([SimpleNamespace(assess=len)], [], None)
     assert given == [3, -1]
 
 
@@ -146,9 +146,13 @@ def test_faces_are_found_as_fiqa_score_finds_them(
 ) -> None:
     """`auto` for the network says nothing about detection, whatever it turns out to be."""
     detector = Mock(side_effect=InputError("seen"))
-    monkeypatch.setattr(pipeline_bench, "Detector", detector)
-    monkeypatch.setattr(pipeline_bench, "open_contender", lambda contender, threads: Scorer(seeded_engine, "opencv"))
-    monkeypatch.setattr(pipeline_bench, "prepare", lambda contender, folder, threads: replace(contender, backend="x"))
+    fakes = {
+        "Detector": detector,
+        "open_contender": lambda contender, threads: Scorer(seeded_engine, "opencv"),
+        "prepare": lambda contender, folder, threads: replace(contender, backend="x"),
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setattr(fiqa_benchmarks.photos.bench, name, fake)
     with pytest.raises(InputError, match="seen"):
         bench_pipeline(Contender("x", str(seeded_engine), typed), [np.zeros((64, 64, 3), np.uint8)], Path("yunet"))
     assert detector.call_args.kwargs["backend"] == detection

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,8 @@ def test_the_compiled_peer_gives_the_scores_of_the_eager_one(
         with open_contender(prepare(Contender(peer, str(seeded_engine), peer), tmp_path), 1) as scorer:
             scores.append(scorer.score(crops))
             assert scorer.backend.info["device"] == "cpu"
-    np.testing.assert_array_equal(*scores)
+    eager, from_compiled = scores
+    np.testing.assert_array_equal(from_compiled, eager)
     assert len(compiled) == 1
 
 
@@ -74,13 +74,32 @@ class FakeGraph:
     """Runs on replay what was run under :func:`capture`, into the same outputs."""
 
     def __init__(self) -> None:
-        self.replay: Callable[[], None] = lambda: None
+        self.replay: Callable[[], object] = lambda: None
 
 
-@pytest.fixture(name="calls")
-def calls_fixture(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+@dataclass
+class Cuda:
+    """What became of the fakes of torch.cuda, and of :func:`doubled` on them."""
+
+    calls: list[str] = field(default_factory=list)
     """What torch.cuda was asked for."""
-    calls: list[str] = []
+    recording: FakeGraph | None = None
+    runs: int = 0
+
+    def doubled(self, image: torch.Tensor, bias: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The network."""
+        outputs = {"score": 2 * image + bias}
+        self.runs += 1
+        if self.recording is not None:
+            self.recording.replay = lambda: outputs["score"].copy_(2 * image + bias)
+        return outputs
+
+
+@pytest.fixture()
+def cuda(monkeypatch: pytest.MonkeyPatch) -> Cuda:
+    """Streams and graphs that say what is asked of them."""
+    cuda = Cuda()
+    calls = cuda.calls
 
     class Stream:
         def __init__(self, name: str = "side") -> None:
@@ -97,35 +116,24 @@ def calls_fixture(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     @contextmanager
     def capture(graph: FakeGraph) -> Iterator[None]:
         calls.append("capture")
-        network.recording = graph
+        cuda.recording = graph
         yield
-        network.recording = None
+        cuda.recording = None
 
     main = Stream("main")
     fakes = {"Stream": Stream, "stream": on, "current_stream": lambda: main, "graph": capture, "CUDAGraph": FakeGraph}
     for name, fake in fakes.items():
         monkeypatch.setattr(torch.cuda, name, fake)
-    network = SimpleNamespace(recording=None, runs=0)
-    monkeypatch.setattr(torch.cuda, "network", network, raising=False)
-    return calls
+    return cuda
 
 
-def doubled(image: torch.Tensor, bias: torch.Tensor) -> dict[str, torch.Tensor]:
-    outputs = {"score": 2 * image + bias}
-    torch.cuda.network.runs += 1
-    recording = torch.cuda.network.recording
-    if recording is not None:
-        recording.replay = lambda: outputs["score"].copy_(2 * image + bias)
-    return outputs
-
-
-def test_each_shape_is_captured_once_and_replayed_on_what_is_given(calls: list[str]) -> None:
-    graphs = CudaGraphs(doubled)
+def test_each_shape_is_captured_once_and_replayed_on_what_is_given(cuda: Cuda) -> None:
+    graphs = CudaGraphs(cuda.doubled)
     for count in (2, 3, 2, 2, 3):
         image, bias = torch.rand(count, 1), torch.rand(count, 1)
         kept = image.clone()
         torch.testing.assert_close(graphs(image, bias=bias)["score"], 2 * image + bias)
         assert torch.equal(image, kept)
     once = ["side waits for main", "on side", "main waits for side", "capture"]
-    assert calls == 2 * once
-    assert torch.cuda.network.runs == 2 * (WARM_UPS + 1), "cold, or run again instead of replayed"
+    assert cuda.calls == 2 * once
+    assert cuda.runs == 2 * (WARM_UPS + 1), "cold, or run again instead of replayed"

@@ -103,7 +103,7 @@ def test_tables_and_notes_for_people(bench: Invoke, embeddings: Path) -> None:
 def test_direction_is_the_files_or_the_users(bench: Invoke, embeddings: Path, tmp_path: Path) -> None:
     (good,) = scores("GOOD")
     turned = tmp_path / "TURNED_disjoint.txt"
-    lines = (line.rsplit(" ", 1) for line in good.read_text().splitlines())
+    lines = (line.rsplit(" ", 1) for line in good.read_text(encoding="utf-8").splitlines())
     turned.write_text("".join(f"{path} {-float(score)}\n" for path, score in lines))
 
     def areas(file: Path, *options: str) -> list[float]:
@@ -132,7 +132,7 @@ def test_constant_scores_are_said(bench: Invoke, embeddings: Path, tmp_path: Pat
 def test_equal_names_are_told_apart(bench: Invoke, embeddings: Path, tmp_path: Path) -> None:
     (good,) = scores("GOOD")
     other = tmp_path / good.name
-    other.write_text(good.read_text())
+    other.write_text(good.read_text(encoding="utf-8"))
     options = ("--embeddings", embeddings, "--json", "-")
     document = json.loads(bench("--edc", PAIRS, *options, "--scores", good, other, good).out)
     assert [curve["name"] for curve in document["edc"]] == [str(good)] * 3 + [str(other)] * 3

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import fiqa_benchmarks.discard.curves as discard_module
+import fiqa_benchmarks.discard.curves
 import numpy as np
 import pytest
 from fiqa_benchmarks.discard.curves import (
@@ -20,6 +20,7 @@ from fiqa_benchmarks.discard.curves import (
     FRACTIONS,
     Comparisons,
     DiscardCurve,
+    Metric,
     cr_fiqa_curves,
     edc_curves,
     nearest_thresholds,
@@ -29,6 +30,7 @@ from fiqa_runtime.errors import InputError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.help.limits import HANGS
 from tests.help.places import GOLDEN
 from tests.help.plain_discard import naive_cr_fiqa, naive_edc
 
@@ -36,7 +38,7 @@ ERC = GOLDEN / "erc"
 Golden = Callable[[str], Any]
 
 
-def load(name: str, metric: str) -> tuple[Comparisons, dict[str, np.ndarray]]:
+def load(name: str, metric: Metric) -> tuple[Comparisons, dict[str, np.ndarray]]:
     arrays = dict(np.load(ERC / f"{name}.npz"))
     pairs = arrays["pairs"].astype(np.int64)
     distance = pair_distances(arrays["embeddings"], pairs[:, :2], metric)
@@ -57,7 +59,7 @@ def assert_equals_golden(curves: tuple[DiscardCurve, ...], expected: dict[str, A
 @pytest.mark.parametrize("method", ["GOOD", "RANDOM", "PFE"])
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("name", ["disjoint", "allpairs"])
-def test_cr_fiqa_equals_the_published_code(golden: Golden, name: str, metric: str, method: str) -> None:
+def test_cr_fiqa_equals_the_published_code(golden: Golden, name: str, metric: Metric, method: str) -> None:
     comparisons, arrays = load(name, metric)
     expected = golden(f"erc/{name}")["results"][metric][method]
     curves = cr_fiqa_curves(comparisons, arrays[f"quality_{method}"], expected["lower_is_better"])
@@ -210,7 +212,7 @@ def test_distances_do_not_depend_on_scale_or_chunks(metric: Any, monkeypatch: py
     distance = pair_distances(vectors, pairs, metric)
     np.testing.assert_allclose(distance, expected, rtol=0, atol=1e-7)
     np.testing.assert_allclose(pair_distances(vectors * 8, pairs, metric), distance, rtol=0, atol=1e-15)
-    monkeypatch.setattr(discard_module, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(fiqa_benchmarks.discard.curves, "CHUNK_BYTES", 1)
     np.testing.assert_array_equal(pair_distances(vectors, pairs, metric), distance)
 
 
@@ -259,7 +261,7 @@ def test_embeddings_that_cannot_be_compared_are_refused(embeddings: Any, says: s
 
 
 MILLION = """
-import json, time
+import json
 import numpy as np
 from fiqa_benchmarks.discard.curves import Comparisons, cr_fiqa_curves, edc_curves, pair_distances
 generator = np.random.default_rng(0)
@@ -267,22 +269,18 @@ embeddings = generator.standard_normal((20_000, 128), dtype=np.float32)
 pairs = generator.integers(0, 20_000, (1_000_000, 2))
 genuine = generator.random(1_000_000) < 0.3
 quality = generator.random(20_000).round(3)
-start = time.process_time()
 comparisons = Comparisons(pairs, genuine, pair_distances(embeddings, pairs))
 curves = cr_fiqa_curves(comparisons, quality) + edc_curves(comparisons, quality)
-seconds = time.process_time() - start
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(json.dumps([seconds, int(peak.split()[1]) / 2**20, [curve.auc for curve in curves]]))
+print(json.dumps([int(peak.split()[1]) / 2**20, [curve.auc for curve in curves]]))
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc (Linux)")
-def test_a_million_pairs_take_seconds_and_bounded_memory() -> None:
+def test_a_million_pairs_come_to_an_end_in_bounded_memory() -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    output = subprocess.run(
-        [sys.executable, "-c", MILLION], capture_output=True, check=True, env=environment, text=True
-    ).stdout
-    seconds, gibibytes, areas = json.loads(output)
-    assert seconds < 10
+    command = [sys.executable, "-c", MILLION]
+    done = subprocess.run(command, capture_output=True, check=True, env=environment, text=True, timeout=HANGS)
+    gibibytes, areas = json.loads(done.stdout)
     assert gibibytes < 1
     assert all(0 < area < 1 for area in areas)

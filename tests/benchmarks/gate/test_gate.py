@@ -58,7 +58,8 @@ def through_half(name: str, weights: np.ndarray) -> np.ndarray:
 def scaled_into_underflow(name: str, weights: np.ndarray) -> np.ndarray:
     """What a careless fp16 conversion does: weights scaled down until most of them underflow, then up again."""
     scale = np.float32(2**-18)
-    return through_half(name, weights * scale).astype(np.float32) / scale
+    restored: np.ndarray = through_half(name, weights * scale).astype(np.float32) / scale
+    return restored
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,8 @@ def test_a_real_fp16_file_passes_and_one_with_a_planted_bug_is_caught(
     assert result.code == 0 and result.out.count("kept:") == 4, result.err
     broken = changed_engine(half_engine, tmp_path / "broken/new.fp16.onnx", scaled_into_underflow)
     assert (
-        broken.stat().st_size < 0.55 * json.loads((old_run / "bench.json").read_text())["contenders"][0]["file_bytes"]
+        broken.stat().st_size
+        < 0.55 * json.loads((old_run / "bench.json").read_text(encoding="utf-8"))["contenders"][0]["file_bytes"]
     )
     result = bench("--engine", broken, *options)
     assert result.code == 3
@@ -114,11 +116,11 @@ def budget_file(folder: Path, **limits: float) -> Path:
 
 
 def test_documents_carry_what_the_gate_needs(old_run: Path, seeded_engine: Path) -> None:
-    document = json.loads((old_run / "bench.json").read_text())
+    document = json.loads((old_run / "bench.json").read_text(encoding="utf-8"))
     (contender,) = document["contenders"]
     ids = [image_id(seeded_image(index, 112, 112)) for index in range(fiqa_benchmarks.cli.IMAGES)]
     assert list(contender["scores"]) == ids
-    golden = json.loads((GOLDEN / "ediffiqa-t.json").read_text())["score64"]
+    golden = json.loads((GOLDEN / "ediffiqa-t.json").read_text(encoding="utf-8"))["score64"]
     np.testing.assert_allclose(list(contender["scores"].values())[:4], golden, atol=1e-6)
     assert contender["files"] == read_card(seeded_engine).files
 
@@ -133,7 +135,7 @@ def test_a_sound_engine_passes_and_a_planted_fp16_bug_is_caught(
     assert result.code == 0, result.err
     assert result.out.count("kept:") == 5 and "measured in turns" in result.out
     assert f"baseline {seeded_engine.name}" in result.out
-    document = json.loads((tmp_path / "s.json").read_text())
+    document = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))
     assert [check["passed"] for check in document["gate"]["checks"]] == [True] * 5
     assert document["gate"]["checks"][2]["value"] > 0, "the engines score alike to the bit, nothing is tested"
     suite = ElementTree.parse(tmp_path / "xml/sound.xml").getroot()
@@ -185,7 +187,7 @@ def test_a_link_stands_for_the_engine_it_leads_to(
     options = ("--baseline", old_run / "bench.json", "--budget", budget, "--json", tmp_path / "link.json")
     result = bench("--engine", link, *QUICK, *options)
     assert result.code == 0, result.err
-    (contender,) = json.loads((tmp_path / "link.json").read_text())["contenders"]
+    (contender,) = json.loads((tmp_path / "link.json").read_text(encoding="utf-8"))["contenders"]
     assert contender["files"] == read_card(seeded_engine).files
     assert contender["file_bytes"] == seeded_engine.stat().st_size
     assert read_baseline(tmp_path / "link.json", link.name).find_engine() == link
@@ -202,7 +204,7 @@ def test_the_old_engine_is_measured_in_the_arithmetic_of_the_new_one(
 
 
 def test_the_contender_of_the_same_name_is_the_baseline(old_run: Path, tmp_path: Path) -> None:
-    document = json.loads((old_run / "bench.json").read_text())
+    document = json.loads((old_run / "bench.json").read_text(encoding="utf-8"))
     document["contenders"].append({**document["contenders"][0], "name": "int8.onnx"})
     path = tmp_path / "two.json"
     path.write_text(json.dumps(document))
@@ -263,7 +265,7 @@ def test_documents_that_cannot_be_compared_are_refused_before_anything_is_measur
 ) -> None:
     monkeypatch.setattr("fiqa_benchmarks.runs.bench", lambda *arguments: pytest.fail("measured"))
     make, says = DOCUMENTS[case]
-    made = make(json.loads((old_run / "bench.json").read_text()))
+    made = make(json.loads((old_run / "bench.json").read_text(encoding="utf-8")))
     path = tmp_path / "old.json"
     path.write_text(made if isinstance(made, str) else json.dumps(made))
     result = bench("--engine", seeded_engine, "--baseline", path, "--budget", budget_file(tmp_path, srcc=0.9))

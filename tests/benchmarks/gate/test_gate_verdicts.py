@@ -103,7 +103,7 @@ def test_flips_are_the_worst_of_all_shares(seeded_engine: Path) -> None:
 
 
 def test_scores_are_matched_by_image_and_not_by_place(seeded_engine: Path) -> None:
-    turned = dict(reversed(old().scores.items()))
+    turned = dict(reversed(list(old().scores.items())))
     assert judged(old(), "srcc", 1, new(seeded_engine, scores=turned)).passed
 
 

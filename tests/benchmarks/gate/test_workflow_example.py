@@ -22,7 +22,7 @@ QUICK = ("--backend", "opencv", "--threads", "1", "--rounds", "1")
 
 
 def workflow_commands() -> list[list[str]]:
-    lines = (BENCHMARKS / "github-actions-example.yml").read_text().splitlines()
+    lines = (BENCHMARKS / "github-actions-example.yml").read_text(encoding="utf-8").splitlines()
     runs = [line.split("- run: ", 1)[1] for line in lines if "- run: " in line]
     return [shlex.split(command) for command in runs if command.startswith("fiqa-")]
 
@@ -43,12 +43,12 @@ def test_the_workflow_example_works(
         result = invoker(mains[program], capsys, monkeypatch)(*arguments, *quick)
         assert result.code == 0, result.err
     assert len(ElementTree.parse("gate.xml").getroot().findall("testsuite/testcase")) == len(BUDGETS)
-    assert json.loads(Path("gate.json").read_text())["gate"]["checks"]
+    assert json.loads(Path("gate.json").read_text(encoding="utf-8"))["gate"]["checks"]
 
 
 def test_the_workflow_example_is_yaml() -> None:
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
-    workflow = yaml.safe_load((BENCHMARKS / "github-actions-example.yml").read_text())
+    workflow = yaml.safe_load((BENCHMARKS / "github-actions-example.yml").read_text(encoding="utf-8"))
     assert list(workflow["jobs"]) == ["baseline", "gate"]
     runs = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
     assert [shlex.split(run) for run in runs if run.startswith("fiqa-")] == workflow_commands()

@@ -211,7 +211,7 @@ def test_unknown_network(table: Invoke, tmp_path: Path) -> None:
 def test_roofline(seeded_engine: Path) -> None:
     peaks = roofline.measure_peaks(1)
     assert set(peaks) == {"float32", "bfloat16", "int8"}
-    assert all(1e9 < rate < 1e14 for rate in peaks.values())
+    assert all(rate > 0 for rate in peaks.values())
     results = bench([Contender("x", str(seeded_engine), "opencv")], [seeded_image(0, 112, 112)], [1], 1, 1)
     (network,) = roofline.reached(results, {"float32": 1e12})
     seconds = results[0].batches[1].timings[NETWORK].percentile(50)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fiqa_benchmarks.readme_tables.photos
 import pytest
 from fiqa_benchmarks.readme_tables.photos import (
     ALIGNMENT,
@@ -14,16 +13,19 @@ from fiqa_benchmarks.readme_tables.photos import (
     SCORING,
     TENSORS,
     TOGETHER,
+    app,
     profile,
 )
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.terminal.console import run
 
 from tests.help.commands import invoker
 
 STEPS = (TENSORS, NETWORK, DECODING, ALIGNMENT, SCORING)
 
 
+@pytest.mark.long
 def test_steps_add_up(seeded_engine: Path, weights_dir: Path, images_dir: Path) -> None:
     photos = [read_image(images_dir / "yakhyo/image1.jpg"), read_image(images_dir / "skimage/astronaut.png")]
     found = profile(seeded_engine, weights_dir / "face_detection_yunet_2023mar.onnx", photos, rounds=3)
@@ -38,6 +40,7 @@ def test_steps_add_up(seeded_engine: Path, weights_dir: Path, images_dir: Path) 
     assert found.table().splitlines()[2].endswith(" |  |")
 
 
+@pytest.mark.long
 def test_command(
     seeded_engine: Path,
     weights_dir: Path,
@@ -47,8 +50,7 @@ def test_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FIQA_WEIGHTS_DIR", str(weights_dir))
-    module = fiqa_benchmarks.readme_tables.photos
-    command = invoker(lambda: module.run(module.app), capsys, monkeypatch)
+    command = invoker(lambda: run(app), capsys, monkeypatch)
     result = command("--engine", seeded_engine, "--images", images_dir / "yakhyo/image1.jpg", "--rounds", "1")
     assert result.code == 0, result.err
     assert "1 photos, 1 faces of 0.443 Gop each: scoring reaches" in result.out

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-import fiqa_benchmarks.readme_tables.dsl_fiqa
-import fiqa_benchmarks.readme_tables.passes
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from fiqa_benchmarks.readme_tables import speedups as gains
-from fiqa_benchmarks.readme_tables import unfused_openvino as unfused
+from fiqa_benchmarks.readme_tables import dsl_fiqa, passes, speedups, unfused_openvino
 from fiqa_benchmarks.readme_tables.dsl_variants import (
     BEST,
     DEAD,
@@ -36,7 +34,7 @@ from fiqa_benchmarks.readme_tables.graph_variants import (
 )
 from fiqa_benchmarks.readme_tables.speedups import Gain, Way, compare, markdown
 from fiqa_benchmarks.readme_tables.unfused_openvino import UnfusedOpenVino
-from fiqa_benchmarks.speed.latency import Ratio
+from fiqa_benchmarks.speed.latency import Ratio, measure
 from fiqa_export.graph.passes import PASSES
 from fiqa_export.graph.to_onnx import OPSET
 from fiqa_export.models import build
@@ -45,6 +43,7 @@ from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.backends.base import Arrays, Inputs
 from fiqa_runtime.errors import UnsupportedError
 from fiqa_runtime.system.progress import silent
+from fiqa_runtime.terminal.console import run as run_app
 
 from tests.help.commands import Invoke, invoker
 from tests.help.onnx_graphs import node, save_graph
@@ -69,44 +68,62 @@ def assert_same(first: Sequence[np.ndarray], second: Sequence[np.ndarray], limit
         np.testing.assert_allclose(one, other, rtol=0, atol=limit * max(1.0, np.abs(other).max()))
 
 
-class Slow:
-    """A backend that takes as many turns of a clock as it is told."""
-
-    name, info = "slow", {}
+class Clock:
+    """Seconds that pass only where somebody waits."""
 
     def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.now += float(seconds)
+
+
+class Slow:
+    """A backend that takes as many hundredths of a second as it is told."""
+
+    name = "slow"
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.info: Mapping[str, str] = {}
         self.closed = False
 
     def run(self, inputs: Inputs) -> Arrays:
-        for _ in range(int(inputs["turns"][0])):
-            sum(range(20_000))
+        self.clock.wait(0.01 * inputs["turns"][0])
         return {}
 
     def close(self) -> None:
         self.closed = True
 
 
+def way(backend: Slow, turns: int) -> Way:
+    return Way(lambda: backend, {"turns": np.array([turns], np.float32)})
+
+
 def refused() -> Slow:
     raise UnsupportedError("operator Foo; use another")
 
 
-def test_time_without_is_divided_by_time_with() -> None:
-    backends = [Slow(), Slow()]
-    fast, slow = (
-        Way(lambda b=b: b, {"turns": np.array([n], np.float32)}) for b, n in zip(backends, (1, 8), strict=True)
-    )
+def test_time_without_is_divided_by_time_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(speedups, "measure", partial(measure, clock=clock, pause=clock.wait))
+    backends = [Slow(clock), Slow(clock)]
+    fast, slow = (way(backend, turns) for backend, turns in zip(backends, (1, 8), strict=True))
     broken = Way(refused, fast.feed)
     found = compare({"a": (slow, fast), "b": (fast, slow), "c": (broken, fast)}, 3, silent, "")
     assert isinstance(found["a"], Ratio)
     assert isinstance(found["b"], Ratio)
-    assert found["a"].median > 3
-    assert found["b"].median < 1 / 3
+    assert found["a"].median == pytest.approx(8)
+    assert found["b"].median == pytest.approx(1 / 8)
     assert found["c"] == "no: operator Foo; use another"
     assert all(backend.closed for backend in backends)
 
 
 def test_every_pass_that_changes_the_graph_is_measured() -> None:
-    measured = {name for names in fiqa_benchmarks.readme_tables.passes.MEASURES.values() for name in names}
+    measured = {name for names in passes.MEASURES.values() for name in names}
     assert measured == {p.__name__ for p in PASSES} - NAMES_ONLY | {BATCH_NORMS, PRELU, *OPERATORS}
 
 
@@ -119,11 +136,11 @@ def test_forms_give_the_same_results(tmp_path: Path) -> None:
         assert best == tmp_path / "best.onnx"
         assert_same(run(without, image), run(best, image), 2e-6)
         counts[name] = operators(without)
-    best = operators(tmp_path / "best.onnx")
-    assert counts["constant_reshapes"]["Shape"] > best["Shape"] == 0
-    assert counts["join_branches"]["Conv"] == 53 > best["Conv"]
-    assert counts[BATCH_NORMS]["BatchNormalization"] == best["Conv"]
-    assert best["BatchNormalization"] == 0
+    fewest = operators(tmp_path / "best.onnx")
+    assert counts["constant_reshapes"]["Shape"] > fewest["Shape"] == 0
+    assert counts["join_branches"]["Conv"] == 53 > fewest["Conv"]
+    assert counts[BATCH_NORMS]["BatchNormalization"] == fewest["Conv"]
+    assert fewest["BatchNormalization"] == 0
 
 
 def test_prelu_is_compared_the_other_way_round(tmp_path: Path) -> None:
@@ -186,14 +203,14 @@ def test_openvino_without_fused_attention(block: Path) -> None:
 def test_forms_keep_to_the_threads_that_a_container_leaves(block: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino")
     given = []
-    monkeypatch.setattr(gains, "PlainSession", lambda path, card, threads: given.append(threads))
-    monkeypatch.setattr(gains, "open_backend", lambda runtime, path, card, threads: given.append(threads))
-    for module in (gains, unfused):
+    monkeypatch.setattr(speedups, "PlainSession", lambda path, card, threads: given.append(threads))
+    monkeypatch.setattr(speedups, "open_backend", lambda runtime, path, card, threads: given.append(threads))
+    for module in (speedups, unfused_openvino):
         monkeypatch.setattr(module, "thread_limit", lambda: 1)
     for runtime in ("onnxruntime", "openvino"):
-        gains.open_form(runtime, block, MODELS["ifqa"], None)
+        speedups.open_form(runtime, block, MODELS["ifqa"], None)
     assert given == [1, 1]
-    assert unfused.UnfusedOpenVino(block, None).model.get_property("INFERENCE_NUM_THREADS") == 1
+    assert unfused_openvino.UnfusedOpenVino(block, None).model.get_property("INFERENCE_NUM_THREADS") == 1
 
 
 def hollow() -> torch.nn.Module:
@@ -226,37 +243,37 @@ def test_repeated_queries_give_the_same_answers() -> None:
 
     torch.manual_seed(0)
     network = hollow()
-    attention = network.iqa.decoder[0].attn = CrossAttention().double()
+    attention = CrossAttention().double()
+    network.get_submodule("iqa.decoder.0").attn = attention
     tokens, description = torch.randn(2, 576, 256).double(), torch.randn(2, 96, 256).double()
     expected = attention(tokens, description)
     repeat_queries(network)
     torch.testing.assert_close(attention(tokens, description), expected, rtol=0, atol=1e-12)
 
 
-@pytest.fixture()
-def passes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    return invoker(
-        lambda: fiqa_benchmarks.readme_tables.passes.run(fiqa_benchmarks.readme_tables.passes.app), capsys, monkeypatch
-    )
+@pytest.fixture(name="invoke")
+def invoke_fixture(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    return invoker(lambda: run_app(passes.app), capsys, monkeypatch)
 
 
-def test_the_table_of_passes(passes: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(fiqa_benchmarks.readme_tables.passes.MEASURES, "yunet-s", ("join_branches",))
-    monkeypatch.setattr(fiqa_benchmarks.readme_tables.passes, "available", lambda: ["opencv", "onnxruntime"])
-    result = passes("--only", "yunet-s", "--threads", "1", "--rounds", "1", "--json", tmp_path / "gains.json")
+@pytest.mark.long
+def test_the_table_of_passes(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(passes.MEASURES, "yunet-s", ("join_branches",))
+    monkeypatch.setattr(passes, "available", lambda: ["opencv", "onnxruntime"])
+    result = invoke("--only", "yunet-s", "--threads", "1", "--rounds", "1", "--json", tmp_path / "gains.json")
     assert result.code == 0, result.err
     head, rule, row = result.out.splitlines()
     assert head == "| time without / with | network | opencv | onnxruntime |"
     assert rule.count("---") == 4
     assert row.startswith("| join_branches | `yunet-s` | ")
-    (gain,) = json.loads((tmp_path / "gains.json").read_text())["gains"]
+    (gain,) = json.loads((tmp_path / "gains.json").read_text(encoding="utf-8"))["gains"]
     for runtime in ("opencv", "onnxruntime"):
-        assert 0.1 < gain["ratios"][runtime]["median"] < 10
+        assert gain["ratios"][runtime]["median"] > 0
         assert f"{gain['ratios'][runtime]['median']:.2f} (" in row
 
 
-def test_a_network_without_measures(passes: Invoke) -> None:
-    assert passes("--only", "cr-fiqa-l").is_one_line(
+def test_a_network_without_measures(invoke: Invoke) -> None:
+    assert invoke("--only", "cr-fiqa-l").is_one_line(
         "nothing is measured on cr-fiqa-l; choose from ediffiqa-t, cr-fiqa-s"
     )
 
@@ -275,9 +292,9 @@ def test_the_tables_of_dsl_fiqa(
         names = (BEST, QUERIES, DEAD, LANDMARKS)
         return [Form(name, path, spec, (1 + number) * 10**9, feed) for number, name in enumerate(names)]
 
-    monkeypatch.setattr(fiqa_benchmarks.readme_tables.dsl_fiqa, "write_forms", forms)
+    monkeypatch.setattr(dsl_fiqa, "write_forms", forms)
     invoke = invoker(
-        lambda: fiqa_benchmarks.readme_tables.dsl_fiqa.run(fiqa_benchmarks.readme_tables.dsl_fiqa.app),
+        lambda: run_app(dsl_fiqa.app),
         capsys,
         monkeypatch,
     )
@@ -286,13 +303,13 @@ def test_the_tables_of_dsl_fiqa(
     savings, batches = result.out.strip().split("\n\n")
     assert savings.splitlines()[0] == "| time without / with | GMAC without / with | onnxruntime | openvino |"
     assert [row.split(" | ")[0] for row in savings.splitlines()[2:]] == [
-        f"| {name}" for name in (QUERIES, DEAD, LANDMARKS, fiqa_benchmarks.readme_tables.dsl_fiqa.ATTENTION)
+        f"| {name}" for name in (QUERIES, DEAD, LANDMARKS, dsl_fiqa.ATTENTION)
     ]
     assert savings.splitlines()[2].split(" | ")[1] == "2.00 / 1.00"
     assert [row.split(" | ")[0] for row in batches.splitlines()[2:]] == ["| 1", "| 4", "| 20"]
-    sizes = json.loads((tmp_path / "savings.json").read_text())["batches"]["onnxruntime"]
+    sizes = json.loads((tmp_path / "savings.json").read_text(encoding="utf-8"))["batches"]["onnxruntime"]
     assert sizes["1"]["peak_resident_bytes"] < sizes["20"]["peak_resident_bytes"]
-    assert sizes["20"]["images_per_second"] > 1
+    assert sizes["20"]["images_per_second"] > 0
 
 
 def test_markdown() -> None:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from fiqa_benchmarks.report.speed_plots import plots
 from fiqa_benchmarks.report.svg import SERIES
+from fiqa_runtime.images.reading import read_image
 
 from tests.help.chromium import drawn_colours, opened_browser, page_colour, show
 
@@ -41,7 +41,7 @@ def test_every_plot_is_drawn(
         assert coloured > 30, plot.name
     shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
     (tmp_path / f"report-{width}-{scheme}.png").write_bytes(base64.b64decode(shot["data"]))
-    assert cv2.imread(str(tmp_path / f"report-{width}-{scheme}.png")).std() > 10
+    assert read_image(tmp_path / f"report-{width}-{scheme}.png").std() > 10
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import fiqa_benchmarks.cli
@@ -17,6 +19,7 @@ from fiqa_benchmarks.report.ladders import PICTURES
 from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK
 from fiqa_benchmarks.speed.latency import Timing
 from fiqa_calibration.ladder import KINDS, ladders
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
@@ -43,8 +46,8 @@ class Run:
 
     page: Path
     html: str
-    document: dict
-    engines: dict[str, Path]
+    document: dict[str, Any]
+    engines: Mapping[Precision, Path]
     faces: Path
 
 
@@ -73,7 +76,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         except SystemExit as stop:
             assert not stop.code
     page = folder / "new/report.html"
-    return Run(page, page.read_text(), json.loads((folder / "report.json").read_text()), engines, faces)
+    return Run(
+        page,
+        page.read_text(encoding="utf-8"),
+        json.loads((folder / "report.json").read_text(encoding="utf-8")),
+        engines,
+        faces,
+    )
 
 
 def numbers(run: Run, plot: str) -> list[list[str]]:
@@ -164,7 +173,7 @@ def test_a_browser_draws_the_commands_page(run: Run, tmp_path: Path, width: int)
         assert browser.execute_script(loaded)
         shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
     (tmp_path / "report.png").write_bytes(base64.b64decode(shot["data"]))
-    assert cv2.imread(str(tmp_path / "report.png")).std() > 10
+    assert read_image(tmp_path / "report.png").std() > 10
 
 
 def test_opinions_page_shows_machine_cards_and_moved_faces(bench: Invoke, run: Run, tmp_path: Path) -> None:
@@ -174,7 +183,7 @@ def test_opinions_page_shows_machine_cards_and_moved_faces(bench: Invoke, run: R
     engines = ("--engine", run.engines["fp32"], run.engines["int8"], *QUICK[:4])
     where = ("--images", run.faces, "--cache", tmp_path / "s.sqlite", "--html", tmp_path / "m.html")
     assert bench(*engines, "--mos", tmp_path / "label.json", *where).code == 0
-    html = (tmp_path / "m.html").read_text()
+    html = (tmp_path / "m.html").read_text(encoding="utf-8")
     for section in ("mos", "scores", "worst", "machine", "cards"):
         assert f'<section id="{section}"' in html, section
     assert html.count('<li><figure><img src="data:image/jpeg') == 6
@@ -183,7 +192,7 @@ def test_opinions_page_shows_machine_cards_and_moved_faces(bench: Invoke, run: R
 def test_seeded_images_have_numbers_and_no_ladders(bench: Invoke, run: Run, tmp_path: Path) -> None:
     result = bench("--engine", run.engines["fp32"], run.engines["fp16"], *QUICK, "--html", tmp_path / "r.html")
     assert result.code == 0, result.err
-    html = (tmp_path / "r.html").read_text()
+    html = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "seeded image 0" in html and 'id="plot-ladders"' not in html
 
 
@@ -191,7 +200,7 @@ def test_crops_are_scored_once(bench: Invoke, run: Run, tmp_path: Path, monkeypa
     calls = []
     whole = Scorer.outputs
 
-    def outputs(self: Scorer, *arguments: object) -> object:
+    def outputs(self: Scorer, *arguments: Any) -> object:
         calls.append(self)
         return whole(self, *arguments)
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from fiqa_benchmarks.contenders.crops import seeded_crops
 from fiqa_benchmarks.contenders.peers import contenders
-from fiqa_benchmarks.report import sections as report_data
+from fiqa_benchmarks.report import sections
 from fiqa_benchmarks.report.ladders import mean_scores
 from fiqa_benchmarks.report.page import findings, page, write_report
 from fiqa_benchmarks.report.score_plots import MOST_ROWS
@@ -139,7 +139,7 @@ def test_long_tables_say_what_they_leave_out() -> None:
 def test_long_lists_of_a_card_are_counted(seeded_engine: Path) -> None:
     score_map = ScoreMap((0.5,) * 300, (0.25,) * 300)
     card = replace(read_card(seeded_engine), score_map=score_map, max_batch=2)
-    (shown,) = report_data.cards({"x": card}).values()
+    (shown,) = sections.cards({"x": card}).values()
     assert shown["score_map"] == {"fp32": "300 numbers", "artefact": "300 numbers"}
     assert "canaries" not in shown and shown["input"]["mean"] == [127.5] * 3
 
@@ -253,7 +253,7 @@ def test_incomplete_parity_set(rungs: list[tuple[str, int]], scores: list[float]
 def test_worst_moved() -> None:
     crops = [seeded_image(index, 20, 20) for index in range(4)]
     scores = {"a": [0.1, 0.2, 0.3, 0.4], "b": [0.1, 0.2 + 1e-7, 0.05, 0.5]}
-    found = report_data.worst_moved(scores, "wxyz", crops.__getitem__)
+    found = sections.worst_moved(scores, "wxyz", crops.__getitem__)
     assert [(entry["image"], entry["flips"]) for entry in found] == [("y", True), ("z", False)]
     assert (found[0]["reference"], found[0]["score"]) == (0.3, 0.05)
 
@@ -261,7 +261,7 @@ def test_worst_moved() -> None:
 def test_maps_that_moved_most_come_first() -> None:
     first = np.full((6, 8, 8), 0.5, np.float32)
     other = first + np.array([0, 0.3, 0.1, 0, 0.2, 0.4], np.float32)[:, None, None]
-    rows = report_data.map_rows({"a": first, "b": other}, [seeded_image(0, 8, 8)] * 6, "uvwxyz")
+    rows = sections.map_rows({"a": first, "b": other}, [seeded_image(0, 8, 8)] * 6, "uvwxyz")
     assert [row["image"] for row in rows] == ["z", "v", "y", "w"]
     assert rows[0]["maps"]["b"]["max_abs"] == pytest.approx(0.4, abs=1e-6)
     assert rows[0]["maps"]["a"]["mean"] == pytest.approx(0.5)
@@ -269,9 +269,10 @@ def test_maps_that_moved_most_come_first() -> None:
 
 def test_pictures_are_small_and_true() -> None:
     wide = np.full((300, 600, 3), (200, 40, 10), np.uint8)
-    address = report_data.picture(wide)
+    address = sections.picture(wide)
     assert address.startswith("data:image/jpeg;base64,")
     decoded = cv2.imdecode(np.frombuffer(base64.b64decode(address.split(",")[1]), np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
     assert decoded.shape == (80, 160, 3)
     assert np.abs(decoded.astype(int) - (200, 40, 10)).max() <= 4
 
@@ -280,7 +281,7 @@ def test_sections_of_a_real_benchmark(seeded_engine: Path, tmp_path: Path) -> No
     entered = contenders([str(seeded_engine)], "onnxruntime", ["opencv"])
     crops = seeded_crops(read_card(seeded_engine).input, 4)
     results = run_bench(entered, crops, rounds=1, threads=1)
-    found = report_data.sections(results, crops, ["a", "b", "c", "d"])
+    found = sections.sections(results, crops, ["a", "b", "c", "d"])
     assert list(found["scores"]["engines"]) == [seeded_engine.name, "opencv"]
     assert found["scores"]["images"] == ["a", "b", "c", "d"]
     difference = bench_json(results)["contenders"][1]["batches"]["1"]["difference"]
@@ -299,8 +300,8 @@ def test_engines_of_one_file_name_have_a_card_each(seeded_engine: Path, tmp_path
     entered = contenders([str(seeded_engine), str(other)], "opencv", ["torch"])
     expected = {str(seeded_engine): list(read_card(seeded_engine).notes), str(other): ["another"]}
     crops = seeded_crops(read_card(seeded_engine).input, 2)
-    speed = report_data.sections(run_bench(entered[:2], crops, rounds=1, threads=1), crops, ["a", "b"])
+    speed = sections.sections(run_bench(entered[:2], crops, rounds=1, threads=1), crops, ["a", "b"])
     row = {"path": "a.png", "engines": {contender.name: 0.5 for contender in entered}}
-    opinions = report_data.opinion_sections({"scores": [row], "engines": row["engines"]}, entered)
+    opinions = sections.opinion_sections({"scores": [row], "engines": row["engines"]}, entered)
     for found in (speed, opinions):
         assert {name: card["notes"] for name, card in found["cards"].items()} == expected

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -17,7 +16,7 @@ from fiqa_calibration.parity_set import PORTRAIT
 from fiqa_export.checkpoints.checkpoint import load_reference
 from fiqa_export.models import build
 from fiqa_export.models.inputs import network_input
-from fiqa_runtime.artefact import weight_files as fetch
+from fiqa_runtime.artefact import weight_files
 from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.artefact.zoo import MODELS, STANDIN
 from fiqa_runtime.errors import InputError
@@ -28,6 +27,7 @@ from fiqa_runtime.system.files import sha256_file
 
 from tests.help.commands import invoker
 from tests.help.places import STANDIN_FOLDER
+from tests.help.standin_scripts import standin_script
 
 T = "ediffiqa-t"
 FILE = STANDIN_FOLDER / STANDIN.file
@@ -52,14 +52,7 @@ def small_portrait() -> Image:
 @pytest.fixture(scope="module")
 def scripts() -> tuple[ModuleType, ModuleType, ModuleType]:
     """train.py, heldout.py and samples.py, which are scripts and no package."""
-    sys.path.insert(0, str(STANDIN_FOLDER))
-    try:
-        import heldout
-        import samples
-        import train
-    finally:
-        sys.path.remove(str(STANDIN_FOLDER))
-    return train, heldout, samples
+    return standin_script("train"), standin_script("heldout"), standin_script("samples")
 
 
 def test_file_is_what_the_zoo_names() -> None:
@@ -88,7 +81,7 @@ def test_weight_set_by_name(elsewhere: bool, tmp_path: Path, monkeypatch: pytest
         package = tmp_path / "site-packages" / "fiqa_runtime"
         (package / "weights").mkdir(parents=True)
         (package / "weights" / FILE.name).write_bytes(FILE.read_bytes())
-        monkeypatch.setattr(fetch, "__file__", str(package / "artefact" / "weight_files.py"))
+        monkeypatch.setattr(weight_files, "__file__", str(package / "artefact" / "weight_files.py"))
     model, info = load_reference(T, "standin")
     assert info.kind == "standin"
     assert info.description.startswith("stand-in weights of this project, no published model and not for production: ")

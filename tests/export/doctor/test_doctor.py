@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fiqa_export.doctor import probe as doctor_probe
+from fiqa_export.doctor import probe
 from fiqa_export.doctor.checks import TARGETS, Diagnosis, Line, judge, sensible_workspace
 from fiqa_export.doctor.facts import EXPORT_PACKAGES, TensorRt
 from fiqa_export.doctor.gather import ThisMachine, gather, l4t_version
@@ -242,7 +242,7 @@ def test_what_imports_counts_whatever_brings_it() -> None:
     machine = DESKTOP.without_package("onnxruntime").with_package("onnxruntime-gpu", "1.23.0")
     assert lines(machine)["export"].fix is None
     assert gather(machine).packages["onnxruntime-gpu"] == "1.23.0"
-    assert doctor_probe.PACKAGES.fullmatch("onnxruntime-gpu")
+    assert probe.PACKAGES.fullmatch("onnxruntime-gpu")
 
 
 def test_rtx_builds_without_a_gpu() -> None:
@@ -329,7 +329,7 @@ def test_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert document["facts"]["gpu"]["compute_capability"] == "8.9"
     with pytest.raises(UnsupportedError):
         run_doctor("tensorrt", str(tmp_path / "doctor.json"), BARE)
-    document = json.loads((tmp_path / "doctor.json").read_text())
+    document = json.loads((tmp_path / "doctor.json").read_text(encoding="utf-8"))
     assert document["works"] is False
     assert {line["status"] for line in document["lines"]} == {"ok", "absent", "bad"}
 
@@ -376,13 +376,13 @@ def test_the_driver_is_asked_and_given_back(integrated: bool, tmp_path: Path) ->
     compiler = shutil.which("cc")
     if compiler is None or sys.platform != "linux":
         pytest.skip("needs a C compiler on Linux")
-    command = [compiler, "-shared", "-fPIC", "-o", tmp_path / "libcuda.so.1", STUB_LIBCUDA, "-ldl"]
+    command = [compiler, "-shared", "-fPIC", "-o", str(tmp_path / "libcuda.so.1"), str(STUB_LIBCUDA), "-ldl"]
     subprocess.run(command, check=True, capture_output=True)
     environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
     if integrated:
         environment["STUB_INTEGRATED"] = "1"
-    probe = [sys.executable, "-m", "fiqa_export.doctor.probe", "cuda"]
-    result = subprocess.run(probe, env=environment, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "fiqa_export.doctor.probe", "cuda"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert json.loads(result.stdout) == {
         "name": "Stub GPU",
         "compute_capability": "8.7",

@@ -16,6 +16,7 @@ from fiqa_export.graph.loading import open_graph
 from fiqa_export.onnx_on_torch.backend import HalfBackend
 from fiqa_runtime.artefact.card import METADATA_KEY
 from fiqa_runtime.errors import ArtefactError, InputError, UnsupportedError
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from tests.help.onnx_graphs import node, save_graph
@@ -23,7 +24,7 @@ from tests.help.onnx_graphs import node, save_graph
 RNG = np.random.default_rng(3)
 
 
-def normal(*shape: int) -> np.ndarray:
+def normal(*shape: int) -> NDArray[np.float32]:
     return RNG.standard_normal(shape).astype(np.float32)
 
 
@@ -99,7 +100,7 @@ def test_output_that_is_read_inside_too(tmp_path: Path) -> None:
     graph, plan = convert(path)
     assert [(v.name, v.dtype) for v in graph.outputs] == [("y", ir.DataType.FLOAT), ("z", ir.DataType.FLOAT)]
     assert plan.casts == 3, "input, output that the softmax shares, second product"
-    x = normal(2, 300) / 300
+    x = normal(2, 300) / np.float32(300)
     expected = ort.InferenceSession(str(path)).run(None, {"x": x})
     actual = HalfBackend(tmp_path / "fp16.onnx").run({"x": x})
     np.testing.assert_allclose(actual["y"], expected[0], atol=2e-3)
@@ -139,7 +140,7 @@ def test_sine_keeps_its_argument_and_its_results_are_joined_before_the_cast(tmp_
         node("MatMul", "c w"),
     ]
     graph, plan = convert(
-        save_graph(tmp_path / "g.onnx", nodes, {"two": np.float32([512]), "w": normal(8, 9000)}, [4, 2])
+        save_graph(tmp_path / "g.onnx", nodes, {"two": np.array([512], np.float32), "w": normal(8, 9000)}, [4, 2])
     )
     assert len(plan.kept) == 5
     assert Counter(n.op_type for n in graph)["Cast"] == plan.casts == 2
@@ -154,7 +155,11 @@ def test_constants_of_fp32_nodes_are_not_rounded_on_the_way(tmp_path: Path) -> N
         node("Add", "x code", "a"),
         node("MatMul", "a w"),
     ]
-    weights = {"grid": normal(2, 9), "frequencies": 300 * normal(2, 300), "w": normal(300, 300) / 300}
+    weights: dict[str, np.ndarray] = {
+        "grid": normal(2, 9),
+        "frequencies": 300 * normal(2, 300),
+        "w": normal(300, 300) / 300,
+    }
     path = save_graph(tmp_path / "g.onnx", nodes, weights, [9, 300])
     graph, plan = convert(path)
     assert types(graph) == {"grid": "FLOAT", "frequencies": "FLOAT", "w": "FLOAT16"}
@@ -174,7 +179,10 @@ def test_constants_of_fp32_nodes_are_not_rounded_on_the_way(tmp_path: Path) -> N
 )
 def test_weights_that_fp16_cannot_hold(weight: np.ndarray, reason: str | None, tmp_path: Path) -> None:
     nodes = [node("MatMul", "x w", "a"), node("MatMul", "a v")]
-    weights = {"w": weight.astype(np.float32) * (1 + normal(300, 300) / 100), "v": normal(300, 300)}
+    weights: dict[str, np.ndarray] = {
+        "w": weight.astype(np.float32) * (1 + normal(300, 300) / 100),
+        "v": normal(300, 300),
+    }
     graph, plan = convert(save_graph(tmp_path / "g.onnx", nodes, weights, [2, 300]))
     assert types(graph) == {"w": "FLOAT" if reason else "FLOAT16", "v": "FLOAT16"}
     assert reason is None or reason in next(iter(plan.kept.values()))
@@ -201,7 +209,7 @@ def test_external_weights_are_taken_in(tmp_path: Path, monkeypatch: pytest.Monke
     weights = {"w": normal(300, 300), "v": np.full((300, 300), 7e4, np.float32)}
     path = save_graph(tmp_path / "source" / "g.onnx", nodes, weights, [2, 300])
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="g.onnx.data")
-    x, ranges = normal(2, 300) / 300, {"x": 1.0, "a": 1.0, "y": 1.0}
+    x, ranges = normal(2, 300) / np.float32(300), {"x": 1.0, "a": 1.0, "y": 1.0}
     expected = HalfBackend(path).run({"x": x})["y"]
     whole, split = tmp_path / "whole.onnx", tmp_path / "split.onnx"
     to_fp16(path, whole, ranges)
@@ -254,7 +262,7 @@ def test_ranges_are_the_extremes_over_all_batches(tmp_path: Path) -> None:
 
 def test_ranges_of_a_network_that_overflows(tmp_path: Path) -> None:
     path = save_graph(tmp_path / "g.onnx", [node("Exp", "x", "e"), node("Relu", "e")], {}, [1])
-    assert activation_ranges(path, [{"x": np.float32([100])}])["e"].largest == np.inf
+    assert activation_ranges(path, [{"x": np.array([100], np.float32)}])["e"].largest == np.inf
 
 
 def test_ranges_need_an_image(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,10 +22,11 @@ from fiqa_export.graph.convolution_passes import (
 from tests.help.onnx_graphs import node, save_graph
 
 Pass = Callable[[ir.Model], None]
-REPEAT = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+Attributes = Mapping[str, Any]
+REPEAT: Attributes = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
 DOUBLE = np.array([1, 1, 2, 2], np.float32)
-KEEP = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
-AVERAGE = {"kernel_shape": [2, 2], "strides": [2, 2]}
+KEEP: Attributes = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+AVERAGE: Attributes = {"kernel_shape": [2, 2], "strides": [2, 2]}
 
 
 def whole(*shape: int) -> np.ndarray:
@@ -46,7 +48,7 @@ def rewritten(path: Path, apply: Pass) -> Counter[str]:
     return Counter(n.op_type for n in model.graph)
 
 
-def repeated(tmp_path: Path, weights: Sequence[np.ndarray], conv: dict[str, object], **resize: object) -> Path:
+def repeated(tmp_path: Path, weights: Sequence[np.ndarray], conv: Attributes, **resize: object) -> Path:
     names = [f"c.{kind}" for kind, _ in zip(("weight", "bias"), weights, strict=False)]
     nodes = [
         node("Resize", "x - scales", "large", **{**REPEAT, **resize}),
@@ -56,7 +58,7 @@ def repeated(tmp_path: Path, weights: Sequence[np.ndarray], conv: dict[str, obje
     return save_graph(tmp_path / "graph.onnx", nodes, constants, [None, 4, None, None])
 
 
-def averaged(tmp_path: Path, weights: Sequence[np.ndarray], conv: dict[str, object], **pool: object) -> Path:
+def averaged(tmp_path: Path, weights: Sequence[np.ndarray], conv: Attributes, **pool: object) -> Path:
     names = [f"c.{kind}" for kind, _ in zip(("weight", "bias"), weights, strict=False)]
     nodes = [
         node("Conv", " ".join(["x", *names]), "large", **conv),
@@ -156,7 +158,8 @@ def test_a_map_that_others_read_stays(tmp_path: Path) -> None:
 
 def branches(tmp_path: Path, widths: Sequence[int], **last: object) -> Path:
     """Pairs of a point-wise and a depth-wise convolution of one map, their results side by side."""
-    nodes, weights = [], {}
+    nodes: list[onnx.NodeProto] = []
+    weights: dict[str, np.ndarray] = {}
     for i, width in enumerate(widths):
         settings = {**KEEP, "group": width, **(last if i == len(widths) - 1 else {})}
         weights |= {f"{i}.p.weight": whole(width, 4, 1, 1), f"{i}.p.bias": whole(width)}

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from fiqa_export.graph import memory as heap
+from fiqa_export.graph import memory
 from fiqa_export.graph.files import write_onnx
 from fiqa_export.graph.loading import open_graph, open_graph_of, save_graph
 from fiqa_export.graph.to_onnx import export_onnx
@@ -33,7 +33,7 @@ def network(tmp_path: Path) -> Path:
 
 
 def test_opening_a_heavy_graph_lets_go_of_the_one_before(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heap, "HEAVY", 1000)
+    monkeypatch.setattr(memory, "HEAVY", 1000)
     gc.disable()
     try:
         before = weakref.ref(open_graph(network).graph.initializers["kernel"])

@@ -10,12 +10,13 @@ import pytest
 
 MIB = 2**20
 SCRIPT = """
+import resource
 import numpy as np
 from pathlib import Path
 from fiqa_export.graph.memory import give_back
 
 def resident():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 np.ones(2**21)  # freed: from now on the C library keeps blocks of up to 16 MB
 blocks = [np.ones(2**17) for _ in range(200)]

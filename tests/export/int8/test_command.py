@@ -26,8 +26,8 @@ from fiqa_runtime.images.seeded import rng
 from fiqa_runtime.scoring.agreement import agree
 from fiqa_runtime.scoring.scorer import Scorer
 
-from tests.help.places import STANDIN_FOLDER
 from tests.help.rtx_builds import build_rtx, needs_rtx
+from tests.help.standin_scripts import standin_script
 
 pytestmark = pytest.mark.long
 CALIBRATION, JUDGED = 256, 8
@@ -72,13 +72,7 @@ class Made:
 def scripts() -> tuple[ModuleType, ModuleType]:
     """The stand-in's samples and test photos."""
     pytest.importorskip("skimage", reason="pip install 'fiqa-edge[demo]' brings the training pictures")
-    sys.path.insert(0, str(STANDIN_FOLDER))
-    try:
-        import heldout
-        import samples
-    finally:
-        sys.path.remove(str(STANDIN_FOLDER))
-    return samples, heldout
+    return standin_script("samples"), standin_script("heldout")
 
 
 @pytest.fixture(scope="module")

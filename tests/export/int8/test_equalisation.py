@@ -29,7 +29,8 @@ def conv(inputs: str, output: str, **attributes: object) -> onnx.NodeProto:
 
 def gained(*shape: int) -> np.ndarray:
     """Weights of a layer that writes channels of very unlike magnitudes along the first axis."""
-    return (RNG.standard_normal(shape).T * UNLIKE).T.astype(np.float32)
+    weights: np.ndarray = (RNG.standard_normal(shape).T * UNLIKE).T.astype(np.float32)
+    return weights
 
 
 def random(*shape: int) -> np.ndarray:
@@ -105,4 +106,5 @@ def test_network_computes_the_same(name: str, tmp_path: Path) -> None:
 
 def run(model: ir.Model, x: np.ndarray) -> np.ndarray:
     session = ort.InferenceSession(ir.to_proto(model).SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(["y"], {"x": x})[0]
+    (result,) = session.run(["y"], {"x": x})
+    return np.asarray(result)

@@ -23,15 +23,15 @@ from pathlib import Path
 import torch
 from fiqa_benchmarks.speed.memory import peak_resident_bytes
 from fiqa_calibration.parity_set import ParitySet
-from fiqa_export import calibrate, to_int8
+from fiqa_export.int8 import calibration, mixtures
 from fiqa_export.int8.step import write_int8
 from fiqa_export.models import build
 from fiqa_runtime.artefact.facts import Budget
 
 with torch.device("meta"):
     reference = build(sys.argv[2])
-to_int8.HARMLESS = math.inf  # one mixture: all in int8
-calibrate.JUDGED = 4  # minutes less: images come one at a time
+mixtures.HARMLESS = math.inf  # one mixture: all in int8
+calibration.JUDGED = 4  # minutes less: images come one at a time
 folder = Path(sys.argv[1])
 anything = Budget(srcc=-1, flips=1, correlation=-1)
 parity = ParitySet(2, [], reference.calibration_size)

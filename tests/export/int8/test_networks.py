@@ -21,7 +21,7 @@ from fiqa_export.checkpoints.seeded import load_seeded
 from fiqa_export.graph.files import size_of
 from fiqa_export.graph.loading import open_graph
 from fiqa_export.graph.to_onnx import export_onnx
-from fiqa_export.int8 import calibration as calibrate
+from fiqa_export.int8 import calibration
 from fiqa_export.int8.mixtures import Int8Result
 from fiqa_export.int8.step import write_int8
 from fiqa_export.models import Reference, build
@@ -62,8 +62,8 @@ def convert_seeded(reference: Reference, folder: Path) -> Converted:
     export_onnx(reference, fp32)
     parity = ParitySet(image_count(reference), [], reference.calibration_size)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibrate, "OPERATIONS", 0)
-        patch.setattr(calibrate, "JUDGED", 8)
+        patch.setattr(calibration, "OPERATIONS", 0)
+        patch.setattr(calibration, "JUDGED", 8)
         result = write_int8(reference, fp32, int8, "seeded", parity, INT8.budget, folder / "ranges.json")
     return Converted(reference, fp32, int8, result)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ from tests.help.onnx_graphs import node, save_graph
 
 RNG = np.random.default_rng(7)
 
-LAYERS = {
+LAYERS: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "plain": ("Conv", (24, 16, 3, 3), {}),
     "strided, padded on two sides": ("Conv", (24, 16, 3, 3), {"strides": [2, 1], "pads": [1, 0, 0, 2]}),
     "dilated": ("Conv", (24, 16, 3, 3), {"dilations": [2, 1]}),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -41,7 +43,7 @@ def test_prediction_is_what_happens(what: str, tmp_path: Path) -> None:
         else:
             quantise_activations(model, [name], ranges)
             readers = (found for tensor, found in predicted.activations["minmax"].items())
-            (shifts,) = sum(found[name] for found in readers if name in found)
+            shifts = np.sum([found[name][0] for found in readers if name in found], axis=0)
         actual = (scores(model) - before) / before.std()
         assert np.abs(actual - shifts).max() <= 0.25 * np.abs(actual).max() + 1e-5, name
 
@@ -67,7 +69,11 @@ def test_prediction_is_the_same_stretch_by_stretch(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("fiqa_export.int8.sensitivity.STRETCH", most)
     parts = prediction(model)
     assert np.all(whole.weights["first"] != 0)
-    for one, other in ((whole.weights, parts.weights), (by_reader(whole), by_reader(parts))):
+    pairs: list[tuple[Mapping[Any, np.ndarray], Mapping[Any, np.ndarray]]] = [
+        (whole.weights, parts.weights),
+        (by_reader(whole), by_reader(parts)),
+    ]
+    for one, other in pairs:
         assert one.keys() == other.keys()
         for name, shifts in one.items():
             assert shifts.shape == (2, 2)

@@ -110,7 +110,7 @@ def test_ranges_serve_without_images(done: tuple[Path, Int8Result], tmp_path: Pa
     shipped.write_bytes((folder / "ranges.json").read_bytes())
     (tmp_path / "ranges.json").write_text("of other images")
     again = step(tmp_path, str(shipped))
-    assert (tmp_path / "ranges.json").read_text() == "of other images"
+    assert (tmp_path / "ranges.json").read_text(encoding="utf-8") == "of other images"
     first = (tmp_path / "int8.onnx").read_bytes()
     assert step(tmp_path, str(shipped)).kept == again.kept
     assert set(again.kept) >= set(result.kept)
@@ -141,7 +141,7 @@ def test_ranges_of_another_network_are_refused(done: tuple[Path, Int8Result], tm
     ],
 )
 def test_damaged_ranges_are_refused(change: dict[str, object], done: tuple[Path, Int8Result], tmp_path: Path) -> None:
-    data = json.loads((done[0] / "ranges.json").read_text())
+    data = json.loads((done[0] / "ranges.json").read_text(encoding="utf-8"))
     (tmp_path / "r.json").write_text(json.dumps({**data, **change}))
     with pytest.raises(InputError, match="calibrate again"):
         Ranges.load(tmp_path / "r.json", data["model"])
@@ -269,13 +269,17 @@ def test_interrupted_calibration_keeps_what_was_measured(tmp_path: Path) -> None
     shutil.copy(tmp_path / "ranges.part.json", tmp_path / "unfinished.json")
     with pytest.raises(InputError, match="was interrupted; end it with --calib FOLDER"):
         step(tmp_path, str(tmp_path / "unfinished.json"))
-    assert {(tmp_path / name).read_text() for name in ("ranges.json", "small.calibration.json")} == {"of other images"}
+    assert {(tmp_path / name).read_text(encoding="utf-8") for name in ("ranges.json", "small.calibration.json")} == {
+        "of other images"
+    }
     told: list[str] = []
     resumed = step(tmp_path, report=lambda what, done, total: told.append(what))
     assert "measure activations" not in told
     assert "predict what int8 moves" in told
     assert not (tmp_path / "ranges.part.json").exists()
-    assert json.loads((tmp_path / "small.calibration.json").read_text())["sha256"] == resumed.calibration
+    assert (
+        json.loads((tmp_path / "small.calibration.json").read_text(encoding="utf-8"))["sha256"] == resumed.calibration
+    )
     (tmp_path / "ranges.json").unlink()
     assert step(tmp_path).for_card() == resumed.for_card()
 
@@ -312,7 +316,7 @@ def test_card_and_picture_tell_every_mixture(done: tuple[Path, Int8Result], tmp_
     draw_pareto(result.search, tmp_path / "p.png")
     draw_pareto(result.search, tmp_path / "p.svg", "small")
     assert cv2.imread(str(tmp_path / "p.png")) is not None
-    assert "<svg" in (tmp_path / "p.svg").read_text()
+    assert "<svg" in (tmp_path / "p.svg").read_text(encoding="utf-8")
     with pytest.raises(InputError, match=r"\.png or \.svg"):
         draw_pareto(result.search, tmp_path / "p.txt")
 

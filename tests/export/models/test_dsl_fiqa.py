@@ -107,9 +107,9 @@ def test_seeded_weights_after_calibration(
     network: Reference, document: dict[str, Any], section: dict[str, Any], dtype: torch.dtype
 ) -> None:
     tolerance = 1e-12 if dtype == torch.float64 else 1e-6
-    assert checksum(network.de) == pytest.approx(document["checksum"]["de"], rel=tolerance)
+    assert checksum(network.get_submodule("de")) == pytest.approx(document["checksum"]["de"], rel=tolerance)
     iqa = section.get("iqa_checksum") or document["checksum"]["iqa"]
-    assert checksum(network.iqa) == pytest.approx(iqa, rel=tolerance)
+    assert checksum(network.get_submodule("iqa")) == pytest.approx(iqa, rel=tolerance)
 
 
 @pytest.mark.parametrize("numbers", [[0], pytest.param([1, 2, 3], marks=pytest.mark.long)], ids=str)
@@ -126,7 +126,8 @@ def test_scores_and_intermediates(
     with recorded(network, {NAMES.get(name, name) for name in inside}) as modules:
         scores = run(network, images, [source["visible_landmarks"] for source in inputs], dtype)
     with torch.no_grad():
-        seen = {**{name: modules[NAMES.get(name, name)] for name in inside}, "de.mlp": network.de.mlp(modules["de"])}
+        seen = {name: modules[NAMES.get(name, name)] for name in inside}
+        seen["de.mlp"] = network.get_submodule("de.mlp")(modules["de"])
     for row, number in enumerate(numbers):
         assert float(scores[row]) == pytest.approx(section[f"score{bits(dtype)}"][number], rel=SCORE[dtype])
         for name, tensor in seen.items():

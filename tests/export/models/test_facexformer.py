@@ -67,6 +67,10 @@ def test_state_dict_has_the_official_entries(golden: Callable[[str], Any]) -> No
     assert entries == golden("facexformer.state")["entries"]
 
 
+RENAMED: dict[str, str] = {"landmark": "landmarks", "headpose": "pose"}
+"""Tasks in the golden document -> tasks of our network."""
+
+
 @pytest.mark.parametrize("size", [224, 512])
 def test_float64(state: dict[str, Tensor], document: dict[str, Any], size: int) -> None:
     network, section = sized(state, size, torch.float64), document[f"network_{size}"]
@@ -74,11 +78,11 @@ def test_float64(state: dict[str, Tensor], document: dict[str, Any], size: int) 
         image = seeded_image(source["image_index"], size, size)
         with torch.no_grad(), recorded(network, MODULES) as modules:
             tasks = network.tasks(network_input([image], network.spec.input, torch.float64))
-        wanted = dict(section["raw64"][number])
+        wanted: dict[str, Any] = dict(section["raw64"][number])
         sample = tensor_sample(wanted.pop("segmentation"))
         assert sample.deviation(tasks["segmentation"]) <= FLOAT64
         for name, values in wanted.items():
-            deviation = whole(values).deviation(tasks[{"landmark": "landmarks", "headpose": "pose"}.get(name, name)])
+            deviation = whole(values).deviation(tasks[RENAMED.get(name, name)])
             assert deviation <= FLOAT64, name
         for name, entry in section["intermediates64"].items():
             sample = tensor_sample({**entry, **entry["images"][number]})

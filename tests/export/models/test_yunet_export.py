@@ -10,10 +10,15 @@ import onnxruntime as ort
 import pytest
 from fiqa_export.pipeline import Exported, export
 from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import find_images, read_image
 from fiqa_runtime.scoring.scorer import Scorer
 
 OFFICIAL = {"yunet-s": "face_detection_yunet_2023mar.onnx", "yunet-n": "yunet_n_dynamic.onnx"}
+
+
+def resized(photo: Image, height: int, width: int) -> Image:
+    return np.asarray(cv2.resize(photo, (width, height)), np.uint8)
 
 
 @pytest.fixture(scope="module", params=OFFICIAL)
@@ -31,7 +36,7 @@ def test_raw_heads(exported: Exported, weights_dir: Path, images_dir: Path) -> N
     scorer = Scorer(exported.path, "onnxruntime")
     names = [output.name for output in exported.card.outputs]
     for file in ("skimage/astronaut.png", "dlib/2007_007763.jpg"):
-        image = cv2.resize(read_image(images_dir / file), (640, 640))
+        image = resized(read_image(images_dir / file), 640, 640)
         blob = np.ascontiguousarray(image.transpose(2, 0, 1)[None].astype(np.float32))
         expected = dict(zip(names, session.run(names, {session.get_inputs()[0].name: blob}), strict=True))
         for name, ours in scorer.outputs([image]).items():
@@ -56,7 +61,7 @@ def test_same_detections(exported: Exported, weights_dir: Path, images_dir: Path
 def test_any_size_and_batch(exported: Exported, images_dir: Path, height: int, width: int, count: int) -> None:
     scorer = Scorer(exported.path, "onnxruntime")
     photo = read_image(images_dir / "skimage/astronaut.png")
-    images = [cv2.resize(photo[i * 20 :], (width, height)) for i in range(count)]
+    images = [resized(photo[i * 20 :], height, width) for i in range(count)]
     together = scorer.outputs(images)
     cells = -(-height // 32) * -(-width // 32)
     assert together["cls_32"].shape == (count, cells, 1)

@@ -228,7 +228,7 @@ def test_unknown_operator_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_uncovered_attribute_is_named(op: onnx.NodeProto, says: str, tmp_path: Path) -> None:
-    scales = {"s": np.float32([1, 1, 2, 2]), "t": np.float32([1, 1, 1.3, 1.3])}
+    scales = {"s": np.array([1, 1, 2, 2], np.float32), "t": np.array([1, 1, 1.3, 1.3], np.float32)}
     read = {name: values for name, values in scales.items() if name in op.input}
     backend = HalfBackend(save_graph(tmp_path / "g.onnx", [op], read, [1, 1, 4, 4]))
     with pytest.raises(UnsupportedError, match=says):

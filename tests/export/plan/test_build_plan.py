@@ -340,7 +340,7 @@ def test_the_link_points_to_the_plan_built_last(tmp_path: Path) -> None:
         link = link_plan(plan, "ifqa")
         assert link == tmp_path / "ifqa.plan"
         assert str(link.readlink()) == plan.name, "not relative"
-        assert link.read_text() == precision
+        assert link.read_text(encoding="utf-8") == precision
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ifqa.fp16.plan", "ifqa.fp32.plan", "ifqa.plan"]
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from fiqa_benchmarks.speed.memory import Footprint
 from fiqa_runtime.artefact.card import Canary, built_for, card_path, read_card, with_files, write_card
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.images.preprocess import prepare
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.canaries import probe
@@ -166,7 +167,7 @@ def of_one_batch(here: Workshop) -> None:
     write_onnx(here.onnx, (1, 3, 8, 8))
 
 
-def with_canaries(here: Workshop, precision: str = "fp16", off: float = 0.0) -> None:
+def with_canaries(here: Workshop, precision: Precision = "fp16", off: float = 0.0) -> None:
     """Give the ONNX file a card; its canaries are what the fake network gives, but for `off`."""
     expected = reference({"input": prepare([seeded_image(0, 8, 8)], CARD.input)}, OUTPUTS)
     values = {name: tuple(value + off for value in probe(array[0])) for name, array in expected.items()}
@@ -231,7 +232,7 @@ def test_a_plan_that_is_not_faithful_is_not_kept(workshop: Open, export: Invoke,
     here.machine.gpu.check_nothing_left()
 
 
-BAD_BUILDS: dict[str, tuple[str, list[str], Callable[[Workshop], None], list[str]]] = {
+BAD_BUILDS: dict[str, tuple[Precision, list[str], Callable[[Workshop], None], list[str]]] = {
     "precision": ("fp32", ["--dla", "0"], lambda here: None, ["DLA computes in fp16 and int8 only", "add --fp16"]),
     "memory": ("fp16", [], memory_is_short, ["not enough memory to build", "--batch 1,16,16"]),
     "profile": ("fp16", ["--batch", "1,2,4"], of_one_batch, ["takes batches of 1 alone", "--batch 1,1,1"]),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.errors import ArtefactError, FiqaError, InputError, UnsupportedError
 
 from tests.help.fake_trt_builder import ErrorCode
@@ -142,7 +143,7 @@ def test_no_builder_on_this_driver(workshop: Open) -> None:
     ],
 )
 def test_what_cannot_be_built(
-    workshop: Open, options: dict[str, Any], machine: dict[str, Any], precision: str, message: str
+    workshop: Open, options: dict[str, Any], machine: dict[str, Any], precision: Precision, message: str
 ) -> None:
     here = workshop(**machine)
     with pytest.raises(FiqaError) as caught:

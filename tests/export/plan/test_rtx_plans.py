@@ -43,7 +43,7 @@ CARD = Card(
     source="none",
     max_batch=32,
 )
-IMAGE = ["batch", 3, 8, 8]
+IMAGE: list[str | int] = ["batch", 3, 8, 8]
 
 
 @pytest.fixture(autouse=True)

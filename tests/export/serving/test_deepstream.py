@@ -5,11 +5,13 @@ from __future__ import annotations
 from configparser import ConfigParser
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from fiqa_export.serving.deepstream import deepstream_config, write_deepstream
 from fiqa_runtime.artefact.card import Card, read_card, with_files
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.images.preprocess import prepare
@@ -17,10 +19,11 @@ from fiqa_runtime.images.seeded import seeded_image
 
 from tests.help.cards import plan_build
 
+FileFormat = Literal["onnx", "plan"]
 REFUSED = ("dsl-fiqa", "facexformer", "facexformer-512")
 
 
-def card_for(name: str, form: str = "onnx", precision: str = "fp16", flavour: str = "tensorrt") -> Card:
+def card_for(name: str, form: FileFormat = "onnx", precision: Precision = "fp16", flavour: str = "tensorrt") -> Card:
     """A card of a network of the zoo; a plan is tuned for 8 of at most 16 images."""
     spec = MODELS[name]
     height, width = spec.input.height or 384, spec.input.width or 512
@@ -48,7 +51,7 @@ def nvinfer_tensor(keys: dict[str, str], crop: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("form", ["onnx", "plan"])
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in REFUSED])
-def test_the_formula_gives_the_runtimes_tensor(name: str, form: str) -> None:
+def test_the_formula_gives_the_runtimes_tensor(name: str, form: FileFormat) -> None:
     card = card_for(name, form)
     keys = read(deepstream_config(f"{name}.fp16.{form}", card))
     channels, height, width = map(int, keys["infer-dims"].split(";"))
@@ -151,7 +154,7 @@ def test_folder(tmp_path: Path) -> None:
         path = write_deepstream(tmp_path / "ifqa.plan", card, tmp_path / "ds")
     assert path == tmp_path / "ds/config_infer_ifqa.fp16.txt"
     assert sorted(p.name for p in path.parent.iterdir()) == [path.name, "ifqa.fp16.plan", "ifqa.fp16.plan.json"]
-    assert read_card(path.parent / read(path.read_text())["model-engine-file"]) == card
+    assert read_card(path.parent / read(path.read_text(encoding="utf-8"))["model-engine-file"]) == card
 
 
 def test_missing_file(tmp_path: Path) -> None:

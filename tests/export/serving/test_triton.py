@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import onnx
 import pytest
@@ -13,6 +13,7 @@ import torch
 from fiqa_export.models import build
 from fiqa_export.serving.triton import triton_config, write_triton
 from fiqa_runtime.artefact.card import Card, built_for, read_card, with_files
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.scoring.scorer import Scorer
@@ -20,12 +21,13 @@ from fiqa_runtime.scoring.selftest import self_test
 
 from tests.help.cards import plan_build
 
+FileFormat = Literal["onnx", "plan"]
 PROFILES = {"yunet-n": [[1, 3, 320, 320], [4, 3, 1280, 1280]]}
 NEEDS_REAL_TENSORS = ("dsl-fiqa", "dsl-fiqa-visible")
 """Networks that PyTorch cannot run without memory; both give one score."""
 
 
-def card_for(name: str, form: str = "onnx", flavour: str = "tensorrt", precision: str = "fp16") -> Card:
+def card_for(name: str, form: FileFormat = "onnx", flavour: str = "tensorrt", precision: Precision = "fp16") -> Card:
     """A card of a network of the zoo; a plan's profile ends at a batch of 4."""
     spec = MODELS[name]
     low, high = PROFILES.get(name, [[n, 3, spec.input.height or 640, spec.input.width or 640] for n in (1, 4)])
@@ -53,7 +55,7 @@ def dims(tensors: Any) -> dict[str, list[int]]:
 
 @pytest.mark.parametrize("form", ["onnx", "plan"])
 @pytest.mark.parametrize("name", MODELS)
-def test_configuration(name: str, form: str) -> None:
+def test_configuration(name: str, form: FileFormat) -> None:
     card = card_for(name, form)
     config = parse(triton_config(f"{name}.fp16.{form}", card))
     assert config.name == f"{name}-fp16"
@@ -97,7 +99,7 @@ def test_repository(seeded_engine: Path, tmp_path: Path) -> None:
     card = read_card(seeded_engine)
     model = write_triton(seeded_engine, card, tmp_path / "models")
     assert model == tmp_path / "models/ediffiqa-t-fp32"
-    config = parse((model / "config.pbtxt").read_text())
+    config = parse((model / "config.pbtxt").read_text(encoding="utf-8"))
     served = model / "1" / config.default_model_filename
     assert sorted(path.name for path in model.iterdir()) == ["1", "config.pbtxt"]
     graph = onnx.load(served).graph

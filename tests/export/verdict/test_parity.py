@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -51,14 +52,14 @@ def test_budget_of_no_flips_allows_none() -> None:
 
 
 RNG = np.random.default_rng(0)
-SCORES = [{"score": np.float32([[score]])} for score in (0.1, 0.4, 0.2, 0.8, 0.6)]
+SCORES = [{"score": np.array([[score]], np.float32)} for score in (0.1, 0.4, 0.2, 0.8, 0.6)]
 LANDMARKS = [{"landmarks": RNG.standard_normal((1, 68, 2)).astype(np.float32)} for _ in range(5)]
 
 
 def verdict(expected: list[dict[str, np.ndarray]], changed: dict[int, np.ndarray], budget: Budget) -> Parity:
     """On `expected` itself, but for images that give something else."""
     (name,) = expected[0]
-    kind = "score" if name == "score" else "landmarks"
+    kind: Literal["score", "landmarks"] = "score" if name == "score" else "landmarks"
     actual = [{name: changed.get(index, values[name])} for index, values in enumerate(expected)]
     return compare(expected, actual, [OutputSpec(name, kind)], budget)
 

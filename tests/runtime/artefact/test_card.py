@@ -34,7 +34,7 @@ def artefact(seeded_engine: Path, tmp_path: Path) -> Path:
 
 def edit(artefact: Path, **changes: object) -> None:
     path = card_path(artefact)
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}))
 
 
 def test_card_survives_json(artefact: Path) -> None:
@@ -176,10 +176,10 @@ def test_any_value_in_any_place_is_read_or_refused(seeded_engine: Path, data: st
 
 def places(document: object, above: tuple[str, ...] = ()) -> Iterator[list[str]]:
     """The path to every value of a JSON document."""
-    pairs = document.items() if isinstance(document, dict) else ()
+    pairs: dict[str, object] = document if isinstance(document, dict) else {}
     if isinstance(document, list):
-        pairs = ((str(index), value) for index, value in enumerate(document))
-    for name, value in pairs:
+        pairs = {str(index): value for index, value in enumerate(document)}
+    for name, value in pairs.items():
         yield [*above, name]
         yield from places(value, (*above, name))
 

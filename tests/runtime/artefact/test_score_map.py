@@ -70,7 +70,7 @@ def test_command_decides(
     def accepted(csv: Path) -> list[bool]:
         result = score(*arguments, "--fp32-threshold", middle, "--json", "-", "--csv", csv)
         assert result.code == 0, result.err
-        assert [line.rsplit(",", 1)[1] for line in csv.read_text().splitlines()[1:]] == [
+        assert [line.rsplit(",", 1)[1] for line in csv.read_text(encoding="utf-8").splitlines()[1:]] == [
             str(entry["accepted"]) for entry in json.loads(result.out)["images"]
         ]
         return [entry["accepted"] for entry in json.loads(result.out)["images"]]

@@ -6,12 +6,13 @@ import errno
 import hashlib
 import io
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -24,17 +25,17 @@ from fiqa_runtime.system import download
 from fiqa_runtime.system.files import user_cache
 
 from tests.help.file_server import NEW, OLD, Origin
+from tests.help.limits import HANGS
 
 FILE = "family/net.pth"
 
 
 @pytest.fixture(autouse=True)
 def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No weights anywhere, own cache, no proxy, short pauses, small chunks."""
+    """No weights anywhere, a cache beside them, short pauses, small chunks."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FIQA_WEIGHTS_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(download, "_FIRST_PAUSE", 0.01)
     monkeypatch.setattr(download, "_CHUNK", 10_000)
 
@@ -59,6 +60,17 @@ def put(path: Path, body: bytes) -> Path:
     return path
 
 
+@contextmanager
+def fetching(origin: Origin) -> Iterator[subprocess.Popen[str]]:
+    """A process that fetches the file and prints "begins", the bytes at hand as they arrive, and the SHA-256."""
+    command = [sys.executable, "-c", SCRIPT, origin.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def leftovers(target: Path) -> set[str]:
     return {path.name for path in target.parent.iterdir()} - {target.name}
 
@@ -70,7 +82,7 @@ def test_whole_file_arrives_and_unknown_hash_is_recorded(origin: Origin, cached:
     assert path.read_bytes() == OLD
     assert leftovers(path) == {"net.pth.sha256"}
     assert recorded_sha256(path) == sha256(OLD)
-    assert (cached.parent / "net.pth.sha256").read_text() == f"{sha256(OLD)}  net.pth\n"
+    assert (cached.parent / "net.pth.sha256").read_text(encoding="utf-8") == f"{sha256(OLD)}  net.pth\n"
     assert steps == sorted(steps)
     assert (steps[0], steps[-1]) == ((0, len(OLD)), (len(OLD), len(OLD)))
     locate(checkpoint(origin.url))
@@ -115,19 +127,16 @@ def test_cut_download_is_resumed_by_a_later_run(origin: Origin, cached: Path) ->
 
 
 def test_killed_process_leaves_a_part_that_is_continued(origin: Origin, cached: Path) -> None:
-    origin.pause = 0.1
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, origin.url])
-    deadline = time.monotonic() + 15
-    part = cached.with_name("net.pth.part")
-    while not (part.exists() and part.stat().st_size > 0):
-        assert time.monotonic() < deadline, "nothing arrived in fifteen seconds"
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    size = part.stat().st_size
+    origin.held_from = 280_000
+    with fetching(origin) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() not in ("", "262144\n"):
+            pass
+        process.kill()
+    size = cached.with_name("net.pth.part").stat().st_size
     assert not cached.exists()
     assert 0 < size < len(OLD)
-    origin.pause = 0
+    origin.go_on.set()
     assert locate(checkpoint(origin.url)).read_bytes() == OLD
     assert origin.ranges() == [None, f"bytes={size}-"]
 
@@ -270,15 +279,12 @@ def test_cache_that_cannot_be_made(origin: Origin, tmp_path: Path) -> None:
 
 
 def test_no_network(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "_FIRST_PAUSE", 5.0)
-    with socket.socket() as closed:
+    monkeypatch.setattr(time, "sleep", Mock(side_effect=AssertionError("there is nothing to wait for")))
+    with socket.socket() as closed:  # bound, so that nobody else gets the port, and not listening
         closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
-    started = time.monotonic()
-    with pytest.raises(FetchError, match="no connection") as caught:
-        locate(checkpoint(f"http://127.0.0.1:{port}/net.pth"))
+        with pytest.raises(FetchError, match="no connection") as caught:
+            locate(checkpoint(f"http://127.0.0.1:{closed.getsockname()[1]}/net.pth"))
     assert_says_the_fix(caught.value)
-    assert time.monotonic() - started < 2, "without network there is nothing to wait for"
     assert not cached.exists()
 
 
@@ -361,12 +367,14 @@ def test_file_that_changed_since_it_was_recorded(origin: Origin, cached: Path) -
 
 
 def test_processes_that_fetch_at_once_share_one_download(origin: Origin, cached: Path) -> None:
-    origin.pause = 0.15
-    processes = [
-        subprocess.Popen([sys.executable, "-c", SCRIPT, origin.url], stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    outputs = [process.communicate(timeout=30)[0].strip() for process in processes]
+    origin.held_from = 0
+    with fetching(origin) as first, fetching(origin) as second, fetching(origin) as third:
+        processes = (first, second, third)
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "begins\n"
+        origin.go_on.set()
+        outputs = [process.communicate(timeout=HANGS)[0].split()[-1] for process in processes]
     assert outputs == [sha256(OLD)] * 3
     assert origin.sent == len(OLD)
     assert len(origin.asked) == 1
@@ -384,6 +392,10 @@ SCRIPT = f"""
 import sys
 from fiqa_runtime.artefact.weight_files import locate
 from fiqa_runtime.system.files import sha256_of
+from functools import partial
 from fiqa_runtime.artefact.spec import Checkpoint
-print(sha256_of(locate(Checkpoint({FILE!r}, page="https://example.org/weights", url=sys.argv[1]))))
+say = partial(print, flush=True)
+say("begins")
+checkpoint = Checkpoint({FILE!r}, page="https://example.org/weights", url=sys.argv[1])
+say(sha256_of(locate(checkpoint, progress=lambda done, total: say(done))))
 """

@@ -105,7 +105,7 @@ def test_the_command_says_what_it_left_out(
     score = invoker(fiqa_runtime.cli.main, capsys, monkeypatch)
     result = score(*photos, "--engine", seeded_engine, "--backend", "onnxruntime", "--csv", tmp_path / "s.csv")
     assert result.is_one_line("0.png: 1 of 2 faces cannot be scored"), result
-    assert len((tmp_path / "s.csv").read_text().splitlines()) == 4
+    assert len((tmp_path / "s.csv").read_text(encoding="utf-8").splitlines()) == 4
 
 
 def test_errors_of_others_are_not_blamed_on_the_csv(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_our_own_photos_agree(
 ) -> None:
     arguments = ("--engine", scorer.path, "--backend", "onnxruntime", *photos[:7])
     assert score(*arguments, "--csv", tmp_path / "own.csv").code == 0
-    assert len((tmp_path / "own.csv").read_text().splitlines()) > 8, "no photo has several faces"
+    assert len((tmp_path / "own.csv").read_text(encoding="utf-8").splitlines()) > 8, "no photo has several faces"
     result = score(*arguments, "--diagnose", "--reference", tmp_path / "own.csv")
     assert result.code == 0 and "\nnone: they agree" in result.out, result
     assert "these images cannot show, as pixels or scores stay the same: OpenCV nearest" in result.out

@@ -6,7 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from fiqa_runtime.command.overlay_files import picture_places, write_pictures
@@ -14,6 +13,7 @@ from fiqa_runtime.command.results import ImageResult
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.drawing import map_picture
 from fiqa_runtime.faces.face_quality import Face
+from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
 
 MAP = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
@@ -33,10 +33,10 @@ def test_photo_of_a_network_with_maps(tmp_path: Path) -> None:
     result = ImageResult(Path("a.jpg"), 160, 120, faces=(FACE, FACE))
     write_pictures(tmp_path / "sub/a.jpg", PHOTO, result, scorer(True), lambda photo, points: photo[:64, :64])
     assert names(tmp_path) == ["a.jpg.face0.png", "a.jpg.face1.png", "a.jpg.png"]
-    pair = cv2.imread(str(tmp_path / "sub/a.jpg.face0.png"))
+    pair = read_image(tmp_path / "sub/a.jpg.face0.png")
     np.testing.assert_array_equal(pair[:, :64], PHOTO[:64, :64])
     np.testing.assert_array_equal(pair[:, 64:], map_picture(MAP))
-    assert (cv2.imread(str(tmp_path / "sub/a.jpg.png")) != PHOTO).any()
+    assert (read_image(tmp_path / "sub/a.jpg.png") != PHOTO).any()
 
 
 def test_photo_of_a_network_without_maps(tmp_path: Path) -> None:
@@ -48,9 +48,9 @@ def test_photo_of_a_network_without_maps(tmp_path: Path) -> None:
 def test_ready_crop(tmp_path: Path) -> None:
     result = ImageResult(Path("a.png"), 160, 120, quality=0.5)
     write_pictures(tmp_path / "a.png", PHOTO, result, scorer(True), None)
-    assert cv2.imread(str(tmp_path / "a.png")).shape == (120, 320, 3)
+    assert read_image(tmp_path / "a.png").shape == (120, 320, 3)
     write_pictures(tmp_path / "b.png", PHOTO, result, scorer(False), None)
-    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "b.png")), PHOTO)
+    np.testing.assert_array_equal(read_image(tmp_path / "b.png"), PHOTO)
 
 
 def test_places_below_the_common_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

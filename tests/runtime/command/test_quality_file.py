@@ -48,7 +48,7 @@ def written(path: Path, results: list[ImageResult]) -> Path:
 def test_cr_fiqa_file_comes_back_bit_by_bit(tmp_path: Path) -> None:
     results = [crop(f"data/set/images/{i}.jpg", number) for i, number in enumerate(NUMBERS.tolist())]
     path = written(tmp_path / "MINE_set.txt", results)
-    assert path.read_text().splitlines()[0] == "data/set/images/0.jpg 0.1"
+    assert path.read_text(encoding="utf-8").splitlines()[0] == "data/set/images/0.jpg 0.1"
     back = read_quality(path, [str(i) for i in range(len(NUMBERS))])
     np.testing.assert_array_equal(back.astype(np.float32), NUMBERS)
 
@@ -92,7 +92,7 @@ def test_of_several_faces_the_largest_counts(tmp_path: Path) -> None:
     for result in (two, none, failed):
         file.add(result)
     file.write()
-    assert (tmp_path / "s.txt").read_text() == "two.png 0.75\n"
+    assert (tmp_path / "s.txt").read_text(encoding="utf-8") == "two.png 0.75\n"
     complaint = file.complaint()
     assert complaint and "1 photos without a face are not in" in str(complaint) and "none.png" in str(complaint)
 
@@ -106,8 +106,8 @@ def test_command_writes_several_formats_at_once(score: Invoke, seeded_engine: Pa
     several = [argument for name in ("s.txt", "s.csv") for argument in ("--quality-file", tmp_path / name)]
     result = score(tmp_path / "a.png", "--engine", seeded_engine, "--aligned", *several)
     assert result.code == 0, result.err
-    path, value = (tmp_path / "s.txt").read_text().split()
-    assert (tmp_path / "s.csv").read_text() == f"path,quality\n{path},{value}\n"
+    path, value = (tmp_path / "s.txt").read_text(encoding="utf-8").split()
+    assert (tmp_path / "s.csv").read_text(encoding="utf-8") == f"path,quality\n{path},{value}\n"
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".csv"])
@@ -124,7 +124,7 @@ def test_command_writes_the_scores_of_the_library(
     result = score(folder, "--engine", seeded_engine, "--aligned", "--quality-file", file)
     assert result.is_one_line("damaged.png", "no image")
     separator = "," if suffix == ".csv" else " "
-    lines = [line.rsplit(separator, 1) for line in file.read_text().splitlines()]
+    lines = [line.rsplit(separator, 1) for line in file.read_text(encoding="utf-8").splitlines()]
     lines = lines[1:] if suffix == ".csv" else lines
     assert [path for path, _ in lines] == [(folder / f"{index}.png").as_posix() for index in range(3)]
     with Scorer(seeded_engine) as scorer:
@@ -138,7 +138,7 @@ def test_photo_without_a_face_is_told_and_the_document_is_still_written(
     arguments = ("--quality-file", tmp_path / "s.txt", "--json", tmp_path / "s.json")
     result = score(tmp_path / "wall.png", "--engine", seeded_engine, *arguments)
     assert result.is_one_line("1 photos without a face", "wall.png", "--aligned")
-    assert (tmp_path / "s.txt").read_text() == ""
+    assert (tmp_path / "s.txt").read_text(encoding="utf-8") == ""
     assert (tmp_path / "s.json").exists()
 
 

@@ -20,6 +20,7 @@ import pytest
 from fiqa_runtime.artefact.card import card_path
 from fiqa_runtime.artefact.spec import Framing
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 
@@ -51,7 +52,7 @@ def test_golden_pipeline(score: Invoke, seeded_engine: Path, images_dir: Path, w
     assert result.code == 0
     document = json.loads(result.out)
     assert document["backend"]["name"] == backend
-    golden = json.loads((GOLDEN / "pipeline-ediffiqa-t.json").read_text())
+    golden = json.loads((GOLDEN / "pipeline-ediffiqa-t.json").read_text(encoding="utf-8"))
     faces_of = {Path(i["path"]).relative_to(images_dir).as_posix(): i["faces"] for i in document["images"]}
     for image in golden["images"]:
         expected = [face["least_squares"]["score32"] for face in image["faces"]]
@@ -60,7 +61,7 @@ def test_golden_pipeline(score: Invoke, seeded_engine: Path, images_dir: Path, w
 
 
 def test_lmeds_is_the_demo(score: Invoke, seeded_engine: Path, images_dir: Path, weights_dir: Path) -> None:
-    golden = json.loads((GOLDEN / "pipeline-ediffiqa-t.json").read_text())
+    golden = json.loads((GOLDEN / "pipeline-ediffiqa-t.json").read_text(encoding="utf-8"))
     image = golden["images"][0]
     arguments = ("--engine", seeded_engine, "--align", "lmeds", "--json", "-")
     document = json.loads(score(images_dir / image["file"], *arguments).out)
@@ -87,18 +88,18 @@ def test_overlays_and_csv(
         rows = list(csv.DictReader(stream))
     assert len(rows) == 7
     assert float(rows[0]["right_eye_x"]) == pytest.approx(104.324, abs=0.01)
-    picture = cv2.imread(str(tmp_path / "o/2007_007763.jpg.png"))
-    assert picture.shape == cv2.imread(str(photo)).shape
-    assert (picture != cv2.imread(str(photo))).any()
+    picture = read_image(tmp_path / "o/2007_007763.jpg.png")
+    assert picture.shape == read_image(photo).shape
+    assert (picture != read_image(photo)).any()
 
 
 def test_ready_crops(score: Invoke, seeded_engine: Path, crops: Path, tmp_path: Path) -> None:
     result = score(crops, "--engine", seeded_engine, "--aligned", "--json", "-", "--csv", tmp_path / "s.csv")
     images = json.loads(result.out)["images"]
-    golden = json.loads((GOLDEN / "ediffiqa-t.json").read_text())["score64"]
+    golden = json.loads((GOLDEN / "ediffiqa-t.json").read_text(encoding="utf-8"))["score64"]
     assert [Path(i["path"]).name for i in images] == ["0.png", "1.png", "2.png", "3.png", "4.PNG"]
     np.testing.assert_allclose([i["quality"] for i in images[:4]], golden, atol=1e-6)
-    assert len((tmp_path / "s.csv").read_text().splitlines()) == 6
+    assert len((tmp_path / "s.csv").read_text(encoding="utf-8").splitlines()) == 6
 
 
 def test_lines_for_people(score: Invoke, seeded_engine: Path, crops: Path) -> None:
@@ -124,7 +125,7 @@ def test_one_bad_image_does_not_stop_the_rest(score: Invoke, seeded_engine: Path
     (crops / "1.png").write_bytes(data[: len(data) // 2])
     result = score(crops, "--engine", seeded_engine, "--aligned", "--json", tmp_path / "s.json")
     assert result.is_one_line("1.png", "cut short")
-    images = json.loads((tmp_path / "s.json").read_text())["images"]
+    images = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["images"]
     assert ["error" in image for image in images] == [False, True, False, False, False]
 
 
@@ -135,14 +136,14 @@ def test_a_score_that_is_no_number_does_not_stop_the_rest(
     run = Scorer._output
 
     def without_number(scorer: Scorer, name: str, what: str, images: list[np.ndarray]) -> np.ndarray:
-        scores = run(scorer, name, what, images).copy()
+        scores: np.ndarray = run(scorer, name, what, images).copy()
         scores[[any(np.array_equal(image, other) for other in bad) for image in images]] = np.nan
         return scores
 
     monkeypatch.setattr(Scorer, "_output", without_number)
     arguments = (crops, "--engine", seeded_engine, "--aligned", "--json", tmp_path / "s.json")
     assert score(*arguments).is_one_line("1.png: ", "no number", "--self-test")
-    images = json.loads((tmp_path / "s.json").read_text())["images"]
+    images = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["images"]
     assert ["error" in image for image in images] == [False, True, False, False, False]
     bad += [seeded_image(index, 112, 112) for index in (0, 2, 3, 4)]
     assert score(*arguments).is_one_line("none of 5 images can be scored", "no number")
@@ -156,7 +157,7 @@ def test_names_that_are_no_utf_8(score: Invoke, seeded_engine: Path, crops: Path
     assert result.code == 0, result.err
     assert b"caf\xe9.png," in (tmp_path / "s.csv").read_bytes()
     assert b"caf\xe9.png " in (tmp_path / "q.txt").read_bytes()
-    command = [sys.executable, "-m", "fiqa_runtime.cli", "--engine", seeded_engine, "--backend", "onnxruntime"]
+    command = [sys.executable, "-m", "fiqa_runtime.cli", "--engine", str(seeded_engine), "--backend", "onnxruntime"]
     shown = subprocess.run([*command, "--aligned", tmp_path / name], capture_output=True, check=True)
     assert b"caf\xe9.png  0.0230" in shown.stdout
 
@@ -165,7 +166,7 @@ def test_self_test(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
     assert "passed" in score("--self-test", "--engine", seeded_engine).out
     copy = tmp_path / seeded_engine.name
     copy.write_bytes(seeded_engine.read_bytes())
-    document = json.loads(card_path(seeded_engine).read_text())
+    document = json.loads(card_path(seeded_engine).read_text(encoding="utf-8"))
     document["input"]["mean"] = [0, 0, 0]
     card_path(copy).write_text(json.dumps(document))
     failed = score("--self-test", "--engine", copy)
@@ -182,7 +183,6 @@ BAD = {
     "missing path": (["nowhere.png"], ["nowhere.png", "check the spelling"]),
     "folder without images": (["empty"], ["no images under", ".png"]),
     "nothing named": ([], ["nothing to score"]),
-    "no image": (["text.png"], ["text.png", "no image"]),
     "unknown backend": (["ok.png", "--backend", "caffe"], ["unknown backend 'caffe'"]),
     "unknown alignment": (["ok.png", "--align", "magic"], ["unknown alignment 'magic'"]),
     "missing detector": (["ok.png", "--detector", "no.onnx"], ["no.onnx"]),
@@ -242,6 +242,12 @@ def test_bad_input(
     result = score(*arguments, *engine)
     assert result.is_one_line(*parts), result
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_file_that_is_no_image(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    result = score(tmp_path / "text.png", "--aligned", "--engine", seeded_engine)
+    assert result.is_one_line("text.png", "no image"), result
 
 
 def test_outputs_over_the_artefact(score: Invoke, seeded_engine: Path, crops: Path) -> None:

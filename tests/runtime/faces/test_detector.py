@@ -39,7 +39,8 @@ def in_opencv_dnn(path: Path) -> Callable[[np.ndarray], Heads]:
 
     def run(blob: np.ndarray) -> Heads:
         net.setInput(blob)
-        return dict(zip(HEADS, net.forward(HEADS), strict=True))
+        outputs = [np.asarray(output, np.float32) for output in net.forward(HEADS)]
+        return dict(zip(HEADS, outputs, strict=True))
 
     return run
 
@@ -180,7 +181,8 @@ def test_faces_too_large_for_the_network_are_found_whole(yunet: Path, images_dir
     image = read_image(images_dir / file)
     detector = Detector(yunet)
     expected = detector.detect(image)[0]
-    large = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    size = (factor * image.shape[1], factor * image.shape[0])
+    large = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     best, *others = detector.detect(large)
     off = np.abs(best.landmarks - expected.landmarks * factor).max() / (expected.box[2] * factor)
     assert off < 0.06
@@ -191,7 +193,7 @@ def test_faces_too_large_for_the_network_are_found_whole(yunet: Path, images_dir
 
 
 def test_a_face_in_a_picture_of_20000_pixels_is_found(yunet: Path, images_dir: Path) -> None:
-    face = cv2.resize(read_image(images_dir / "skimage/astronaut.png"), (2048, 2048))
+    face = np.asarray(cv2.resize(read_image(images_dir / "skimage/astronaut.png"), (2048, 2048)), np.uint8)
     image = np.full((2048, 20_000, 3), 128, np.uint8)
     image[:, 12_000:14_048] = face
     (found,) = Detector(yunet).detect(image)
@@ -200,7 +202,7 @@ def test_a_face_in_a_picture_of_20000_pixels_is_found(yunet: Path, images_dir: P
 
 
 def test_small_faces_of_a_larger_photo_are_opencvs(yunet: Path, images_dir: Path) -> None:
-    image = cv2.resize(read_image(images_dir / "dlib/2007_007763.jpg"), None, fx=4, fy=4)
+    image = np.asarray(cv2.resize(read_image(images_dir / "dlib/2007_007763.jpg"), None, fx=4, fy=4), np.uint8)
     height, width = image.shape[:2]
     theirs = cv2.FaceDetectorYN.create(str(yunet), "", (width, height), 0.6, 0.3, 5000).detect(image)[1]
     assert len(theirs) >= 7
@@ -209,7 +211,8 @@ def test_small_faces_of_a_larger_photo_are_opencvs(yunet: Path, images_dir: Path
 
 def test_images_that_are_no_photo_are_refused(yunet: Path) -> None:
     detector = Detector(yunet)
-    for image in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.float32), np.zeros((0, 9, 3), np.uint8)):
+    images: list[Any] = [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.float32), np.zeros((0, 9, 3), np.uint8)]
+    for image in images:
         with pytest.raises(InputError, match="uint8 BGR"):
             detector.detect(image)
 
@@ -243,13 +246,13 @@ def test_a_longest_side_without_room_for_a_face_is_refused(yunet: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [{"min_confidence": -0.1}, {"min_confidence": 90}, {"nms": 1.5}])
-def test_thresholds_outside_0_to_1_are_refused(yunet: Path, bad: dict[str, float]) -> None:
+def test_thresholds_outside_0_to_1_are_refused(yunet: Path, bad: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="choose a number from 0 to 1"):
         Detector(yunet, **bad)
 
 
 def test_outputs_of_another_network_are_refused() -> None:
-    decoder = YunetDecoder(lambda blob: {"score": blob})
+    decoder = YunetDecoder(lambda blob: {"score": np.asarray(blob, np.float32)})
     with pytest.raises(ArtefactError, match="no output cls_8"):
         decoder.rows(seeded_image(0, 32, 32))
 

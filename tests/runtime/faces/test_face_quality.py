@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,8 @@ from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.system.parallel import work_ahead, work_side_by_side
 
+from tests.help.limits import HANGS
+
 OPENCV_5 = cv2.__version__.startswith("5.")
 KEYS = {"least-squares": "least_squares", "lmeds": "lmeds"}
 LANDMARKS = np.array([[40, 40], [80, 42], [60, 60], [45, 80], [76, 81]], np.float32)
@@ -33,7 +36,7 @@ LANDMARKS = np.array([[40, 40], [80, 42], [60, 60], [45, 80], [76, 81]], np.floa
 class RecordingScorer:
     """Scores crops by their order and remembers every call."""
 
-    def __init__(self, framing: str) -> None:
+    def __init__(self, framing: Framing) -> None:
         spec = MODELS["ediffiqa-t"].input
         self.card = SimpleNamespace(input=replace(spec, framing=framing))
         self.calls: list[list[np.ndarray]] = []
@@ -43,7 +46,7 @@ class RecordingScorer:
         return np.arange(len(crops), dtype=np.float32) / 8
 
 
-class FixedDetector:
+class FixedDetector(Detector):
     """Finds the same faces in every photo."""
 
     def __init__(self, *shifts: float) -> None:
@@ -64,10 +67,14 @@ class SeededTorchScorer:
 
         self.card = SimpleNamespace(input=MODELS["ediffiqa-t"].input)
         model = load_seeded(build("ediffiqa-t"))
-        self._run = lambda blob: model.outputs(torch.from_numpy(blob))["score"].numpy()
+
+        def run(blob: np.ndarray) -> np.ndarray:
+            return np.asarray(model.outputs(torch.from_numpy(blob))["score"], np.float32)
+
+        self._run = run
 
     def score(self, crops: Sequence[np.ndarray]) -> np.ndarray:
-        return np.asarray(self._run(prepare(crops, self.card.input)), np.float32)[:, 0]
+        return self._run(prepare(crops, self.card.input))[:, 0]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +135,7 @@ class WaitingScorer(RecordingScorer):
         self.log, self.second = log, second
 
     def score(self, crops: Sequence[np.ndarray]) -> np.ndarray:
-        assert self.second.wait(10)
+        assert self.second.wait(HANGS)
         self.log.append("score")
         return super().score(crops)
 
@@ -163,7 +170,7 @@ def test_workers_side_by_side_keep_the_order_and_never_share() -> None:
         assert worker not in busy
         busy.add(worker)
         if item < 2:
-            barrier.wait(10)  # passes only with two items at once
+            barrier.wait(HANGS)  # passes only with two items at once
         busy.remove(worker)
         if item == 7:
             raise ZeroDivisionError
@@ -182,19 +189,29 @@ def test_workers_side_by_side_keep_the_order_and_never_share() -> None:
         next(results)
 
 
-def test_a_caller_that_stops_is_not_kept_waiting() -> None:
+def test_a_caller_that_stops_is_not_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The item that is under way when the caller stops ends only once the ones behind it could have been called off."""
     begun: list[int] = []
-    go_on = threading.Event()
+    under_way, go_on = threading.Event(), threading.Event()
+    shut_down = ThreadPoolExecutor.shutdown
 
     def work(worker: str, item: int) -> int:
         begun.append(item)
-        assert item == 0 or go_on.wait(10)
+        if item > 0:
+            under_way.set()
+            assert go_on.wait(HANGS)
         return item
 
+    def shutdown(pool: ThreadPoolExecutor, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        shut_down(pool, wait=False, cancel_futures=cancel_futures)
+        go_on.set()
+        shut_down(pool, wait)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shutdown)
     results = work_side_by_side(work, ["a"], range(20))
     assert next(results) == 0
-    threading.Timer(0.2, go_on.set).start()
-    results.close()  # type: ignore[attr-defined]
+    assert under_way.wait(HANGS)
+    results.close()  # type: ignore[attr-defined]  # the iterator is a generator
     assert begun == [0, 1]
 
 
@@ -226,7 +243,7 @@ def test_a_photo_without_faces_is_not_scored() -> None:
 
 
 @pytest.mark.parametrize("framing", sorted(set(get_args(Framing)) - {"arcface-112", "ffhq"}))
-def test_crops_that_five_landmarks_do_not_give_are_refused(framing: str) -> None:
+def test_crops_that_five_landmarks_do_not_give_are_refused(framing: Framing) -> None:
     with pytest.raises(UnsupportedError, match=rf"{framing} crop; use PortraitQuality"):
         FaceQuality(RecordingScorer(framing), FixedDetector(0))
 
@@ -246,7 +263,7 @@ def test_faces_of_a_huge_photo_are_scored_like_those_of_the_small_one(
     wide[:, :512] = image
     assert len(quality.assess(image)) == 1
     assert quality.assess(wide) == []
-    large = cv2.resize(image, (5120, 5120), interpolation=cv2.INTER_CUBIC)
+    large = np.asarray(cv2.resize(image, (5120, 5120), interpolation=cv2.INTER_CUBIC), np.uint8)
     best = quality.assess(large)[0]
     assert best.box[2] > 800
     assert np.isfinite(best.quality)

@@ -45,7 +45,7 @@ def test_upright_portrait_with_known_eyes(document: dict[str, Any], images_dir: 
     entry = document["crop_and_align"][number]
     image = picture(entry, images_dir)
     box, margin = entry["box_xyxy"], entry["margin_percent"]
-    assert crop_bounds(box, *image.shape[:2], margin) == tuple(entry["crop_box_int"])
+    assert crop_bounds(box, image.shape[0], image.shape[1], margin) == tuple(entry["crop_box_int"])
     eyes = entry["eye_left_px"], entry["eye_right_px"]
     assert roll_angle(*eyes) == pytest.approx(entry["direction"] * entry["angle_deg"], abs=1e-10)
     level = [256.0, 256.0]
@@ -86,7 +86,7 @@ def test_landmarks_of_a_picture_come_from_224_pixels() -> None:
 
     def corners(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         seen.append(image)
-        return np.tile(np.float32([-1, 1]), (1, 68))
+        return np.tile(np.array([-1, 1], np.float32), (1, 68))
 
     points = portrait_landmarks(np.full((512, 512, 3), 7, np.uint8), corners)
     assert seen[0].shape == (224, 224, 3)

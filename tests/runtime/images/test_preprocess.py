@@ -18,7 +18,8 @@ def expected(crops: list[np.ndarray], spec: InputSpec) -> np.ndarray:
     pixels = np.stack(crops)[..., order].astype(np.float32).transpose(0, 3, 1, 2)
     mean = np.asarray(spec.mean, np.float32)[:, None, None]
     scale = (1 / np.asarray(spec.std)).astype(np.float32)[:, None, None]
-    return (pixels - mean) * scale
+    network_input: np.ndarray = (pixels - mean) * scale
+    return network_input
 
 
 @pytest.mark.parametrize("name", ["ediffiqa-t", "facexformer", "yunet-s"])

@@ -180,7 +180,7 @@ def test_an_image_that_is_met_twice_is_listed_once(tmp_path: Path, monkeypatch: 
     (tmp_path / "link.png").symlink_to("a.png")
     (tmp_path / "again").symlink_to(".")
     monkeypatch.chdir(tmp_path)
-    named = ["a.png", "./a.png", "deep/../a.png", tmp_path / "a.png", "again/a.png", tmp_path]
+    named: list[str | Path] = ["a.png", "./a.png", "deep/../a.png", tmp_path / "a.png", "again/a.png", tmp_path]
     assert find_images(named) == [Path("a.png"), tmp_path / "link.png"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -83,9 +84,12 @@ def test_an_exported_network_is_bit_equal_and_keeps_everything_else(seeded_engin
 def test_the_backend_uses_it(seeded_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[object] = []
     session = ort.InferenceSession
-    monkeypatch.setattr(
-        ort, "InferenceSession", lambda model, *a, **k: (opened.append(model), session(model, *a, **k))[1]
-    )
+
+    def open_session(model: object, *arguments: Any, **options: Any) -> Any:
+        opened.append(model)
+        return session(model, *arguments, **options)
+
+    monkeypatch.setattr(ort, "InferenceSession", open_session)
     Scorer(seeded_engine, "onnxruntime").close()
     assert [type(model) for model in opened] == [bytes]
 

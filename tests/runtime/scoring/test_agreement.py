@@ -128,7 +128,7 @@ def test_what_cannot_be_compared_is_refused(a: list[float], b: list[float], says
 def test_bootstrap_equals_scipy_on_the_same_draws() -> None:
     generator = np.random.default_rng(5)
     a = generator.integers(0, 9, 40).astype(float)
-    b = a + generator.integers(-3, 4, 40)
+    b = a + generator.integers(-3, 4, 40).astype(float)
     draws = np.random.default_rng(7)
     indices = [draws.integers(40, size=40) for _ in range(200)]
     expected = np.percentile([stats.spearmanr(a[i], b[i]).statistic for i in indices], (2.5, 97.5))

@@ -17,6 +17,7 @@ import fiqa_runtime.cli
 import pytest
 from fiqa_runtime.artefact.card import Card, card_path, read_card
 from fiqa_runtime.artefact.facts import Verdict
+from fiqa_runtime.artefact.spec import CpuPrecision
 from fiqa_runtime.backends import PACKAGES
 from fiqa_runtime.errors import CardError, DependencyError, InputError, VerdictError
 from fiqa_runtime.images.seeded import seeded_image
@@ -36,6 +37,20 @@ FLOAT = ("float32", "bfloat16", "float16")
 @pytest.fixture()
 def untried_backends() -> None:
     """Here backends are tried."""
+
+
+def forgiving(engine: Path, folder: Path, moved: float = 0) -> Path:
+    """A copy of `engine` whose scores range a hundred times as far, so that no arithmetic leaves the budget of `fast`.
+
+    The canaries are off by `moved` of that range.
+    """
+    copy = Path(shutil.copy(engine, folder / engine.name))
+    document = json.loads(card_path(engine).read_text(encoding="utf-8"))
+    document["parity"]["range"]["score"] *= 100
+    for canary in document["canaries"]:
+        canary["values"]["score"][0] += moved * document["parity"]["range"]["score"]
+    card_path(copy).write_text(json.dumps(document))
+    return copy
 
 
 @dataclass
@@ -99,7 +114,8 @@ def test_another_question_is_tried_anew(
 ) -> None:
     decide("auto", Path("x.onnx"), card)
     bench.tried.clear()
-    threads, precision = None, "exact"
+    threads: int | None = None
+    precision: CpuPrecision = "exact"
     if change == "threads":
         threads = 1
     elif change == "precision":
@@ -124,7 +140,7 @@ def test_a_damaged_memory_is_measured_again(bench: Bench, card: Card, tmp_path: 
     bench.tried.clear()
     assert decide("auto", Path("x.onnx"), card).backend == "opencv"
     assert sorted(bench.tried) == sorted(PACKAGES)
-    assert json.loads(file.read_text())["trials"][0]["backend"] == "opencv"
+    assert json.loads(file.read_text(encoding="utf-8"))["trials"][0]["backend"] == "opencv"
 
 
 def test_a_cache_that_cannot_be_written_is_said(bench: Bench, card: Card, tmp_path: Path) -> None:
@@ -180,12 +196,15 @@ def test_fast_may_move_outputs_by_a_share_of_their_range(card: Card) -> None:
 
 
 @pytest.mark.parametrize("precision", ["exact", "fast"])
-def test_a_backend_is_tried_in_a_process_of_its_own(seeded_engine: Path, precision: str) -> None:
-    trial = try_backend("openvino", seeded_engine, 1, precision)  # type: ignore[arg-type]
+def test_a_backend_is_tried_in_a_process_of_its_own(
+    seeded_engine: Path, tmp_path: Path, precision: CpuPrecision
+) -> None:
+    engine = seeded_engine if precision == "exact" else forgiving(seeded_engine, tmp_path)
+    trial = try_backend("openvino", engine, 1, precision)
     assert trial.passed, trial
     assert "self-test passed on 4 canaries" in trial.verdict
     assert trial.milliseconds is not None
-    assert 0.1 < trial.milliseconds < 1000
+    assert trial.milliseconds > 0
     assert trial.arithmetic in (FLOAT[:1] if precision == "exact" else FLOAT)
 
 
@@ -244,26 +263,13 @@ def test_explain(bench: Bench, score: Invoke, seeded_engine: Path) -> None:
     assert [trial["backend"] for trial in document["trials"]] == ["opencv", "openvino", "onnxruntime"]
 
 
-def moved(engine: Path, folder: Path, share: float) -> Path:
-    """`engine` with a card whose canaries are off by `share` of the score's range."""
-    copy = Path(shutil.copy(engine, folder / engine.name))
-    document = json.loads(card_path(engine).read_text())
-    for canary in document["canaries"]:
-        canary["values"]["score"][0] += share * document["parity"]["range"]["score"]
-    card_path(copy).write_text(json.dumps(document))
-    return copy
-
-
-def test_fast_is_refused_outside_the_budget_in_one_line(
-    score: Invoke, seeded_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    engine = moved(seeded_engine, tmp_path, 2 * FAST_SHARE)
+def test_fast_is_refused_outside_the_budget_in_one_line(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
+    engine = forgiving(seeded_engine, tmp_path, moved=2 * FAST_SHARE)
     result = score("--engine", engine, "--backend", "onnxruntime", "--cpu-precision", "fast", "--self-test")
     assert result.code == 3
     assert "fast is refused" in result.err
     assert "\n" not in result.err.strip()
-    close = moved(seeded_engine, tmp_path, 0.25 * FAST_SHARE)
+    close = forgiving(seeded_engine, tmp_path, moved=0.25 * FAST_SHARE)
     with Scorer(close, "onnxruntime", cpu_precision="fast") as scorer:
         assert scorer.backend.info["arithmetic"]
 
@@ -286,7 +292,7 @@ def test_bad_options(
 
 @pytest.mark.parametrize(("cores", "expected"), [(64.0, None), (8.0, None), (2.0, 2), (1.5, 1), (0.25, 1)])
 def test_threads_follow_the_container(monkeypatch: pytest.MonkeyPatch, cores: float, expected: int | None) -> None:
-    monkeypatch.setattr(host.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(host, "usable_cores", lambda groups: cores)
     assert thread_limit() == expected
 
@@ -309,7 +315,7 @@ def test_opencv_keeps_to_the_threads(
     expected: int,
 ) -> None:
     given: list[int] = []
-    monkeypatch.setattr(host.cv2, "setNumThreads", given.append)
+    monkeypatch.setattr(cv2, "setNumThreads", given.append)
     monkeypatch.setattr(host, "thread_limit", lambda: 1)
     cv2.imwrite(str(tmp_path / "crop.png"), seeded_image(0, 112, 112))
     engine = ("--engine", seeded_engine, "--backend", "onnxruntime")

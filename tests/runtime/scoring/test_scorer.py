@@ -21,7 +21,7 @@ from fiqa_runtime.scoring.selftest import self_test
 
 from tests.help.places import GOLDEN
 
-SCORES = json.loads((GOLDEN / "ediffiqa-t.json").read_text())
+SCORES = json.loads((GOLDEN / "ediffiqa-t.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(params=PACKAGES, scope="module")
@@ -86,7 +86,7 @@ def test_self_test_passes_and_notices_a_changed_reference(scorer: Scorer, tmp_pa
     assert self_test(scorer).passed
     copy = tmp_path / scorer.path.name
     shutil.copy(scorer.path, copy)
-    document = json.loads(card_path(scorer.path).read_text())
+    document = json.loads(card_path(scorer.path).read_text(encoding="utf-8"))
     document["canaries"][2]["values"]["score"][0] += 0.01
     card_path(copy).write_text(json.dumps(document))
     result = self_test(Scorer(copy, scorer.backend.name))
@@ -97,7 +97,7 @@ def test_self_test_passes_and_notices_a_changed_reference(scorer: Scorer, tmp_pa
 def test_self_test_notices_wrong_preprocessing(seeded_engine: Path, tmp_path: Path) -> None:
     copy = tmp_path / seeded_engine.name
     shutil.copy(seeded_engine, copy)
-    document = json.loads(card_path(seeded_engine).read_text())
+    document = json.loads(card_path(seeded_engine).read_text(encoding="utf-8"))
     document["input"]["colour"] = "BGR"
     card_path(copy).write_text(json.dumps(document))
     assert not self_test(Scorer(copy, "onnxruntime")).passed
@@ -143,7 +143,7 @@ def test_bare_name_is_found_in_engines(tmp_path: Path, monkeypatch: pytest.Monke
 def test_missing_data_file(seeded_engine: Path, tmp_path: Path) -> None:
     copy = tmp_path / seeded_engine.name
     shutil.copy(seeded_engine, copy)
-    document = json.loads(card_path(seeded_engine).read_text())
+    document = json.loads(card_path(seeded_engine).read_text(encoding="utf-8"))
     document["files"]["weights.data"] = "0" * 64
     card_path(copy).write_text(json.dumps(document))
     with pytest.raises(ArtefactError, match=r"weights.data is missing"):
@@ -153,7 +153,9 @@ def test_missing_data_file(seeded_engine: Path, tmp_path: Path) -> None:
 def test_self_test_without_canaries(seeded_engine: Path, tmp_path: Path) -> None:
     copy = tmp_path / seeded_engine.name
     shutil.copy(seeded_engine, copy)
-    card_path(copy).write_text(json.dumps({**json.loads(card_path(seeded_engine).read_text()), "canaries": []}))
+    card_path(copy).write_text(
+        json.dumps({**json.loads(card_path(seeded_engine).read_text(encoding="utf-8")), "canaries": []})
+    )
     with pytest.raises(CardError, match="no canaries"):
         self_test(Scorer(copy))
 
@@ -162,7 +164,7 @@ def test_self_test_without_canaries(seeded_engine: Path, tmp_path: Path) -> None
 def test_self_test_that_would_test_nothing(seeded_engine: Path, tmp_path: Path, limits: dict[str, float]) -> None:
     copy = tmp_path / seeded_engine.name
     shutil.copy(seeded_engine, copy)
-    document = json.loads(card_path(seeded_engine).read_text())
+    document = json.loads(card_path(seeded_engine).read_text(encoding="utf-8"))
     card_path(copy).write_text(json.dumps({**document, "canary_tolerance": limits}))
     with pytest.raises(CardError, match="does not say how far each output of its canaries may be off"):
         self_test(Scorer(copy, "onnxruntime"))

@@ -100,4 +100,4 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError, match=r"cannot write .*old: No space left"):
         write_bytes(path, b"new")
-    assert [entry.read_text() for entry in tmp_path.iterdir()] == ["old"]
+    assert [entry.read_text(encoding="utf-8") for entry in tmp_path.iterdir()] == ["old"]

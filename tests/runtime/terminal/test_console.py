@@ -37,7 +37,7 @@ def test_json_holds_no_nan(tmp_path: Path) -> None:
         write_json({"score": math.nan}, str(tmp_path / "s.json"))
     assert not list(tmp_path.iterdir())
     write_json({"score": 0.5, "path": Path("a")}, str(tmp_path / "s.json"))
-    assert json.loads((tmp_path / "s.json").read_text()) == {"score": 0.5, "path": "a"}
+    assert json.loads((tmp_path / "s.json").read_text(encoding="utf-8")) == {"score": 0.5, "path": "a"}
 
 
 def test_a_file_has_one_use(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def reading(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
     @app.command()
     def read(path: Path, json: str = "") -> None:
-        sys.stdout.write(path.read_text())
+        sys.stdout.write(path.read_text(encoding="utf-8"))
 
     return invoker(lambda: run(app), capsys, monkeypatch)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from fiqa_runtime.artefact.card import read_card
-from fiqa_runtime.backends.cuda import pycuda_driver as cuda_pycuda
+from fiqa_runtime.backends.cuda import pycuda_driver
 from fiqa_runtime.backends.tensorrt.backend import open_artefact
 from fiqa_runtime.errors import UnsupportedError
 
@@ -34,7 +34,7 @@ def stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if compiler is None or sys.platform != "linux":
         pytest.skip("needs a C compiler on Linux")
     folder = tmp_path_factory.mktemp("stub")
-    command = [compiler, "-shared", "-fPIC", "-o", folder / "libcuda.so.1", STUB_LIBCUDA, "-ldl"]
+    command = [compiler, "-shared", "-fPIC", "-o", str(folder / "libcuda.so.1"), str(STUB_LIBCUDA), "-ldl"]
     subprocess.run(command, check=True, capture_output=True)
     return folder
 
@@ -47,7 +47,7 @@ def test_backend_through_the_real_package(package: str, integrated: bool, stub: 
     environment = {**os.environ, "LD_LIBRARY_PATH": str(stub)}
     if integrated:
         environment["STUB_INTEGRATED"] = "1"
-    command = [sys.executable, "-m", "tests.help.stub_run", package, tmp_path]
+    command = [sys.executable, "-m", "tests.help.stub_run", package, str(tmp_path)]
     result = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "stub: 0 left" in result.stderr
@@ -80,14 +80,14 @@ def test_real_plan_without_a_gpu_is_one_line(rtx: Any, tmp_path: Path, monkeypat
     gpu = FakeGpu()
     for name, package in fake_pycuda(gpu).items():
         monkeypatch.setitem(sys.modules, name, package)
-    cuda_pycuda._primary_context.cache_clear()
+    pycuda_driver._primary_context.cache_clear()
     facts = {"flavour": "tensorrt_rtx", "version": rtx.__version__, "compute_capability": None}
     path = write_plan(tmp_path, PROFILE, OUTPUTS, facts, {}, content=relu_plan(rtx))
     try:
         with pytest.raises(UnsupportedError, match=r"ifqa.fp16.plan does not fit this machine \(.*build it again"):
             open_artefact(path, read_card(path), None)
     finally:
-        cuda_pycuda._primary_context.cache_clear()
+        pycuda_driver._primary_context.cache_clear()
     gpu.check_nothing_left()
 
 

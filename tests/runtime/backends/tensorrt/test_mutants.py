@@ -5,11 +5,10 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 import pytest
-from fiqa_runtime.backends.cuda import pycuda_driver as cuda_pycuda
+from fiqa_runtime.backends.cuda import pycuda_driver
 from fiqa_runtime.backends.tensorrt import backend as tensorrt
-from fiqa_runtime.backends.tensorrt import buffers as device_memory
-from fiqa_runtime.backends.tensorrt import engine as trt_engine
 from fiqa_runtime.backends.tensorrt.buffers import Slot
+from fiqa_runtime.backends.tensorrt.engine import Engine
 from fiqa_runtime.errors import FiqaError
 
 from tests.help.fake_gpu import GpuFaultError
@@ -24,35 +23,35 @@ def one_image(shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     return {name: (1, *shape[1:]) for name, shape in shapes.items()}
 
 
-PLACE = trt_engine.Engine.place
+PLACE = Engine.place
 
 
-def place_once(engine: trt_engine.Engine, addresses: dict[str, int]) -> None:
+def place_once(engine: Engine, addresses: dict[str, int]) -> None:
     if not engine._context.addresses:
         PLACE(engine, addresses)
 
 
-STREAM, EVENT = cuda_pycuda._Stream, cuda_pycuda._Event
+STREAM, EVENT = pycuda_driver._Stream, pycuda_driver._Event
 MUTANTS: dict[str, tuple[object, str, object]] = {
     "the computation does not wait for the upload": (STREAM, "wait", nothing),
     "results are read before they are there": (EVENT, "synchronize", nothing),
     "no marks in the streams": (EVENT, "record", nothing),
-    "inputs stay on the host": (device_memory.Slot, "upload", nothing),
-    "outputs stay on the GPU": (device_memory.Slot, "download", nothing),
-    "addresses are never set": (trt_engine.Engine, "place", nothing),
-    "addresses are set once only": (trt_engine.Engine, "place", place_once),
-    "nothing is executed": (trt_engine.Engine, "execute", nothing),
+    "inputs stay on the host": (Slot, "upload", nothing),
+    "outputs stay on the GPU": (Slot, "download", nothing),
+    "addresses are never set": (Engine, "place", nothing),
+    "addresses are set once only": (Engine, "place", place_once),
+    "nothing is executed": (Engine, "execute", nothing),
     "uploads come from other memory": (
-        cuda_pycuda.PycudaDriver,
+        pycuda_driver.PycudaDriver,
         "upload",
         lambda self, address, source, stream: self._cuda.memcpy_htod_async(address, source.copy(), stream.inner),
     ),
     "the context is not pushed": (tensorrt, "active", lambda driver: nullcontext()),
     "buffers for one image": (tensorrt, "Slot", lambda driver, shapes, *rest: Slot(driver, one_image(shapes), *rest)),
-    "device memory is never freed": (cuda_pycuda._DeviceBlock, "free", nothing),
-    "page-locked memory is never freed": (cuda_pycuda._HostBlock, "free", nothing),
+    "device memory is never freed": (pycuda_driver._DeviceBlock, "free", nothing),
+    "page-locked memory is never freed": (pycuda_driver._HostBlock, "free", nothing),
     "streams are never freed": (STREAM, "free", nothing),
-    "the engine is never dropped": (trt_engine.Engine, "close", nothing),
+    "the engine is never dropped": (Engine, "close", nothing),
 }
 
 

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from fiqa_runtime.artefact.card import card_path, read_card
 from fiqa_runtime.artefact.facts import Weights
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.backends import open_backend
-from fiqa_runtime.backends.tensorrt import buffers as device_memory
+from fiqa_runtime.backends.cuda.driver import Gpu
+from fiqa_runtime.backends.cuda.open_driver import open_driver
 from fiqa_runtime.backends.tensorrt.backend import open_artefact
 from fiqa_runtime.errors import ArtefactError, CardError, DependencyError, FiqaError, UnsupportedError
 from fiqa_runtime.scoring.scorer import Scorer
@@ -121,7 +123,7 @@ def test_plan_for_elsewhere(make: Make, facts: dict[str, Any], flags: dict[str, 
 
 
 @pytest.mark.parametrize(("precision", "options"), [("fp32", ""), ("int8", " --int8 --calib FOLDER")])
-def test_the_command_that_builds_it_again(make: Make, precision: str, options: str) -> None:
+def test_the_command_that_builds_it_again(make: Make, precision: Precision, options: str) -> None:
     path = make().write(facts={"version": "10.4.0"})
     with pytest.raises(UnsupportedError, match=rf"build it again here: fiqa-export ifqa{options} --target tensorrt$"):
         open_artefact(path, replace(read_card(path), precision=precision), None)
@@ -368,8 +370,8 @@ def test_no_gpu(make: Make, driver: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_gpu_facts(make: Make, driver: str) -> None:
     make(driver, integrated=True)
-    gpu = device_memory.open_driver().gpu
-    assert gpu == device_memory.Gpu("Fake Orin", "8.7", "12.6", True)
+    gpu = open_driver().gpu
+    assert gpu == Gpu("Fake Orin", "8.7", "12.6", True)
 
 
 # which backend runs what
