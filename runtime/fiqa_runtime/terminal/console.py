@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -97,10 +97,3 @@ def progress_bar() -> Iterator[Report]:
             bar.update(tasks[what], completed=done, total=total)
 
         yield report
-
-
-def refuse_unused(what: str, options: Mapping[str, object]) -> None:
-    """Raise InputError where one of `options`, by name, is set, because `what` would ignore it."""
-    lost = [name for name, value in options.items() if value]
-    if lost:
-        raise InputError(f"{what} makes no use of {' and '.join(lost)}; leave {'it' if len(lost) == 1 else 'them'} out")

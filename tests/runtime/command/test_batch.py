@@ -101,7 +101,9 @@ def test_the_command_says_what_it_left_out(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fiqa_runtime.cli, "Detector", lambda *arguments, **options: Faces([GOOD, BAD], [GOOD], [GOOD]))
+    monkeypatch.setattr(
+        "fiqa_runtime.command.settings.Detector", lambda *arguments, **options: Faces([GOOD, BAD], [GOOD], [GOOD])
+    )
     score = invoker(fiqa_runtime.cli.main, capsys, monkeypatch)
     result = score(*photos, "--engine", seeded_engine, "--backend", "onnxruntime", "--csv", tmp_path / "s.csv")
     assert result.is_one_line("0.png: 1 of 2 faces cannot be scored"), result

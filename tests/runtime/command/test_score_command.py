@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from fiqa_runtime.artefact.card import card_path
 from fiqa_runtime.artefact.spec import Framing
+from fiqa_runtime.command.score_command import assessor_for
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
@@ -237,7 +238,7 @@ def test_bad_input(
     before = sorted(tmp_path.rglob("*"))
     arguments, parts = BAD[case]
     too_late = Mock(side_effect=AssertionError("scored all the same"))
-    monkeypatch.setattr(fiqa_runtime.cli, "score_crops", lambda *arguments: map(too_late, [0]))
+    monkeypatch.setattr("fiqa_runtime.command.score_command.score_crops", lambda *arguments: map(too_late, [0]))
     engine = [] if "--engine" in arguments else ["--engine", seeded_engine]
     result = score(*arguments, *engine)
     assert result.is_one_line(*parts), result
@@ -263,4 +264,4 @@ def test_alignment_for_networks_that_take_no_aligned_crops(seeded_engine: Path, 
     with Scorer(seeded_engine, "onnxruntime") as scorer:
         scorer.card = replace(scorer.card, input=replace(scorer.card.input, framing=framing))
         with pytest.raises(InputError, match="ediffiqa-t makes no use of --align; leave it out"):
-            fiqa_runtime.cli._assessor(scorer, Mock(), "lmeds", "onnxruntime", None, ExitStack())
+            assessor_for(scorer, Mock(), "lmeds", "onnxruntime", None, ExitStack())

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.command.batch import read_landmarks
+from fiqa_runtime.command.score_command import assessor_for
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detection import Detection
 from fiqa_runtime.faces.face_quality import LeftOutError
@@ -126,10 +127,10 @@ def test_the_command_closes_both_landmark_networks(seeded_engine: Path, monkeypa
     landmarkers = [Scorer(seeded_engine, "onnxruntime") for _ in range(2)]
     for name, landmarker in zip(("first", "second"), landmarkers, strict=True):
         monkeypatch.setattr(landmarker, "close", partial(closed.append, name))
-    monkeypatch.setattr(fiqa_runtime.cli, "open_landmarkers", lambda *arguments: tuple(landmarkers))
+    monkeypatch.setattr("fiqa_runtime.command.score_command.open_landmarkers", lambda *arguments: tuple(landmarkers))
     with Scorer(seeded_engine, "onnxruntime") as scorer, ExitStack() as stack:
         scorer.card = replace(scorer.card, input=MODELS["dsl-fiqa"].input)
-        fiqa_runtime.cli._assessor(scorer, quality([]).detector, "least-squares", "auto", None, stack)
+        assessor_for(scorer, quality([]).detector, "least-squares", "auto", None, stack)
         assert not closed
     assert sorted(closed) == ["first", "second"]
 
