@@ -15,10 +15,11 @@ from fiqa_runtime.command.quality_file import QualityFile
 from fiqa_runtime.command.results import ImageResult, Stream, as_document, csv_writer, table_lines
 from fiqa_runtime.command.settings import EngineSettings, FaceSettings, ScoreSettings
 from fiqa_runtime.errors import FiqaError, InputError
-from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.faces.detection import FaceFinder
 from fiqa_runtime.faces.face_quality import FaceCropper, FaceQuality
 from fiqa_runtime.faces.portrait_quality import PortraitQuality, open_landmarkers
 from fiqa_runtime.images.align import Method
+from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.terminal.console import progress_bar
 from fiqa_runtime.terminal.options import refuse_unused
@@ -96,12 +97,12 @@ def _photos(
 
 
 def assessor_for(
-    scorer: Scorer, detector: Detector, align: Method, backend: str, threads: int | None, stack: ExitStack
+    scorer: Scorer, detector: FaceFinder, align: Method, backend: str, threads: int | None, stack: ExitStack
 ) -> FaceQuality | PortraitQuality:
     """The assessor for the network's framing; `stack` closes what it opens."""
-    if scorer.card.input.framing != "arcface-112":
+    if not frame_of(scorer.card.input).on_template:
         refuse_unused(scorer.card.model, ["--align"] if align != "least-squares" else [])
-    if scorer.card.input.framing == "portrait-512":
+    if frame_of(scorer.card.input).landmarks == 68:
         first, second = map(stack.enter_context, open_landmarkers(scorer.path, backend, threads))
         return PortraitQuality(scorer, detector, (first, second))
     return FaceQuality(scorer, detector, align)

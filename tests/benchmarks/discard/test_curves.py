@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 from fiqa_benchmarks.discard import comparisons
-from fiqa_benchmarks.discard.comparisons import Comparisons, pair_distances
+from fiqa_benchmarks.discard.comparisons import Comparisons, Metric, pair_distances
 from fiqa_benchmarks.discard.curves import (
     FMRS,
     FRACTIONS,
     DiscardCurve,
-    Metric,
     cr_fiqa_curves,
     edc_curves,
     nearest_thresholds,
@@ -262,7 +261,7 @@ def test_embeddings_that_cannot_be_compared_are_refused(embeddings: Any, says: s
 MILLION = """
 import json
 import numpy as np
-from fiqa_benchmarks.discard.comparisons import Comparisons, pair_distances
+from fiqa_benchmarks.discard.comparisons import Comparisons, Metric, pair_distances
 from fiqa_benchmarks.discard.curves import cr_fiqa_curves, edc_curves
 generator = np.random.default_rng(0)
 embeddings = generator.standard_normal((20_000, 128), dtype=np.float32)

@@ -90,7 +90,7 @@ def test_a_face_that_cannot_be_cut_out_leaves_the_others(photos: list[Path]) -> 
 
 def test_the_library_is_told_and_given_the_others() -> None:
     with pytest.raises(LeftOutError, match="1 of 2 faces") as caught:
-        FaceQuality(Scores(), Faces([BAD, GOOD])).assess(seeded_image(0, 150, 150))  # type: ignore[arg-type]
+        FaceQuality(Scores(), Faces([BAD, GOOD])).assess(seeded_image(0, 150, 150))
     assert [face.quality for face in caught.value.faces] == [0.5]
 
 
