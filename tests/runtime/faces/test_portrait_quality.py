@@ -56,7 +56,7 @@ class PictureScorer:
 
 def quality(boxes: list[list[float]]) -> PortraitQuality:
     faces = [Detection(np.array(box, np.float32), np.zeros((5, 2), np.float32), 0.9) for box in boxes]
-    detector = SimpleNamespace(detect=lambda image: faces, path=Path("yunet.onnx"))
+    detector = SimpleNamespace(detect=lambda image: faces, name="yunet.onnx")
     return PortraitQuality(PictureScorer(), detector, (Landmarker("first"), Landmarker("second")))  # type: ignore[arg-type]
 
 
