@@ -1,4 +1,4 @@
-"""Many files, one after the other: results as they come, a bad file never stops the rest."""
+"""Many files are scored one after the other: each result is given as it comes, and a bad file never stops the rest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fiqa_runtime.system.parallel import work_ahead, work_side_by_side
 E = TypeVar("E", bound=FiqaError)
 Finish = Callable[[], list[Face]]
 OF_ONE_IMAGE = (InputError, ArtefactError)
-"""Errors that stop one image and not the rest; ArtefactError is a score that is no number."""
+"""Errors that stop one image and not the rest; an ArtefactError is a score that is not a number."""
 
 
 class Assessor(Protocol):

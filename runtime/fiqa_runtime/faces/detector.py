@@ -49,7 +49,7 @@ class Detector:
     falls with its square. Not to be used from two threads at once.
 
     Raises InputError for a missing file, a threshold outside 0..1 or a side below 64 px, ArtefactError where the file
-    is no YuNet, DependencyError where what `backend` names is not installed, UnsupportedError where FaceDetectorYN
+    is not a YuNet, DependencyError where what `backend` names is not installed, UnsupportedError where FaceDetectorYN
     cannot load the file, and what `locate` raises.
     """
 

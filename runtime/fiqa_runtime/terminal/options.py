@@ -1,6 +1,6 @@
-"""Options that would have no effect beside others are refused, so that nobody believes that they had one.
+"""Options that another option makes useless are refused, so that nobody believes that they had an effect.
 
-Each command keeps its tables as data: by the option that is the reason, the options that it ignores, or the only ones
+Each command keeps its tables as data. A table names, for one option, the options that it ignores, or the only ones
 that it uses.
 """
 
@@ -19,7 +19,7 @@ Table = Mapping[str, Collection[str]]
 
 
 def typed_options(context: typer.Context) -> list[str]:
-    """Names of what was typed on the command line, in the order of the help: options as `--csv`, arguments as `PATH`.
+    """Names of the options (`--csv`) and arguments (`PATH`) that were typed, in the order of the help.
 
     An option that was typed with its default value is left out: it changes nothing.
     """

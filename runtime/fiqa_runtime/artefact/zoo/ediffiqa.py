@@ -27,10 +27,10 @@ STANDIN = Checkpoint(
     "ediffiqa-t.standin.pth",
     page="weights/standin/README.md of this repository",
     sha256="d2d23aa98ca485a4ebe1b606f15832eeba054085c0460e7a35dd90cebe30cf6d",
-    licence="Apache-2.0 (trained by this project; no published model)",
+    licence="Apache-2.0 (trained by this project; not a published model)",
     notes=(
         "stand-in weights: eDifFIQA(T)'s architecture trained by this project on a handful of pictures; they rank "
-        "technical degradation, are no published model and not for production",
+        "technical degradation, are not a published model and are not for production",
         "about 1 for an untouched crop, about 0 for a ruined one; not clipped",
     ),
 )

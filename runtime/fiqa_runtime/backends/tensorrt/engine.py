@@ -68,7 +68,8 @@ class Engine:
             raise self._failed("load")
 
     def read_tensors(self) -> None:
-        """Fill `inputs`, `raw` and `outputs`; raises UnsupportedError where a tensor is no float32 and no raw input."""
+        """Fill `inputs`, `raw` and `outputs`; raises UnsupportedError where a tensor is neither float32 nor a raw
+        input."""
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         inputs = [name for name in names if self._engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT]
         types = {name: self._engine.get_tensor_dtype(name) for name in names}
