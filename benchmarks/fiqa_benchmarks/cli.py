@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.artefact.location import artefact_inputs
-from fiqa_runtime.artefact.spec import check_precision
+from fiqa_runtime.artefact.spec import InputSpec, check_precision
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.system.files import NamedFile
 from fiqa_runtime.system.host import check_threads
-from fiqa_runtime.terminal.console import refuse_unused, run
+from fiqa_runtime.terminal.console import run
+from fiqa_runtime.terminal.options import refuse_ignored, refuse_parts_alone, refuse_unused, typed_options
 from fiqa_runtime.terminal.outputs import check_outputs
 from rich.console import Console
 
 from fiqa_benchmarks.contenders.crops import folder_crops, seeded_crops
-from fiqa_benchmarks.contenders.peers import Contender, contenders
+from fiqa_benchmarks.contenders.peers import contenders
 from fiqa_benchmarks.discard.command import evaluate_edc
 from fiqa_benchmarks.gate.gate import open_gate
 from fiqa_benchmarks.report.page import check_installed
@@ -29,12 +31,31 @@ IMAGES = 16
 """Seeded images on which contenders are compared; more where a batch is larger."""
 MOST_PER_BATCH = 1024
 TABLE_WIDTH = 120
+KINDS = ("--mos", "--edc", "--baseline", "--pipeline")
+"""Kinds of run, of which one may be asked for at a time."""
+PARTS = {
+    "--pipeline": ("--detector", "--streams"),
+    "--mos": ("--cache",),
+    "--edc": ("--embeddings", "--scores", "--protocol", "--metric", "--lower-is-better"),
+    "--baseline": ("--budget", "--junit"),
+}
+"""By kind of run: the options that mean nothing without it."""
+IGNORES = {
+    "--mos": ("--batch", "--rounds", "--roofline"),
+    "--pipeline": ("--batch", "--roofline", "--against", "--html"),
+}
+"""By kind of run: the options that it ignores."""
+IGNORED_WITHOUT_ENGINE = (
+    *("--batch", "--rounds", "--roofline", "--against", "--backend", "--cpu-precision", "--images", "--threads"),
+)
+"""What ``--edc`` ignores where it has no engine to time."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
 def command(
+    context: typer.Context,
     engine: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE...", help="Artefacts; a bare name is also looked for in engines/."),
@@ -109,47 +130,15 @@ def command(
     Exit code 0: done. 2: bad input or missing dependency; contenders that could run were measured.
     3: a budget of the gate is broken.
     """
-    _check_options(
-        modes={"--mos": mos, "--edc": edc, "--baseline": baseline, "--pipeline": pipeline},
-        parts={
-            "--pipeline": {"--detector": detector, "--streams": streams},
-            "--mos": {"--cache": cache},
-            "--edc": {
-                "--embeddings": embeddings,
-                "--scores": scores,
-                "--protocol": protocol != "edc",
-                "--metric": metric != "cosine",
-                "--lower-is-better": lower_is_better,
-            },
-            "--baseline": {"--budget": budget, "--junit": junit},
-        },
-    )
+    _check_options(typed_options(context))
     check_threads(threads)
-    speed = {"--batch": batch != "1", "--rounds": rounds, "--roofline": roofline}
-    peers = {"--against": against}
-    if mos is not None:
-        refuse_unused("--mos", speed)
-    if pipeline:
-        refuse_unused("--pipeline", {"--batch": speed["--batch"], "--roofline": roofline, **peers, "--html": html})
-    if edc is not None and not engine:
-        engines = {"--backend": backend != "auto", "--cpu-precision": cpu_precision != "exact"}
-        refuse_unused("--edc without --engine", {**speed, **peers, **engines, "--images": images, "--threads": threads})
     names = [*(engine or []), *(more or [] if edc is None else [])]
     score_files = [*(scores or []), *map(Path, more or [] if edc is not None else [])]
-    check_outputs(
-        [("--json", json), ("--html", html), ("--junit", junit), ("--cache", cache)],
-        [
-            *(("--baseline", baseline), ("--budget", budget), ("--mos", mos), ("--edc", edc)),
-            *(("--scores", file) for file in score_files),
-            *(file for name in names for file in artefact_inputs(name)),
-        ],
-    )
-    if html:
-        check_installed()
-    timed = mos is None and (edc is None or engine)
-    out = Output(Console(stderr=json == "-"), json, html, machine() if html or timed else {})
-    if not out.console.is_terminal:
-        out.console.width = TABLE_WIDTH
+    inputs: list[NamedFile] = [("--baseline", baseline), ("--budget", budget), ("--mos", mos), ("--edc", edc)]
+    inputs += [("--scores", file) for file in score_files]
+    inputs += [file for name in names for file in artefact_inputs(name)]
+    check_outputs([("--json", json), ("--html", html), ("--junit", junit), ("--cache", cache)], inputs)
+    out = _output(json, html, timed=mos is None and (edc is None or bool(engine)))
     discarded: dict[str, Any] = {}
     if edc is not None:
         files = _score_files(score_files)
@@ -164,20 +153,31 @@ def command(
         fit_opinions(out, entered, mos, images, cache, threads)
     else:
         settings = Settings(threads, rounds, _batch_sizes(batch), images, roofline)
-        crops = _crops(settings, entered[0])
-        gate = open_gate(baseline, budget, junit, entered[0], crops) if baseline else None
+        card = read_card(Path(entered[0].artefact))
+        crops = _crops(settings, card.input)
+        gate = open_gate(baseline, budget, junit, entered[0], card, crops) if baseline else None
         measure_speed(out, entered, crops, settings, gate, discarded)
 
 
-def _check_options(modes: Mapping[str, object], parts: Mapping[str, Mapping[str, object]]) -> None:
-    """Raise InputError where two modes are asked for at once, or a part of a mode that is not."""
-    chosen = [name for name, value in modes.items() if value]
-    if len(chosen) > 1:
-        raise InputError(f"{' and '.join(chosen)} do not go together; run one after the other")
-    for mode, options in parts.items():
-        lost = [name for name, value in options.items() if value]
-        if lost and mode not in chosen:
-            raise InputError(f"{lost[0]} is a part of {mode}; add {mode} or leave it out")
+def _check_options(typed: Collection[str]) -> None:
+    """Raise InputError where the options `typed` ask for two kinds of run at once, or one of them has no effect."""
+    kinds = [name for name in KINDS if name in typed]
+    if len(kinds) > 1:
+        raise InputError(f"{' and '.join(kinds)} do not go together; run one after the other")
+    refuse_parts_alone(typed, PARTS)
+    refuse_ignored(typed, IGNORES)
+    if "--edc" in typed and "--engine" not in typed:
+        refuse_unused("--edc without --engine", [name for name in typed if name in IGNORED_WITHOUT_ENGINE])
+
+
+def _output(json: str | None, html: Path | None, timed: bool) -> Output:
+    """Where results go; raises DependencyError where a page is asked for and what draws it is not installed."""
+    if html:
+        check_installed()
+    out = Output(Console(stderr=json == "-"), json, html, machine() if html or timed else {})
+    if not out.console.is_terminal:
+        out.console.width = TABLE_WIDTH
+    return out
 
 
 def _score_files(files: list[Path]) -> list[Path]:
@@ -187,8 +187,7 @@ def _score_files(files: list[Path]) -> list[Path]:
     return files
 
 
-def _crops(settings: Settings, first: Contender) -> list[Image]:
-    spec = read_card(Path(first.artefact)).input
+def _crops(settings: Settings, spec: InputSpec) -> list[Image]:
     return folder_crops(settings.images, spec) if settings.images else seeded_crops(spec, max(IMAGES, *settings.sizes))
 
 

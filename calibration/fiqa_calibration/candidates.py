@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import find_images, read_image
 from fiqa_runtime.images.seeded import seeded_image
@@ -19,8 +20,6 @@ from numpy.typing import NDArray
 
 ASPECT = 1.1
 """A crop that is resized may be this much wider or taller than the network's input before it is no crop for it."""
-ALIGNED = ("arcface-112", "ffhq")
-"""Framings that the five landmarks of a face in a photo give."""
 FIRST_SEEDED = 1000
 """Index of the first seeded image to measure with: canaries, parity and batch-norm calibration use lower ones."""
 
@@ -101,8 +100,8 @@ def wanted_size(spec: InputSpec) -> str:
 
 def wanted(spec: InputSpec) -> str:
     """What a folder of images for the network may hold, in words."""
-    return f"photos with a face, or {wanted_size(spec)}" if spec.framing in ALIGNED else wanted_size(spec)
+    return f"photos with a face, or {wanted_size(spec)}" if frame_of(spec).cut else wanted_size(spec)
 
 
 def _is_exact(spec: InputSpec) -> bool:
-    return spec.resize == "none" or spec.framing == "arcface-112"
+    return spec.resize == "none" or frame_of(spec).on_template

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.faces.detector import Detector
-from fiqa_runtime.images.align import arcface_crop, ffhq_crop
+from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import read_image
 from numpy.typing import NDArray
 
-from fiqa_calibration.candidates import ALIGNED, FacelessError, fits
+from fiqa_calibration.candidates import FacelessError, fits
 
 
 class Cropper:
@@ -35,12 +35,12 @@ class Cropper:
         where a photo needs a detector that is not here.
         """
         picture = read_image(path)
-        if self._spec.framing not in ALIGNED or fits(picture, self._spec):
+        cut = frame_of(self._spec).cut
+        if cut is None or fits(picture, self._spec):
             return picture
         if path not in self._landmarks:
             self._landmarks[path] = self._find(picture, path)
-        cut = ffhq_crop if self._spec.framing == "ffhq" else arcface_crop
-        return cut(picture, self._landmarks[path])
+        return cut(picture, self._landmarks[path], "least-squares")
 
     def _find(self, photo: Image, path: Path) -> NDArray[np.float32]:
         self._detector = self._detector or Detector()

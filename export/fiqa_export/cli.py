@@ -11,13 +11,21 @@ import typer
 from fiqa_runtime.artefact.location import ENGINES
 from fiqa_runtime.artefact.zoo import MODELS, find_model
 from fiqa_runtime.errors import DependencyError, InputError
-from fiqa_runtime.terminal.console import refuse_unused, run
+from fiqa_runtime.terminal.console import run
+from fiqa_runtime.terminal.options import refuse_all_but, refuse_unused, typed_options
 from fiqa_runtime.terminal.outputs import check_output_folder, check_outputs
 
 from fiqa_export.doctor.facts import EXPORT_PACKAGES
 from fiqa_export.verdict.recipe import FP16, INT8, RECIPES, Recipe
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+USES = {"--list": ("--json",), "--doctor": ("--target", "--json")}
+"""By option: the only ones that it uses."""
+PLAN = ("--batch", "--workspace", "--optimisation", "--version-compatible", "--hardware-compatible", "--dla")
+"""The options of a plan."""
+FINISHED = ("MODEL", "--target", *PLAN, "--triton", "--deepstream", "--json")
+"""All that a finished ONNX file in place of MODEL uses."""
 
 
 @app.command()
@@ -90,14 +98,14 @@ def export(
 
     Exit code 0: done. 2: bad input or missing dependency. 3: a verdict failed, no artefact was left.
     """
+    typed = typed_options(context)
+    refuse_all_but(typed, USES)
     if list_models:
-        refuse_unused("--list", _typed_beside(context, "--list", "--json"))
         from fiqa_export.command.list_command import list_networks
 
         list_networks(json)
         return
     if doctor:
-        refuse_unused("--doctor", _typed_beside(context, "--doctor", "--target", "--json"))
         from fiqa_export.doctor.screen import run_doctor
 
         run_doctor(target, json)
@@ -105,6 +113,10 @@ def export(
     if model is None:
         raise InputError("which network? fiqa-export MODEL; fiqa-export --list shows all of them")
     from_file = model.endswith(".onnx")
+    if from_file:
+        refuse_unused(f"{model} is exported already and", [name for name in typed if name not in FINISHED])
+    if target == "none":
+        refuse_unused("--target none", [name for name in typed if name in PLAN])
     names = list(MODELS) if model == "all" else [] if from_file else [find_model(model).name]
     for folder in (None if from_file else out, triton, deepstream):
         if folder is not None:
@@ -120,18 +132,10 @@ def export(
 
     flags = (optimisation, version_compatible, hardware_compatible, dla)
     plan = PlanOptions(target, _batch(batch), workspace and workspace << 20, *flags)
-    if target == "none" and plan != PlanOptions("none"):
-        raise InputError("--target none builds no plan; leave out the options of the plan")
     delivery = Delivery(triton, deepstream)
     if from_file:
         from fiqa_export.command.plan_command import plan_of
 
-        asked = weights or fp16 or int8 or calib or raw_input or images or keep_failed or out != ENGINES
-        if asked or (min_srcc, max_flips) != (None, None):
-            raise InputError(
-                f"{model} is exported already, its plan stands beside it; "
-                "only --target and the options of the plan apply to it"
-            )
         plan_of(model, plan, delivery, json)
         return
     _need(*EXPORT_PACKAGES)
@@ -141,16 +145,6 @@ def export(
     recipe = _within(recipe, names, min_srcc, max_flips)
     options = Options(recipe, images, calib, raw_input, keep_failed, None if target == "none" else plan)
     export_all(names, weights, out, options, delivery, json)
-
-
-def _typed_beside(context: typer.Context, *used: str) -> dict[str, bool]:
-    """By name, what was typed besides the options `used`."""
-    typed = {}
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if source and source.name == "COMMANDLINE" and parameter.opts[0] not in used:
-            typed[parameter.opts[0]] = True
-    return typed
 
 
 def _written(names: list[str], precision: str) -> Iterator[str]:

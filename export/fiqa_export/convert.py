@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from fiqa_runtime.artefact.facts import Conversion
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.system.progress import Report
 
 from fiqa_export.fp16.step import fp16_step
 from fiqa_export.int8.step import Int8Order, int8_step
 from fiqa_export.models import Reference
-from fiqa_export.verdict.recipe import Precision
 
 
 def convert(

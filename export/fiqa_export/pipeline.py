@@ -11,6 +11,7 @@ from pathlib import Path
 from fiqa_calibration.dataset import MINIMUM
 from fiqa_runtime.artefact.card import Canary, Card, with_files, write_card
 from fiqa_runtime.artefact.facts import Conversion, Weights
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.scoring.canaries import probe
 from fiqa_runtime.system.progress import Report, silent
@@ -27,7 +28,7 @@ from fiqa_export.plan.target import PlanOptions
 from fiqa_export.publishing import publish, seal, versions, workplace
 from fiqa_export.verdict.judgement import CANARIES, Judgement, judge, parity_set
 from fiqa_export.verdict.parity import Parity
-from fiqa_export.verdict.recipe import FP32, Precision, Recipe
+from fiqa_export.verdict.recipe import FP32, Recipe
 
 CANARY_TOLERANCE = 1e-4
 """Self-test on any device: largest |d| as a share of the output's range, for float32 arithmetic."""

@@ -2,52 +2,31 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from fiqa_runtime.artefact.spec import CpuPrecision, check_precision
-from fiqa_runtime.command.batch import score_crops, score_photos
+from fiqa_runtime.artefact.spec import check_precision
 from fiqa_runtime.command.diagnose import diagnose_scores
+from fiqa_runtime.command.engine_questions import show_choice, show_self_test
 from fiqa_runtime.command.options import check_files, check_options
-from fiqa_runtime.command.overlay_files import picture_places, with_pictures
-from fiqa_runtime.command.quality_file import QualityFile
-from fiqa_runtime.command.results import ImageResult, Stream, as_document, csv_writer, table_lines
-from fiqa_runtime.errors import FiqaError, InputError, VerdictError
-from fiqa_runtime.faces.detector import CONFIDENCE, LONGEST, Detector
-from fiqa_runtime.faces.face_quality import FaceCropper, FaceQuality
-from fiqa_runtime.faces.portrait_quality import PortraitQuality, open_landmarkers
-from fiqa_runtime.images.align import Method, check_method
+from fiqa_runtime.command.score_command import score_images
+from fiqa_runtime.command.settings import EngineSettings, FaceSettings, ScoreSettings
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.faces.detector import CONFIDENCE, LONGEST
+from fiqa_runtime.images.align import check_method
 from fiqa_runtime.images.reading import find_images
-from fiqa_runtime.scoring.agreement import json_number
-from fiqa_runtime.scoring.scorer import Scorer
-from fiqa_runtime.scoring.selftest import self_test
 from fiqa_runtime.system.host import limit_opencv, threads_per_stream
-from fiqa_runtime.terminal.console import progress_bar, refuse_unused, run, stderr
-from fiqa_runtime.terminal.outputs import check_output_folder, write_json
+from fiqa_runtime.terminal.console import run
+from fiqa_runtime.terminal.options import typed_options
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where results come from."""
-
-    results: Stream
-    settings: dict[str, Any]
-    """How faces were found and aligned, for the JSON document."""
-    crop: FaceCropper | None = None
-    """Cuts the faces out again for their pictures; None where the images are crops."""
-
-
 @app.command()
 def score(
+    context: typer.Context,
     engine: Annotated[str, typer.Option(help="Artefact to score with; a bare name is also looked for in engines/.")],
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH...", help="Photos, crops or their folders.")
@@ -106,25 +85,7 @@ def score(
     Exit code 0: done. 2: bad input; what could be scored was. 3: the self-test failed.
     """
     precision, method = check_precision(cpu_precision), check_method(align)
-    given: dict[str, object] = {
-        "PATH": paths,
-        "--explain": explain,
-        "--aligned": aligned,
-        "--diagnose": diagnose,
-        "--reference": reference,
-        "--detector": detector,
-        "--min-confidence": min_confidence != CONFIDENCE,
-        "--align": method != "least-squares",
-        "--landmarks": landmarks,
-        "--longest-side": longest_side != LONGEST,
-        "--overlap": overlap,
-        "--streams": streams > 1,
-        "--fp32-threshold": fp32_threshold is not None,
-        "--csv": csv,
-        "--quality-file": quality_file,
-        "--overlay": overlay,
-    }
-    check_options(given, selftest, decisions_are_shown=bool(json or csv or not quality_file))
+    check_options(typed_options(context))
     files = find_images(paths or [])
     inputs = [*(("PATH", file) for file in files), ("--detector", detector), ("--reference", reference)]
     outputs = [("--json", json), ("--csv", csv), *(("--quality-file", file) for file in quality_file or [])]
@@ -132,155 +93,25 @@ def score(
     if streams > 1:
         threads = threads_per_stream(streams, threads)
     limit_opencv(threads)
-    open_scorer = partial(_open, engine, backend, threads, precision)
-    if selftest or explain:
-        with open_scorer() as scorer:
-            (_self_test if selftest else _explain)(scorer, json)
+    opened = EngineSettings(engine, backend, threads, precision)
+    if selftest:
+        show_self_test(opened, json)
         return
-    engine_of_detection = "opencv" if backend == "opencv" else "auto"
-    open_detector = partial(
-        Detector, detector, min_confidence, backend=engine_of_detection, threads=threads, longest=longest_side
-    )
+    if explain:
+        show_choice(opened, json)
+        return
     if not files:
         raise InputError("nothing to score; name photos, crops or folders of them")
+    faces = FaceSettings(detector, min_confidence, longest_side, method)
     if reference:
-        finder = None if aligned else open_detector()
-        with open_scorer() as scorer:
+        finder = None if aligned else faces.open_detector(opened)
+        with opened.open() as scorer:
             diagnose_scores(scorer, reference, files, json, finder, method)
         return
-    quality = [QualityFile(path, files) for path in quality_file or []]
-    with ExitStack() as stack:
-        scorer = stack.enter_context(open_scorer())
-        if not scorer.has_score:
-            raise InputError(f"{scorer.card.model} gives no quality scores; name an artefact of a quality network")
-        if overlay is not None:
-            places = picture_places(files, overlay)
-            check_output_folder(overlay)
-        if aligned:
-            source = _crops(files, scorer, landmarks)
-        else:
-            more = (Scorer(engine, scorer.backend.name, threads, precision) for _ in range(streams - 1))
-            scorers = [scorer, *map(stack.enter_context, more)]
-            assessors = [_assessor(each, open_detector(), method, backend, threads, stack) for each in scorers]
-            source = _photos(files, assessors, overlap, min_confidence)
-        if fp32_threshold is not None:
-            source = _decided(source, scorer, fp32_threshold)
-        stream = source.results
-        if overlay is not None:
-            stream = with_pictures(stream, places, scorer, source.crop)
-        show = not (json or csv or quality)
-        kept, errors = _consume(stream, len(files), csv, quality, keep=json is not None, show=show)
-        if json:
-            write_json(as_document(scorer, kept, source.settings), json)
-    errors += [complaint for file in quality[:1] if (complaint := file.complaint())]
-    _raise_all(errors)
-
-
-def _raise_all(errors: list[FiqaError]) -> None:
-    if errors:
-        rest = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
-        raise InputError("; ".join(map(str, errors[:3])) + rest)
-
-
-def _open(engine: str, backend: str, threads: int | None, precision: CpuPrecision) -> Scorer:
-    """The scorer; people are told what a first time with `auto` waits for."""
-    waiting = stderr.status("opening the engine; the first time every backend is tried")
-    with waiting if stderr.is_terminal else nullcontext():
-        return Scorer(engine, backend, threads, precision)
-
-
-def _assessor(
-    scorer: Scorer, detector: Detector, align: Method, backend: str, threads: int | None, stack: ExitStack
-) -> FaceQuality | PortraitQuality:
-    """The assessor for the network's framing; `stack` closes what it opens."""
-    if scorer.card.input.framing != "arcface-112":
-        refuse_unused(scorer.card.model, {"--align": align != "least-squares"})
-    if scorer.card.input.framing == "portrait-512":
-        first, second = map(stack.enter_context, open_landmarkers(scorer.path, backend, threads))
-        return PortraitQuality(scorer, detector, (first, second))
-    return FaceQuality(scorer, detector, align)
-
-
-def _photos(
-    files: list[Path], assessors: Sequence[FaceQuality | PortraitQuality], overlap: bool, min_confidence: float
-) -> Source:
-    first, *more = assessors
-    settings = {"aligned": False, **first.settings, "min_confidence": min_confidence}
-    return Source(score_photos(files, first, overlap, more), settings, first.crop)
-
-
-def _crops(files: list[Path], scorer: Scorer, landmarks: Path | None) -> Source:
-    settings = {"aligned": True, **_landmark_settings(scorer, landmarks)}
-    return Source(score_crops(files, scorer, landmarks), settings)
-
-
-def _decided(source: Source, scorer: Scorer, fp32_threshold: float) -> Source:
-    """The same results, each with the smallest accepted score of this artefact."""
-    threshold = scorer.threshold(fp32_threshold)
-    results = ((replace(result, threshold=threshold), photo) for result, photo in source.results)
-    settings = {**source.settings, "fp32_threshold": fp32_threshold, "threshold": threshold}
-    return replace(source, results=results, settings=settings)
-
-
-def _landmark_settings(scorer: Scorer, landmarks: Path | None) -> dict[str, Any]:
-    if scorer.card.input.sampling is None:
-        if landmarks is not None:
-            raise InputError(f"{scorer.card.model} takes no landmarks; leave --landmarks out")
-        return {}
-    if landmarks is None:
-        return {"landmarks": "all taken for visible"}
-    if not landmarks.is_dir():
-        raise InputError(f"there is no folder {landmarks}; name the one with a NAME.npy per picture")
-    return {"landmarks": str(landmarks)}
-
-
-def _consume(
-    stream: Stream, total: int, csv: Path | None, quality: Sequence[QualityFile], keep: bool, show: bool
-) -> tuple[list[ImageResult], list[FiqaError]]:
-    """Write results as they come; only with `keep` do they stay in memory. Raises the error if all images have one."""
-    kept: list[ImageResult] = []
-    errors: list[FiqaError] = []
-    left_out: list[FiqaError] = []
-    with progress_bar() as report, csv_writer(csv) as write_row:
-        for done, (result, _) in enumerate(stream, 1):
-            report("score", done, total)
-            if keep:
-                kept.append(result)
-            if result.error:
-                errors.append(result.error)
-                continue
-            if result.left_out:
-                left_out.append(result.left_out)
-            write_row(result)
-            for file in quality:
-                file.add(result)
-            if show:
-                sys.stdout.writelines(f"{line}\n" for line in table_lines(result))
-        if len(errors) == total:
-            raise InputError(str(errors[0]) if total == 1 else f"none of {total} images can be scored: {errors[0]}")
-    for file in quality:
-        file.write()
-    return kept, errors + left_out
-
-
-def _explain(scorer: Scorer, json: str | None) -> None:
-    choice = scorer.choice
-    assert choice
-    if json:
-        write_json({"engine": str(scorer.path), **choice.as_json()}, json)
-    else:
-        sys.stdout.writelines(f"{line}\n" for line in choice.lines())
-
-
-def _self_test(scorer: Scorer, json: str | None) -> None:
-    result = self_test(scorer)
-    if json:
-        largest = {name: json_number(value) for name, value in result.largest.items()}
-        write_json({"passed": result.passed, "images": result.images, "max_abs": largest}, json)
-    if not result.passed:
-        raise VerdictError(f"{result}; export the artefact again on this machine, or choose another --backend")
-    if not json:
-        sys.stdout.write(f"{result}\n")
+    settings = ScoreSettings(
+        aligned, landmarks, overlap, streams, fp32_threshold, json, csv, tuple(quality_file or ()), overlay
+    )
+    score_images(files, opened, faces, settings)
 
 
 def main() -> None:

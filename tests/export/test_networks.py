@@ -20,8 +20,8 @@ import torch
 from fiqa_export.graph.files import files_of
 from fiqa_export.models import build
 from fiqa_export.pipeline import Exported, export
-from fiqa_export.verdict.recipe import Precision
 from fiqa_runtime.artefact.card import built_for
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.backends import PACKAGES
 from fiqa_runtime.errors import UnsupportedError

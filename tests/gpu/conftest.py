@@ -14,11 +14,12 @@ from fiqa_export.plan.build_plan import build_plan
 from fiqa_export.plan.target import PlanOptions, find_target
 from fiqa_export.verdict.recipe import RECIPES
 from fiqa_runtime.artefact.card import built_for, read_card, write_card
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.backends.cuda.driver import Driver
 from fiqa_runtime.backends.cuda.open_driver import open_driver
 from fiqa_runtime.errors import FiqaError
 
-Plans = Callable[[str, str], Path]
+Plans = Callable[[str, Precision], Path]
 RAN_ON: dict[str, str] = {}
 BUILT: list[str] = []
 """Every plan that was built, with its layers, size and time."""
@@ -59,7 +60,7 @@ def onnx_file(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> Plans
     """`onnx_file(model, precision)`: a network with seeded weights as an ONNX file, made when it is first asked for."""
     out = tmp_path_factory.mktemp("engines")
 
-    def make(model: str, precision: str) -> Path:
+    def make(model: str, precision: Precision) -> Path:
         path = out / f"{model}.{precision}.onnx"
         if not path.is_file():
             recipe = RECIPES[precision]
@@ -73,7 +74,7 @@ def onnx_file(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> Plans
 def plan(onnx_file: Plans, target: str) -> Plans:
     """`plan(model, precision)`: the plan of that ONNX file, built when it is first asked for."""
 
-    def make(model: str, precision: str) -> Path:
+    def make(model: str, precision: Precision) -> Path:
         onnx = onnx_file(model, precision)
         path = onnx.with_suffix(".plan")
         if not path.is_file():

@@ -7,10 +7,9 @@ from typing import get_args
 
 import numpy as np
 import onnx
-from fiqa_export.verdict.recipe import Precision
 from fiqa_runtime.artefact.card import Card, with_files, write_card
 from fiqa_runtime.artefact.facts import Weights
-from fiqa_runtime.artefact.spec import InputSpec
+from fiqa_runtime.artefact.spec import InputSpec, Precision
 from fiqa_runtime.artefact.zoo import MODELS
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
@@ -19,7 +18,7 @@ LEVELS = 4
 """Steps of the integer weights on either side of 0: too few, so that scores move."""
 
 
-def map_engines(folder: Path) -> dict[str, Path]:
+def map_engines(folder: Path) -> dict[Precision, Path]:
     """`map.fp32.onnx`, `map.fp16.onnx` and the coarse `map.int8.onnx` by precision."""
     folder.mkdir(parents=True, exist_ok=True)
     return {precision: _engine(folder, precision) for precision in get_args(Precision)}

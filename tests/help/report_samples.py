@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from fiqa_benchmarks.discard.curves import Comparisons, edc_curves
+from fiqa_benchmarks.discard.comparisons import Comparisons
+from fiqa_benchmarks.discard.curves import edc_curves
 from fiqa_benchmarks.report import sections
 from fiqa_benchmarks.report.ladders import mean_scores
 from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK

@@ -12,16 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fiqa_benchmarks.discard.curves import (
-    FMRS,
-    LIMITS,
-    Comparisons,
-    DiscardCurve,
-    Metric,
-    cr_fiqa_curves,
-    edc_curves,
-    pair_distances,
-)
+from fiqa_benchmarks.discard.comparisons import Comparisons, Metric, pair_distances
+from fiqa_benchmarks.discard.curves import FMRS, LIMITS, DiscardCurve, cr_fiqa_curves, edc_curves
 from fiqa_benchmarks.discard.files import LOWER_IS_BETTER, method_name, read_embeddings, read_pairs, read_quality
 
 PROTOCOLS = {"edc": edc_curves, "cr-fiqa": cr_fiqa_curves}
@@ -51,8 +43,10 @@ def evaluate_edc(
     """Print the curves of every file of `scores` on `console`; returns the parts ``comparisons`` and ``edc`` of the
     JSON document.
 
-    `protocol` and `metric` are those of :mod:`fiqa_benchmarks.discard.curves`. `lower_is_better` turns all files;
-    the method named PFE is always turned, as CR-FIQA's scripts do. Raises InputError for files that cannot be used.
+    `protocol` is one of :mod:`fiqa_benchmarks.discard.curves`, `metric` one of
+    :func:`fiqa_benchmarks.discard.comparisons.pair_distances`. `lower_is_better` reverses the scores of all files;
+    those of the method named PFE are always reversed, as CR-FIQA's scripts do. Raises InputError for files that cannot
+    be used.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol '{protocol}'; --protocol takes {' or '.join(PROTOCOLS)}")

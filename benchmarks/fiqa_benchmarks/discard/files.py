@@ -20,7 +20,7 @@ import numpy as np
 from fiqa_runtime.errors import InputError
 from numpy.typing import NDArray
 
-from fiqa_benchmarks.discard.curves import Floats, Ints
+from fiqa_benchmarks.discard.comparisons import Floats, Ints
 
 LOWER_IS_BETTER = frozenset({"PFE"})
 """Methods whose scores CR-FIQA's scripts turn around, told by their name alone."""

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from fiqa_runtime.artefact.card import read_card
+from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.scoring.agreement import Agreement, agree
@@ -154,8 +154,10 @@ class Gate:
         return verdict
 
 
-def open_gate(baseline: Path, budget: Path | None, junit: Path | None, new: Contender, crops: list[Image]) -> Gate:
-    """Read the document `baseline` and the file `budget`, and find the old engine.
+def open_gate(
+    baseline: Path, budget: Path | None, junit: Path | None, new: Contender, card: Card, crops: list[Image]
+) -> Gate:
+    """Read the document `baseline` and the file `budget`, and find the old engine; `card` is that of the engine `new`.
 
     Raises InputError where one cannot be used, or the document holds another network or other images than `crops`
     (uint8 BGR): before anything is measured.
@@ -164,7 +166,6 @@ def open_gate(baseline: Path, budget: Path | None, junit: Path | None, new: Cont
         raise InputError("--baseline needs --budget FILE, a TOML file as in srcc = 0.99")
     limits = read_budget(budget)
     artefact = Path(new.artefact)
-    card = read_card(artefact)
     found = read_baseline(baseline, new.name)
     found.check_same_task(card.model, crops)
     engine = None if found.is_file_of(artefact_files(artefact, card)) else found.find_engine()

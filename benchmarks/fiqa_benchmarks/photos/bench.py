@@ -14,6 +14,7 @@ import numpy as np
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detector import Detector
 from fiqa_runtime.faces.face_quality import FaceQuality
+from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.system.host import thread_limit, threads_per_stream
 from fiqa_runtime.system.parallel import work_side_by_side
@@ -100,7 +101,7 @@ def bench_pipeline(
         with ExitStack() as stack:
             scorers = [stack.enter_context(open_contender(ready, own)) for _ in range(streams)]
             scorer = scorers[0]
-            if scorer.card.input.framing != "arcface-112":
+            if not frame_of(scorer.card.input).on_template:
                 raise InputError(f"--pipeline compares networks that take 112 x 112 crops, not {scorer.card.model}")
             backend = "opencv" if contender.backend == "opencv" else "auto"
             finders = [Detector(detector, backend=backend, threads=own) for _ in scorers]

@@ -16,8 +16,8 @@ from fiqa_runtime.backends.base import Arrays, Inputs
 from fiqa_runtime.errors import ArtefactError
 
 from fiqa_export.graph.loading import open_graph
+from fiqa_export.onnx_on_torch.arguments import DTYPES
 from fiqa_export.onnx_on_torch.graph import Arguments, Results, TorchGraph, compute
-from fiqa_export.onnx_on_torch.operators import DTYPES
 
 
 class HalfBackend:

@@ -15,6 +15,7 @@ import numpy as np
 from fiqa_runtime.artefact.card import Card, built_for
 from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.errors import UnsupportedError
+from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.system.files import write_text
 from fiqa_runtime.terminal.outputs import check_output_folder
 
@@ -31,11 +32,6 @@ ALIGNED = (
     "{framing}. Scores of such boxes are not the scores of this project. To keep them, align in an element of your own "
     "before this one, feed its crops of {width} x {height} as frames, and set process-mode=1."
 )
-FRAMINGS = {
-    "arcface-112": "a crop aligned by five landmarks to the ArcFace template",
-    "ffhq": "the whole head framed as in FFHQ",
-    "portrait-512": "FaceXFormer's levelled portrait of 512 x 512",
-}
 PHOTO = (
     "Frames are scaled into {width} x {height}, black at the bottom and on the right; fiqa-score takes them unscaled, "
     "so small faces differ. The head outputs are raw: decode them as fiqa_runtime/faces/yunet.py does."
@@ -81,7 +77,7 @@ def deepstream_config(file: str, card: Card) -> str:
     """nvinfer's configuration for the artefact called `file`; raises UnsupportedError where it cannot be one."""
     _refuse(file, card)
     height, width = _size(card)
-    photo = card.input.framing == "photo"
+    photo = frame_of(card.input).landmarks == 0
     keys = {
         "gpu-id": 0,
         "gie-unique-id": 1 if photo else 2,
@@ -145,7 +141,7 @@ def _header(card: Card, height: int, width: int) -> list[str]:
         f"{card.model} {card.precision} for DeepStream's nvinfer. Written by fiqa-export, not run on DeepStream.",
         f"Licence of the weights: {card.licence}.",
         "Not the same as in fiqa-score:",
-        PHOTO if spec.framing == "photo" else ALIGNED,
+        PHOTO if frame_of(spec).landmarks == 0 else ALIGNED,
         *([SAMPLED] if spec.sampling else []),
         *([RESIZED] if spec.resize in RESIZES else []),
         RAW,
@@ -154,7 +150,7 @@ def _header(card: Card, height: int, width: int) -> list[str]:
     values = {
         "height": height,
         "width": width,
-        "framing": FRAMINGS.get(spec.framing),
+        "framing": frame_of(spec).words,
         "resize": RESIZES.get(spec.resize),
         "crops": spec.sampling.crops if spec.sampling else None,
         "outputs": ", ".join(output.name for output in card.outputs),

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from fiqa_runtime.artefact.facts import Budget
-
-Precision = Literal["fp32", "fp16", "int8"]
+from fiqa_runtime.artefact.spec import Precision
 
 
 @dataclass(frozen=True)
@@ -50,4 +48,4 @@ INT8 = Recipe(
     "int8", Budget(srcc=0.995, flips=0.01, correlation=0.99), trained_srcc=0.998, operations=1e12, images=(8, 320)
 )
 """The ranking has to survive; single values may move."""
-RECIPES: dict[str, Recipe] = {recipe.precision: recipe for recipe in (FP32, FP16, INT8)}
+RECIPES: dict[Precision, Recipe] = {recipe.precision: recipe for recipe in (FP32, FP16, INT8)}

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from fiqa_runtime.artefact.facts import CONVERSIONS, Conversion, PlanBuild, Verdict, Weights
 from fiqa_runtime.artefact.score_map import ScoreMap
-from fiqa_runtime.artefact.spec import LONGEST_SIDE, InputSpec, OutputSpec
+from fiqa_runtime.artefact.spec import LONGEST_SIDE, InputSpec, OutputSpec, Precision
 from fiqa_runtime.artefact.zoo import FOREIGN_ARTEFACTS
 from fiqa_runtime.errors import ArtefactError, CardError
 from fiqa_runtime.onnx_bytes.metadata import read_metadata
@@ -56,7 +56,7 @@ class Card:
 
     model: str
     """Name in the zoo."""
-    precision: Literal["fp32", "fp16", "int8"]
+    precision: Precision
     """What the graph computes in."""
     format: Literal["onnx", "plan"]
     """What the file is."""
@@ -151,7 +151,7 @@ NESTED = ("conversion", "plan")
 def built_for(card: Card) -> PlanBuild:
     """What the plan of `card` was built by and for; raises CardError for a card of another artefact."""
     if card.plan is None:
-        raise CardError(f"the card of {card.model} describes no plan; build one with fiqa-export {card.model}")
+        raise CardError(f"the card of {card.model} does not describe a plan; build one with fiqa-export {card.model}")
     return card.plan
 
 
@@ -166,7 +166,8 @@ def write_card(card: Card, artefact: Path) -> None:
 
 
 def has_card(artefact: Path) -> bool:
-    """Whether a card stands beside the ONNX file `artefact` or in it; raises ArtefactError where that is no model."""
+    """Whether a card stands beside the ONNX file `artefact` or in it; raises ArtefactError where that is not an
+    ONNX model."""
     artefact = artefact.resolve()
     return card_path(artefact).is_file() or METADATA_KEY in read_metadata(artefact)
 
@@ -175,7 +176,8 @@ def read_card(artefact: Path) -> Card:
     """The card of an existing `artefact`, checked against the artefact's files.
 
     Looked for beside it, then inside it (ONNX), then among the known files of others. Raises CardError where there
-    is none, where it belongs to another file, or where it is damaged; ArtefactError where the artefact is no model.
+    is none, where it belongs to another file, or where it is damaged; ArtefactError where the artefact is not an ONNX
+    model.
     """
     artefact = artefact.resolve()
     embedded = read_metadata(artefact).get(METADATA_KEY) if artefact.suffix == ".onnx" else None

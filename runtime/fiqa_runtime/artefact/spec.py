@@ -12,6 +12,7 @@ from fiqa_runtime.system.schema import check_bounds
 Colour = Literal["RGB", "BGR"]
 Resize = Literal["pillow-bilinear", "pillow-bicubic", "opencv-bilinear", "opencv-cubic-float", "none"]
 Framing = Literal["arcface-112", "ffhq", "portrait-512", "photo"]
+Precision = Literal["fp32", "fp16", "int8"]
 Task = Literal["quality", "landmarks", "detection"]
 LONGEST_SIDE = 4096
 """Largest height and width of a network's input, in pixels: a card that names more is damaged."""

@@ -1,12 +1,12 @@
-"""Many files, one after the other: results as they come, a bad file never stops the rest."""
+"""Many files are scored one after the other: each result is given as it comes, and a bad file never stops the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -22,16 +22,16 @@ from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.parallel import work_ahead, work_side_by_side
 
 E = TypeVar("E", bound=FiqaError)
+Finish = Callable[[], list[Face]]
 OF_ONE_IMAGE = (InputError, ArtefactError)
-"""Errors that stop one image and not the rest; ArtefactError is a score that is no number."""
+"""Errors that stop one image and not the rest; an ArtefactError is a score that is not a number."""
 
 
 class Assessor(Protocol):
-    """:class:`fiqa_runtime.faces.face_quality.FaceQuality` or its sibling for portraits: `assess` in two halves."""
+    """:class:`fiqa_runtime.faces.face_quality.FaceQuality` or its sibling for portraits."""
 
-    def find(self, image: Image) -> Any: ...
-
-    def rate(self, found: Any) -> list[Face]: ...
+    def begin(self, image: Image) -> Finish:
+        """Find the faces; what it returns scores them."""
 
 
 def score_photos(
@@ -43,31 +43,31 @@ def score_photos(
     assessors like `quality`; each takes another photo at the same time.
     """
     if more:
-        yield from work_side_by_side(lambda each, path: _rate(path, _find(path, each), each), [quality, *more], paths)
+        yield from work_side_by_side(lambda each, path: _finished(path, _begun(path, each)), [quality, *more], paths)
         return
-    find = partial(_find, quality=quality)
-    for path, found in zip(paths, work_ahead(find, paths) if overlap else map(find, paths), strict=True):
-        yield _rate(path, found, quality)
+    begin = partial(_begun, quality=quality)
+    for path, begun in zip(paths, work_ahead(begin, paths) if overlap else map(begin, paths), strict=True):
+        yield _finished(path, begun)
 
 
-def _find(path: Path, quality: Assessor) -> tuple[Image, Any] | FiqaError:
+def _begun(path: Path, quality: Assessor) -> tuple[Image, Finish] | FiqaError:
     try:
         photo = read_image(path)
     except InputError as error:
         return error
     try:
-        return photo, quality.find(photo)
+        return photo, quality.begin(photo)
     except OF_ONE_IMAGE as error:
         return _named(path, error)
 
 
-def _rate(path: Path, found: tuple[Image, Any] | FiqaError, quality: Assessor) -> tuple[ImageResult, Image | None]:
-    if isinstance(found, FiqaError):
-        return ImageResult(path, error=found), None
-    photo, faces = found
+def _finished(path: Path, begun: tuple[Image, Finish] | FiqaError) -> tuple[ImageResult, Image | None]:
+    if isinstance(begun, FiqaError):
+        return ImageResult(path, error=begun), None
+    photo, finish = begun
     height, width = photo.shape[:2]
     try:
-        return ImageResult(path, width, height, tuple(quality.rate(faces))), photo
+        return ImageResult(path, width, height, tuple(finish())), photo
     except LeftOutError as error:
         left_out = InputError(f"{path}: {error}")
         return ImageResult(path, width, height, tuple(error.faces), left_out=left_out), photo

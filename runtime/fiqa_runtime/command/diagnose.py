@@ -70,7 +70,7 @@ def _remarks(matched: MatchedScores, trials: Trials, crops: bool) -> Iterator[st
     for names, what in (
         (matched.without_image, "scores without image"),
         (matched.without_score, "images without score"),
-        (matched.no_number, "scores that are no number"),
+        (matched.no_number, "scores that are not numbers"),
         (tuple(trials.failed), "images that cannot be tried"),
     ):
         if names:

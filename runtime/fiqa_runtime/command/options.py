@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 from fiqa_runtime.artefact.location import artefact_inputs
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.system.files import NamedFile
-from fiqa_runtime.terminal.console import refuse_unused
+from fiqa_runtime.terminal.options import refuse_all_but, refuse_ignored, refuse_unused
 from fiqa_runtime.terminal.outputs import check_outputs
 
+ENGINE = ("--engine", "--backend", "--threads", "--cpu-precision", "--json")
+USES = {"--self-test": ENGINE, "--explain": ENGINE}
+"""By option: the only ones that it uses."""
 FLOW = ("--overlap", "--streams")
-IGNORED = {
+IGNORES = {
     "--diagnose": (*FLOW, "--landmarks", "--fp32-threshold", "--csv", "--quality-file", "--overlay"),
     "--aligned": ("--detector", "--min-confidence", "--align", "--longest-side", *FLOW),
     "--streams": ("--overlap",),
 }
-"""Options that would have no effect, by the one that is the reason."""
+"""By option: those that it ignores."""
 
 
-def check_options(given: Mapping[str, object], selftest: bool, decisions_are_shown: bool) -> None:
-    """Raise InputError where one of the options `given` would be ignored because of another one."""
-    if selftest or given["--explain"]:
-        mode = "--self-test" if selftest else "--explain"
-        refuse_unused(mode, {name: value for name, value in given.items() if name != mode})
-    if bool(given["--diagnose"]) != bool(given["--reference"]):
+def check_options(typed: Collection[str]) -> None:
+    """Raise InputError where one of the options `typed` would be ignored because of another one, or needs another
+    one."""
+    refuse_all_but(typed, USES)
+    if ("--diagnose" in typed) != ("--reference" in typed):
         raise InputError("--diagnose and --reference FILE go together; give both or neither")
-    for mode, ignored in IGNORED.items():
-        if given[mode]:
-            refuse_unused(mode, {name: given[name] for name in ignored})
-    if given["--landmarks"] and not given["--aligned"]:
+    refuse_ignored(typed, IGNORES)
+    if "--landmarks" in typed and "--aligned" not in typed:
         raise InputError("--landmarks are those of ready crops; add --aligned or leave them out")
-    if not decisions_are_shown:
-        refuse_unused("--quality-file without --csv or --json", {"--fp32-threshold": given["--fp32-threshold"]})
+    if "--quality-file" in typed and not {"--json", "--csv"} & {*typed}:
+        refuse_unused(
+            "--quality-file without --csv or --json", ["--fp32-threshold"] if "--fp32-threshold" in typed else []
+        )
 
 
 def check_files(outputs: Iterable[NamedFile], engine: str, inputs: Iterable[NamedFile]) -> None:

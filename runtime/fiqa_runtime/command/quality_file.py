@@ -1,4 +1,4 @@
-"""Scores for the evaluation code of others: one per image, as CR-FIQA's quality file, CSV or Parquet.
+"""Scores in files that evaluation code of others reads: one score per image, in CR-FIQA's format, CSV or Parquet.
 
 | suffix     | content                                                                        |
 |------------|--------------------------------------------------------------------------------|
@@ -6,8 +6,8 @@
 | `.csv`     | the columns path and quality                                                   |
 | `.parquet` | the columns path (string) and quality (float32); needs pyarrow                 |
 
-Paths stand as they were given or found, with forward slashes. A score is written with the digits that make its
-float32 again.
+Paths are written as they were given or found, with forward slashes. A score is written with just the digits from
+which the same float32 is read again.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ Scores = Mapping[str, float]
 class QualityFile:
     """Collects one score per image and writes them to `path` at the end.
 
-    Of several faces in a photo the largest counts. Raises InputError for an unknown suffix, and for a path with a
-    blank in a `.txt` file, which separates its fields by blanks, or one that is no UTF-8 in `.parquet`;
-    DependencyError without pyarrow.
+    A photo with several faces gets the score of the largest one. Raises InputError for an unknown suffix, for a path
+    with a blank in a `.txt` file, whose fields are separated by blanks, and for a path that is not UTF-8 in a
+    `.parquet` file; DependencyError where pyarrow is not installed.
     """
 
     def __init__(self, path: Path, images: Sequence[Path]) -> None:
         """`images` are the files to be scored; they are looked at only by name."""
         self.path = path
         if path.suffix.lower() not in _WRITERS:
-            raise InputError(f"{path} names no known format; end it in {', '.join(_WRITERS)}")
+            raise InputError(f"the format of {path} is not known; end the name in {', '.join(_WRITERS)}")
         self._write = _WRITERS[path.suffix.lower()]
         blank = [image for image in images if len(image.as_posix().split()) != 1]
         if self._write is _write_cr_fiqa and blank:
             raise InputError(f"'{blank[0]}' has a blank in its path, which {path.name} cannot hold; use .csv or rename")
         if self._write is _write_parquet:
             _require_pyarrow()
-            _refuse_names_of_no_unicode(path, images)
+            _refuse_names_that_are_not_utf8(path, images)
         self._scores: dict[str, float] = {}
         self._without_face: list[Path] = []
 
@@ -71,7 +71,7 @@ class QualityFile:
         self._write(self.path, self._scores)
 
     def complaint(self) -> InputError | None:
-        """What to tell about photos without a face, which the file leaves out."""
+        """What to say about photos without a face, which are not in the file."""
         if not self._without_face:
             return None
         return InputError(
@@ -80,12 +80,12 @@ class QualityFile:
         )
 
 
-def _refuse_names_of_no_unicode(path: Path, images: Sequence[Path]) -> None:
+def _refuse_names_that_are_not_utf8(path: Path, images: Sequence[Path]) -> None:
     for image in images:
         try:
             str(image).encode()
         except UnicodeEncodeError as error:
-            raise InputError(f"'{image}' is no UTF-8, which {path.name} cannot hold; use .csv or rename") from error
+            raise InputError(f"'{image}' is not UTF-8, which {path.name} cannot hold; use .csv or rename") from error
 
 
 def _digits(score: float) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fiqa_runtime.artefact.spec import Colour, InputSpec, Resize
 from fiqa_runtime.faces.detection import Detection
 from fiqa_runtime.images.align import ARCFACE_SIZE, Method, arcface_crop, ffhq_crop, least_squares, lmeds
+from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.resample import Filter, pillow_resize
 
@@ -77,13 +78,13 @@ def crop_hypotheses(spec: InputSpec) -> list[Hypothesis]:
 
 
 def photo_hypotheses(spec: InputSpec, align: Method) -> list[Hypothesis]:
-    """Mistakes that can be told on photos: those of crops, and how the face is cut out. `spec.framing` is
-    `arcface-112` or `ffhq`."""
+    """Mistakes that can be told on photos: those of crops, and how the face is cut out. Five landmarks
+    have to give the crop of `spec`."""
     ways = [
         ("no alignment", "the whole photo resized", _WHOLE),
         ("no alignment", "the face box cut out and resized", _BOX),
     ]
-    if spec.framing == "arcface-112":
+    if frame_of(spec).on_template:
         estimator = "least squares" if align == "lmeds" else "LMEDS, as OpenCV's demo"
         ways += [
             ("the other ArcFace template", f"narrow, the face {NARROW_SHIFT:g} px to the left", _NARROW),
@@ -111,7 +112,7 @@ def photo_pixels(photo: Image, face: Detection, spec: InputSpec, align: Method) 
     left, top = max(round(x), 0), max(round(y), 0)
     box = photo[top : max(round(y + height), top + 1), left : max(round(x + width), left + 1)]
     found = {_WHOLE: photo, _BOX: box}
-    if spec.framing == "ffhq":
+    if not frame_of(spec).on_template:
         found[_ARCFACE] = arcface_crop(photo, face.landmarks, align)
         return {**crop_pixels(ffhq_crop(photo, face.landmarks), spec), **found}
     matrix = lmeds(face.landmarks) if align == "lmeds" else least_squares(face.landmarks)

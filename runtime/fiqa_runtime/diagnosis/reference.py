@@ -46,7 +46,7 @@ def read_reference(path: Path) -> dict[str, float]:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; name the file with the other scores") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no text; write the scores as CSV with the columns image and score") from error
+        raise InputError(f"{path} is not text; write the scores as CSV with the columns image and score") from error
     lines = _text_lines(path, text) if path.suffix.lower() == ".txt" else _csv_lines(path, text)
     found: dict[str, tuple[float, float]] = {}
     for image, score, area in lines:
@@ -143,7 +143,9 @@ def _column(columns: Sequence[str], names: Iterable[str]) -> int | None:
 
 def _number(path: Path, image: str, score: str) -> float:
     if not _is_number(score):
-        raise InputError(f"{path} gives {image} the score '{score}', which is no number; repair or leave out the line")
+        raise InputError(
+            f"{path} gives {image} the score '{score}', which is not a number; repair or leave out the line"
+        )
     return float(score)
 
 

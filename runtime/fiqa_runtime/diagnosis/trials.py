@@ -12,9 +12,9 @@ import numpy as np
 
 from fiqa_runtime.diagnosis.hypotheses import Hypothesis, crop_hypotheses, crop_pixels, photo_hypotheses, photo_pixels
 from fiqa_runtime.errors import ArtefactError, InputError, UnsupportedError
-from fiqa_runtime.faces.detection import Detection
-from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.faces.detection import Detection, FaceFinder
 from fiqa_runtime.images.align import Method
+from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.scoring.scorer import Scorer
@@ -51,7 +51,7 @@ def try_crops(scorer: Scorer, images: Sequence[Path], report: Report = silent) -
 def try_photos(
     scorer: Scorer,
     images: Sequence[Path],
-    detector: Detector,
+    detector: FaceFinder,
     align: Method = "least-squares",
     report: Report = silent,
 ) -> Trials:
@@ -60,7 +60,7 @@ def try_photos(
     Raises UnsupportedError for networks whose crop five landmarks do not give.
     """
     spec = scorer.card.input
-    if spec.framing not in ("arcface-112", "ffhq"):
+    if frame_of(spec).cut is None:
         raise UnsupportedError(f"{scorer.card.model}'s crop is not tried on photos; give ready ones with --aligned")
 
     def pixels(path: Path) -> dict[str, Image]:

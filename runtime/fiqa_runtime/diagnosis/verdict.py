@@ -28,7 +28,7 @@ FEWEST_FOR_BOTH = 10
 NOISE = 1e-5
 """Share of the largest score by which two runtimes differ in float32."""
 EXACT = 1e-3
-"""Share of the spread below which a residual is no difference."""
+"""Share of the spread below which a residual does not count as a difference."""
 CLOSE = 0.01
 """Share of the spread below which scores agree unless a hypothesis explains even that."""
 EXPLAINED = 0.1
@@ -85,7 +85,7 @@ def diagnose(reference: Scores, scores: Mapping[Hypothesis, Scores]) -> Diagnosi
     with np.errstate(over="ignore", invalid="ignore"):
         spread = float(wanted.std())
     if not math.isfinite(spread):
-        raise InputError("the reference scores spread further than numbers reach; leave out those that are no scores")
+        raise InputError("the reference scores spread further than numbers reach; leave out those that are not scores")
     own, *others = (_finding(hypothesis, wanted, given) for hypothesis, given in zip(scores, lists, strict=True))
     findings = (own, *sorted(others, key=lambda finding: finding.residual))
     outcome, cause = _verdict(findings, spread, float(np.abs(wanted).max()), wanted.size)

@@ -49,7 +49,7 @@ class Detector:
     falls with its square. Not to be used from two threads at once.
 
     Raises InputError for a missing file, a threshold outside 0..1 or a side below 64 px, ArtefactError where the file
-    is no YuNet, DependencyError where what `backend` names is not installed, UnsupportedError where FaceDetectorYN
+    is not a YuNet, DependencyError where what `backend` names is not installed, UnsupportedError where FaceDetectorYN
     cannot load the file, and what `locate` raises.
     """
 
@@ -88,8 +88,13 @@ class Detector:
             run = yunet_network(self.path, name, threads or thread_limit())
             self._rows = YunetDecoder(run, min_confidence, nms, top_k, spec).rows
 
+    @property
+    def name(self) -> str:
+        """What results call it: the name of its file."""
+        return self.path.name
+
     def __repr__(self) -> str:
-        return f"<Detector {self.path.name} through {self.engine}>"
+        return f"<Detector {self.name} through {self.engine}>"
 
     def detect(self, image: Image) -> list[Detection]:
         """The faces of a uint8 BGR photo of any size, highest confidence first; an empty list without any.

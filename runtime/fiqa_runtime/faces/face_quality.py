@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 
 from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.errors import InputError, UnsupportedError
-from fiqa_runtime.faces.detection import Detection
-from fiqa_runtime.faces.detector import Detector
-from fiqa_runtime.images.align import Method, arcface_crop, ffhq_crop
+from fiqa_runtime.faces.detection import Detection, FaceFinder, finder_name
+from fiqa_runtime.images.align import Method
+from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.system.parallel import work_ahead
 
@@ -84,14 +85,17 @@ class FaceQuality:
         with Scorer("engines/ediffiqa-t.fp32.onnx") as scorer:
             faces = FaceQuality(scorer, Detector()).assess(image)       # uint8 BGR (H, W, 3) -> list[Face]
 
+    `detector` finds the faces: a :class:`fiqa_runtime.faces.detector.Detector`, or a FaceFinder of your own.
     `align` says how faces are brought to the ArcFace template; `lmeds` is for parity with OpenCV's demo.
     Raises UnsupportedError where the scorer's network wants a crop that five landmarks do not give.
     """
 
-    def __init__(self, scorer: CropScorer, detector: Detector, align: Method = "least-squares") -> None:
-        framing = scorer.card.input.framing
-        if framing not in ("arcface-112", "ffhq"):
+    def __init__(self, scorer: CropScorer, detector: FaceFinder, align: Method = "least-squares") -> None:
+        cut = frame_of(scorer.card.input).cut
+        if cut is None:
+            framing = scorer.card.input.framing
             raise UnsupportedError(f"five landmarks do not give this network's {framing} crop; use PortraitQuality")
+        self._cut = cut
         self.scorer = scorer
         self.detector = detector
         self.align: Method = align
@@ -99,7 +103,7 @@ class FaceQuality:
     @property
     def settings(self) -> dict[str, Any]:
         """What a result must say about how its faces were found and cut out."""
-        return {"detector": self.detector.path.name, "align": self.align}
+        return {"detector": finder_name(self.detector), "align": self.align}
 
     def assess(self, image: Image) -> list[Face]:
         """The faces of a uint8 BGR photo, highest detector confidence first, scored in one call.
@@ -107,14 +111,21 @@ class FaceQuality:
         An empty list where there is no face. Raises InputError where `image` is not uint8 (H, W, 3) or no face can be
         cut out, LeftOutError, which holds the others, where some cannot, and what detector and scorer raise.
         """
-        return self.rate(self.find(image))
+        return self.begin(image)()
 
     def assess_all(self, images: Iterable[Image]) -> Iterator[list[Face]]:
         """:meth:`assess` of a stream of photos or frames, in order; finds the faces of the next one while scoring."""
-        return map(self.rate, work_ahead(self.find, images))
+        return (finish() for finish in work_ahead(self.begin, images))
+
+    def begin(self, image: Image) -> Callable[[], list[Face]]:
+        """The first half of :meth:`assess`, which finds the faces; what it returns is the second, which scores them.
+
+        The halves may run in different threads: one photo's second half beside the next one's first.
+        """
+        return partial(self.rate, self.find(image))
 
     def find(self, image: Image) -> Found:
-        """The first half of :meth:`assess`; may run in one thread while :meth:`rate` runs in another."""
+        """The faces of a uint8 BGR photo, cut out and not yet scored."""
         found = Found([], [])
         for face in self.detector.detect(image):
             try:
@@ -125,7 +136,7 @@ class FaceQuality:
         return found
 
     def rate(self, found: Found) -> list[Face]:
-        """The second half of :meth:`assess`."""
+        """The scores of the faces that were found; raises what :meth:`assess` raises."""
         scores = self.scorer.score(found.crops).tolist() if found.crops else []
         faces = [
             Face(face.box, face.landmarks, face.confidence, score)
@@ -135,6 +146,4 @@ class FaceQuality:
 
     def crop(self, image: Image, landmarks: NDArray[np.floating]) -> Image:
         """The uint8 BGR crop of one face that the network scores: 112 x 112, or 256 x 256 of whole heads."""
-        if self.scorer.card.input.framing == "ffhq":
-            return ffhq_crop(image, landmarks)
-        return arcface_crop(image, landmarks, self.align)
+        return self._cut(image, landmarks, self.align)

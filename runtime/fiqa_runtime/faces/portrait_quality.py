@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,7 @@ from numpy.typing import NDArray
 
 from fiqa_runtime.backends import PLAN_BACKEND
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.faces.detection import Detection
-from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.faces.detection import Detection, FaceFinder, finder_name
 from fiqa_runtime.faces.face_quality import Face, without_refused
 from fiqa_runtime.images.portrait import MARGIN, Landmarker, portrait_landmarks, upright_portrait
 from fiqa_runtime.images.preprocess import Image
@@ -30,7 +31,7 @@ class PortraitQuality:
     """
 
     def __init__(
-        self, scorer: Scorer, detector: Detector, landmarkers: tuple[Scorer, Scorer], margin: float = MARGIN
+        self, scorer: Scorer, detector: FaceFinder, landmarkers: tuple[Scorer, Scorer], margin: float = MARGIN
     ) -> None:
         self.scorer = scorer
         self.detector = detector
@@ -44,7 +45,7 @@ class PortraitQuality:
     def settings(self) -> dict[str, Any]:
         """What a result must say about how its faces were found and cut out."""
         return {
-            "detector": self.detector.path.name,
+            "detector": finder_name(self.detector),
             "landmarkers": [scorer.path.name for scorer in self.landmarkers],
             "framing": "portrait-512",
             "margin": self.margin,
@@ -55,15 +56,13 @@ class PortraitQuality:
 
         Raises InputError where no face can be scored, LeftOutError, which holds the others, where some cannot.
         """
-        return self.rate(self.find(image))
+        return self.begin(image)()
 
-    def find(self, image: Image) -> tuple[Image, list[Detection]]:
-        """The first part of :meth:`assess`; may run in one thread while :meth:`rate` runs in another."""
-        return image, self.detector.detect(image)
+    def begin(self, image: Image) -> Callable[[], list[Face]]:
+        """The first half of :meth:`assess`, which finds the faces; what it returns is the second, which scores them."""
+        return partial(self._rate, image, self.detector.detect(image))
 
-    def rate(self, found: tuple[Image, list[Detection]]) -> list[Face]:
-        """The rest of :meth:`assess`."""
-        image, detections = found
+    def _rate(self, image: Image, detections: list[Detection]) -> list[Face]:
         faces: list[Face] = []
         refused: list[InputError] = []
         for face in detections:

@@ -54,7 +54,7 @@ class YunetDecoder:
         heads = self._run(blob)
         missing = [name for name in HEADS if name not in heads]
         if missing:
-            raise ArtefactError(f"the detector has no output {missing[0]}: it is no YuNet; name a YuNet file")
+            raise ArtefactError(f"the detector has no output {missing[0]}: it is not a YuNet; name a YuNet file")
         rows = decode(heads, blob.shape[2 if self._spec.raw else 3], self._min_confidence)
         return select(rows, self._min_confidence, self._nms, self._top_k)
 

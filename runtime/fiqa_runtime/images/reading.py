@@ -1,4 +1,4 @@
-"""Photos from disk: finding them in folders, reading them whole or not at all."""
+"""Photos on disk: they are found in folders, and read whole or not at all."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def read_image(path: str | Path) -> Image:
     colour stored under them; 16 bits per channel are reduced to 8; EXIF orientation is applied. Any path that
     the operating system accepts will do, whatever its script.
 
-    Raises InputError where there is no such file, or where it is no image, damaged or cut short: a JPEG
-    without its end marker is refused although OpenCV 4 would fill the missing part with grey.
+    Raises InputError where there is no such file, and where it is not an image, damaged or cut short. A JPEG
+    without its end marker is refused, although OpenCV 4 would fill the missing part with grey.
     """
     path = Path(path)
     data = _read(path)
@@ -40,7 +40,7 @@ def read_image(path: str | Path) -> Image:
     except cv2.error as error:
         raise InputError(f"OpenCV refuses {path} ({error.err}); shrink it or save it as PNG") from error
     if image is None:
-        raise InputError(f"{path} is damaged, cut short or no image; copy it again or save it as PNG")
+        raise InputError(f"{path} is damaged, cut short or not an image; copy it again or save it as PNG")
     return np.asarray(image, np.uint8)
 
 

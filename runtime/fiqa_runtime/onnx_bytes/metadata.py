@@ -17,7 +17,7 @@ _GRAPH, _METADATA = 7, 14
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """``metadata_props`` of the ONNX file at `path`; raises ArtefactError where it is no ONNX model."""
+    """``metadata_props`` of the ONNX file at `path`; raises ArtefactError where it is not an ONNX model."""
     found: dict[str, str] = {}
     has_graph = False
     try:

@@ -1,4 +1,4 @@
-"""PRelu as ONNX Runtime's CPU provider is fast at: Relu(x) + -slope * Relu(-x), the same numbers to the bit.
+"""PRelu is rewritten as Relu(x) + -slope * Relu(-x) for ONNX Runtime, which computes that faster, to the same bits.
 
 Its PRelu kernel is slow and knows the plain memory layout only, so maps change layout before and after each. Relu,
 Add and a product with one number per channel work in the convolutions' own layout: eDifFIQA(T) takes 0.37 of the

@@ -28,7 +28,7 @@ from fiqa_runtime.system.files import sha256_file, user_cache, write_text
 from fiqa_runtime.system.host import cpu_features, cpu_model, installed_versions, own_groups, usable_cores
 
 FOLDER = "backends"
-"""In the user cache: one file per question that was settled."""
+"""Folder in the user cache that holds the outcomes, one file for each."""
 PACKAGES = ("fiqa-edge", "numpy", "onnxruntime", "onnxruntime-gpu", "openvino")
 
 
@@ -136,7 +136,7 @@ def _tried(
 
 
 def _remembered(file: Path, question: dict[str, Any]) -> tuple[Trial, ...] | None:
-    """What `file` answers to `question`; None where there is none, or it is damaged or answers another one."""
+    """What `file` answers to `question`; None where it is missing or damaged, or answers another question."""
     try:
         document = json.loads(file.read_text("utf-8"))
         return tuple(Trial(**trial) for trial in document["trials"]) if document["question"] == question else None

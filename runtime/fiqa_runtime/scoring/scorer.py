@@ -1,4 +1,4 @@
-"""Artefact plus backend: crops in, scores and maps out."""
+"""One artefact in one backend: it takes crops, and gives scores and maps."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Scorer:
         else:
             scores = self._output("score", "quality scores", crops).reshape(len(crops))
         if not all(map(math.isfinite, scores.tolist())):
-            raise ArtefactError(f"{self.path.name} gave a score that is no number; run fiqa-score --self-test on it")
+            raise ArtefactError(f"{self.path.name} gave a score that is not a number; run fiqa-score --self-test on it")
         return scores
 
     def threshold(self, fp32: float) -> float:

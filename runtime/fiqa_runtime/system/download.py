@@ -1,7 +1,7 @@
-"""Download one file over HTTP: whole or not at all, continued where it was cut, one process at a time.
+"""Download one file over HTTP: it arrives whole or not at all, and a cut download goes on where it was.
 
-While it is under way the file is called ``<file>.part``; ``<file>.part.json`` says which remote file those
-bytes belong to and is the lock. Both survive a kill, so that the next run continues.
+During the download the file is called ``<file>.part``. ``<file>.part.json`` says which remote file these bytes belong
+to, and serves as a lock, so that one process downloads at a time. Both survive a kill, and the next run continues.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _open(request: Request, part: Path) -> HTTPResponse:
     try:
         response: HTTPResponse = urlopen(request, timeout=_TIMEOUT)
     except HTTPError as error:
-        if error.code == 416:  # what is at hand is no beginning of the server's file
+        if error.code == 416:  # the bytes at hand are not the beginning of the server's file
             part.unlink(missing_ok=True)
         raise TransferError(
             f"the server answered {error.code} {error.reason}", again=error.code in _TRY_AGAIN

@@ -47,7 +47,7 @@ def _remembered_sha256(path: Path, size: int, modified: int) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` as :func:`write_bytes` does, in UTF-8; names of files keep bytes that are none."""
+    """Write `text` to `path` in UTF-8, as :func:`write_bytes` does; bytes of file names that are not UTF-8 are kept."""
     write_bytes(path, text.encode(errors="surrogateescape"))
 
 
@@ -59,10 +59,10 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """The name under which to write what will be `path`; where the body ends well, all of it appears at once.
+    """Give a temporary name to write to; when the body ends without an error, that file takes the place of `path`.
 
-    A symbolic link stays, the file at its end is replaced. What is there and no regular file, as a FIFO or a device,
-    is written to as it is. Raises InputError where `path` cannot be replaced; what the body raises is left alone.
+    So `path` is never half written. A symbolic link stays, and the file that it points to is replaced. A FIFO or a
+    device is written to directly. Raises InputError where `path` cannot be replaced; errors of the body pass through.
     """
     with writing(path):
         if path.is_dir():
@@ -88,7 +88,7 @@ def temporary_name(path: Path) -> Path:
 
 
 def end_of_link(path: Path) -> Path:
-    """The file that `path` links to, which need not exist; `path` itself where it is no link."""
+    """The file that `path` links to, which need not exist; `path` itself where it is not a link."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 

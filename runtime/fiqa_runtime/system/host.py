@@ -30,11 +30,11 @@ FEATURES = (
 ARM_FEATURES = ("asimd", "fphp", "asimddp", "i8mm", "bf16", "sve")
 _CGROUPS = Path("/sys/fs/cgroup")
 _UNLIMITED = 2.0**62
-"""Control groups of version 1 write no limit as 2**63 bytes, less what is no whole page."""
+"""Control groups of version 1 write 2**63 bytes, rounded down to whole pages, where they set no limit."""
 
 
 def cpu_model() -> str:
-    """The processor's name, on boards that have one with the board's."""
+    """Name of the processor, followed by the name of the board where it has one."""
     names = []
     board = Path("/proc/device-tree/model")
     if board.is_file():
@@ -102,8 +102,8 @@ def memory_limit(groups: list[Path]) -> float:
 def thread_limit() -> int | None:
     """Threads that a container or an affinity mask leaves this process; None where it may use the whole machine.
 
-    Backends know the machine's cores, but not all of them see a limit: they would start a thread per core and be
-    held back by the kernel in the middle of their work.
+    Not every backend sees such a limit. One that does not would start a thread for each core of the machine, and the
+    kernel would hold these threads back in the middle of their work.
     """
     cores = usable_cores(own_groups())
     return max(int(cores), 1) if cores < (os.cpu_count() or 1) else None

@@ -46,7 +46,7 @@ def work_side_by_side(work: Callable[[W, T], U], workers: Sequence[W], items: It
 
 @contextmanager
 def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that, where the caller stops early, end what they are at and begin nothing more."""
+    """A pool of threads; where the caller stops early, they finish the item that they work on and begin no other."""
     pool = ThreadPoolExecutor(threads)
     try:
         yield pool

@@ -6,7 +6,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -31,10 +31,10 @@ stderr = Console(stderr=True)
 
 
 def run(app: typer.Typer) -> None:
-    """Run a command: a :class:`FiqaError` becomes one line on stderr and the error's exit code, Ctrl-C 130.
+    """Run a command, and turn what stops it into one line on stderr and an exit code.
 
-    So does what the operating system refuses and nobody expected, as a folder that may not be searched or a full disk
-    under stdout, with exit code 2.
+    A :class:`FiqaError` gives the error's own exit code, Ctrl-C gives 130. What the operating system refuses, for
+    example to search a folder or to write stdout to a full disk, gives 2.
     """
     try:
         with _refusals_of_the_system():
@@ -50,7 +50,7 @@ def run(app: typer.Typer) -> None:
 
 @contextmanager
 def _refusals_of_the_system() -> Iterator[None]:
-    """OSErrors inside become InputErrors; stdout takes names of files that are no UTF-8, and is flushed at the end."""
+    """Turn OSErrors inside into InputErrors, let stdout take file names that are not UTF-8, and flush it at the end."""
     if sys.stdout is None:
         raise InputError("stdout is closed; send it to a file, or to /dev/null")
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -71,7 +71,7 @@ def _refusals_of_the_system() -> Iterator[None]:
 
 
 def _refuse_empty(arguments: Sequence[str]) -> None:
-    """Raise InputError for an empty argument: no path, name or number of ours is, an unset shell variable is."""
+    """Raise InputError for an empty argument: no option takes one, and an unset shell variable leaves one."""
     for before, given in pairwise(arguments):
         if not given or (given.startswith("--") and given.endswith("=")):
             where = given or f"after {Path(before).name}"
@@ -80,7 +80,8 @@ def _refuse_empty(arguments: Sequence[str]) -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[Report]:
-    """A bar per step on stderr, with counts and time left; plain and silent where stderr is no terminal."""
+    """Show a bar on stderr for each step, with counts and the time left; show nothing where stderr is not a
+    terminal."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -97,10 +98,3 @@ def progress_bar() -> Iterator[Report]:
             bar.update(tasks[what], completed=done, total=total)
 
         yield report
-
-
-def refuse_unused(what: str, options: Mapping[str, object]) -> None:
-    """Raise InputError where one of `options`, by name, is set, because `what` would ignore it."""
-    lost = [name for name, value in options.items() if value]
-    if lost:
-        raise InputError(f"{what} makes no use of {' and '.join(lost)}; leave {'it' if len(lost) == 1 else 'them'} out")

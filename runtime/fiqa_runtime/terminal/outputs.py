@@ -42,9 +42,9 @@ def check_output_file(path: Path) -> None:
 
 
 def check_outputs(outputs: Iterable[NamedFile], inputs: Iterable[NamedFile] = ()) -> None:
-    """Raise InputError where one of `outputs` cannot be written, or is another one or one of `inputs` as well.
+    """Raise InputError where one of `outputs` cannot be written, or is the same file as another one or as an input.
 
-    A file that is None or ``-`` is none; devices and FIFOs may be shared.
+    None and ``-`` (stdout) are not files, and are passed over; devices and FIFOs may be shared.
     """
     taken = {os.path.realpath(file): name for name, file in inputs if file is not None}
     for name, file in outputs:
@@ -62,4 +62,4 @@ def _plain(value: object) -> object:
         return str(value)
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} does not go into JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

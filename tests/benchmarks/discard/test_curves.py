@@ -12,19 +12,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import fiqa_benchmarks.discard.curves
 import numpy as np
 import pytest
+from fiqa_benchmarks.discard import comparisons
+from fiqa_benchmarks.discard.comparisons import Comparisons, Metric, pair_distances
 from fiqa_benchmarks.discard.curves import (
     FMRS,
     FRACTIONS,
-    Comparisons,
     DiscardCurve,
-    Metric,
     cr_fiqa_curves,
     edc_curves,
     nearest_thresholds,
-    pair_distances,
 )
 from fiqa_runtime.errors import InputError
 from hypothesis import given
@@ -212,7 +210,7 @@ def test_distances_do_not_depend_on_scale_or_chunks(metric: Any, monkeypatch: py
     distance = pair_distances(vectors, pairs, metric)
     np.testing.assert_allclose(distance, expected, rtol=0, atol=1e-7)
     np.testing.assert_allclose(pair_distances(vectors * 8, pairs, metric), distance, rtol=0, atol=1e-15)
-    monkeypatch.setattr(fiqa_benchmarks.discard.curves, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(comparisons, "CHUNK_BYTES", 1)
     np.testing.assert_array_equal(pair_distances(vectors, pairs, metric), distance)
 
 
@@ -263,7 +261,8 @@ def test_embeddings_that_cannot_be_compared_are_refused(embeddings: Any, says: s
 MILLION = """
 import json
 import numpy as np
-from fiqa_benchmarks.discard.curves import Comparisons, cr_fiqa_curves, edc_curves, pair_distances
+from fiqa_benchmarks.discard.comparisons import Comparisons, Metric, pair_distances
+from fiqa_benchmarks.discard.curves import cr_fiqa_curves, edc_curves
 generator = np.random.default_rng(0)
 embeddings = generator.standard_normal((20_000, 128), dtype=np.float32)
 pairs = generator.integers(0, 20_000, (1_000_000, 2))

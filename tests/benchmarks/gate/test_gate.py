@@ -194,7 +194,8 @@ def test_the_old_engine_is_measured_in_the_arithmetic_of_the_new_one(
     changed = changed_engine(seeded_engine, tmp_path / "changed/new.onnx", through_half)
     (new,) = contenders([str(changed)], "openvino", [], "fast")
     crops = [seeded_image(index, 112, 112) for index in range(fiqa_benchmarks.cli.IMAGES)]
-    gate = open_gate(old_run / "bench.json", budget_file(tmp_path, latency_ratio=2), None, new, crops)
+    budget = budget_file(tmp_path, latency_ratio=2)
+    gate = open_gate(old_run / "bench.json", budget, None, new, read_card(changed), crops)
     assert [(old.backend, old.cpu_precision) for old in gate.opponents] == [("openvino", "fast")]
 
 

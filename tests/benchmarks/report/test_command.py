@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from fiqa_benchmarks.report.ladders import PICTURES
 from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK
 from fiqa_benchmarks.speed.latency import Timing
 from fiqa_calibration.ladder import KINDS, ladders
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
@@ -40,7 +42,7 @@ class Run:
     page: Path
     html: str
     document: dict[str, Any]
-    engines: dict[str, Path]
+    engines: Mapping[Precision, Path]
     faces: Path
 
 

@@ -133,7 +133,7 @@ def test_list(export: Invoke) -> None:
         (["ediffiqa-t", "--fp16", "--max-flips", "1"], ["--max-flips 1 ", "from 0 to below 1"]),
         (["yunet-n", "--fp16", "--max-flips", "0.1"], ["yunet-n gives no score", "leave out"]),
         (["some.onnx", "--max-flips", "0"], ["exported already"]),
-        (["nosuch", "--fp16", "--list"], ["--list makes no use of model and --fp16"]),
+        (["nosuch", "--fp16", "--list"], ["--list makes no use of MODEL and --fp16"]),
         (["--list", "--doctor"], ["--list makes no use of --doctor"]),
         (["--doctor", "--target", "none", "--out", "x"], ["--doctor makes no use of --out"]),
         (["ediffiqa-t", "--weights", "seeded", "--json", "file/x.json"], ["cannot write to file"]),

@@ -16,8 +16,8 @@ import fiqa_runtime.cli
 import numpy as np
 import pytest
 from fiqa_benchmarks.speed.memory import Footprint
-from fiqa_export.verdict.recipe import Precision
 from fiqa_runtime.artefact.card import Canary, built_for, card_path, read_card, with_files, write_card
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.images.preprocess import prepare
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.canaries import probe

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fiqa_export.verdict.recipe import Precision
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.errors import ArtefactError, FiqaError, InputError, UnsupportedError
 
 from tests.help.fake_trt_builder import ErrorCode

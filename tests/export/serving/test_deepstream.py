@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 import pytest
 from fiqa_export.serving.deepstream import deepstream_config, write_deepstream
-from fiqa_export.verdict.recipe import Precision
 from fiqa_runtime.artefact.card import Card, read_card, with_files
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.images.preprocess import prepare

@@ -12,8 +12,8 @@ import pytest
 import torch
 from fiqa_export.models import build
 from fiqa_export.serving.triton import triton_config, write_triton
-from fiqa_export.verdict.recipe import Precision
 from fiqa_runtime.artefact.card import Card, built_for, read_card, with_files
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.scoring.scorer import Scorer

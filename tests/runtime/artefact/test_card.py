@@ -176,10 +176,12 @@ def test_any_value_in_any_place_is_read_or_refused(seeded_engine: Path, data: st
 
 def places(document: object, above: tuple[str, ...] = ()) -> Iterator[list[str]]:
     """The path to every value of a JSON document."""
-    numbered = dict(enumerate(document)) if isinstance(document, list) else document
-    for name, value in numbered.items() if isinstance(numbered, dict) else ():
-        yield [*above, str(name)]
-        yield from places(value, (*above, str(name)))
+    pairs: dict[str, object] = document if isinstance(document, dict) else {}
+    if isinstance(document, list):
+        pairs = {str(index): value for index, value in enumerate(document)}
+    for name, value in pairs.items():
+        yield [*above, name]
+        yield from places(value, (*above, name))
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"fiqa_card": 1, "input": ' + "[" * 100_000, "1" * 5000])

@@ -90,7 +90,7 @@ def test_a_face_that_cannot_be_cut_out_leaves_the_others(photos: list[Path]) -> 
 
 def test_the_library_is_told_and_given_the_others() -> None:
     with pytest.raises(LeftOutError, match="1 of 2 faces") as caught:
-        FaceQuality(Scores(), Faces([BAD, GOOD])).assess(seeded_image(0, 150, 150))  # type: ignore[arg-type]
+        FaceQuality(Scores(), Faces([BAD, GOOD])).assess(seeded_image(0, 150, 150))
     assert [face.quality for face in caught.value.faces] == [0.5]
 
 
@@ -101,7 +101,9 @@ def test_the_command_says_what_it_left_out(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fiqa_runtime.cli, "Detector", lambda *arguments, **options: Faces([GOOD, BAD], [GOOD], [GOOD]))
+    monkeypatch.setattr(
+        "fiqa_runtime.command.settings.Detector", lambda *arguments, **options: Faces([GOOD, BAD], [GOOD], [GOOD])
+    )
     score = invoker(fiqa_runtime.cli.main, capsys, monkeypatch)
     result = score(*photos, "--engine", seeded_engine, "--backend", "onnxruntime", "--csv", tmp_path / "s.csv")
     assert result.is_one_line("0.png: 1 of 2 faces cannot be scored"), result

@@ -74,7 +74,7 @@ def test_no_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_parquet_holds_no_names_that_are_no_utf_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fiqa_runtime.command.quality_file._require_pyarrow", lambda: None)
-    with pytest.raises(InputError, match=r"is no UTF-8, which s.parquet cannot hold; use .csv or rename"):
+    with pytest.raises(InputError, match=r"is not UTF-8, which s.parquet cannot hold; use .csv or rename"):
         QualityFile(tmp_path / "s.parquet", [Path("a.png"), Path(os.fsdecode(b"caf\xe9.png"))])
 
 
@@ -137,7 +137,7 @@ def test_photo_without_a_face_is_told_and_the_document_is_still_written(
 
 
 BAD = {
-    "no format": (["ok.png", "--quality-file", "s.xlsx"], ["s.xlsx names no known format", ".parquet"]),
+    "no format": (["ok.png", "--quality-file", "s.xlsx"], ["the format of s.xlsx is not known", ".parquet"]),
     "blank": (["a b.png", "--quality-file", "s.txt"], ["'a b.png' has a blank", "use .csv"]),
     "folder": (["ok.png", "--quality-file", "ok.png/s.txt"], ["cannot write to ok.png"]),
 }

@@ -14,11 +14,11 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import cv2
-import fiqa_runtime.cli
 import numpy as np
 import pytest
 from fiqa_runtime.artefact.card import card_path
 from fiqa_runtime.artefact.spec import Framing
+from fiqa_runtime.command.score_command import assessor_for
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
@@ -137,11 +137,11 @@ def test_a_score_that_is_no_number_does_not_stop_the_rest(
 
     monkeypatch.setattr(Scorer, "_output", without_number)
     arguments = (crops, "--engine", seeded_engine, "--aligned", "--json", tmp_path / "s.json")
-    assert score(*arguments).is_one_line("1.png: ", "no number", "--self-test")
+    assert score(*arguments).is_one_line("1.png: ", "not a number", "--self-test")
     images = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["images"]
     assert ["error" in image for image in images] == [False, True, False, False, False]
     bad += [seeded_image(index, 112, 112) for index in (0, 2, 3, 4)]
-    assert score(*arguments).is_one_line("none of 5 images can be scored", "no number")
+    assert score(*arguments).is_one_line("none of 5 images can be scored", "not a number")
 
 
 def test_names_that_are_no_utf_8(score: Invoke, seeded_engine: Path, crops: Path, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_self_test(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
     failed = score("--self-test", "--engine", copy)
     assert failed.code == 3
     assert "FAILED" in failed.err
-    document["canaries"][0]["values"]["score"] = [float("nan")]
+    document["input"]["std"] = [1e-38] * 3
     card_path(copy).write_text(json.dumps(document))
     failed = score("--self-test", "--engine", copy, "--json", "-")
     assert failed.code == 3
@@ -232,7 +232,7 @@ def test_bad_input(
     before = sorted(tmp_path.rglob("*"))
     arguments, parts = BAD[case]
     too_late = Mock(side_effect=AssertionError("scored all the same"))
-    monkeypatch.setattr(fiqa_runtime.cli, "score_crops", lambda *arguments: map(too_late, [0]))
+    monkeypatch.setattr("fiqa_runtime.command.score_command.score_crops", lambda *arguments: map(too_late, [0]))
     engine = [] if "--engine" in arguments else ["--engine", seeded_engine]
     result = score(*arguments, *engine)
     assert result.is_one_line(*parts), result
@@ -258,4 +258,4 @@ def test_alignment_for_networks_that_take_no_aligned_crops(seeded_engine: Path, 
     with Scorer(seeded_engine, "onnxruntime") as scorer:
         scorer.card = replace(scorer.card, input=replace(scorer.card.input, framing=framing))
         with pytest.raises(InputError, match="ediffiqa-t makes no use of --align; leave it out"):
-            fiqa_runtime.cli._assessor(scorer, Mock(), "lmeds", "onnxruntime", None, ExitStack())
+            assessor_for(scorer, Mock(), "lmeds", "onnxruntime", None, ExitStack())

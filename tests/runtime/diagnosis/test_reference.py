@@ -51,7 +51,7 @@ def test_wrong_files_are_refused(tmp_path: Path, name: str) -> None:
 
 def test_files_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_bytes(b"PAR1\xff\xfe\x80")
-    with pytest.raises(InputError, match="is no text"):
+    with pytest.raises(InputError, match="is not text"):
         read_reference(tmp_path / "s.csv")
 
 

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import cv2
-import fiqa_runtime.cli
 import numpy as np
 import pytest
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.command.batch import read_landmarks
+from fiqa_runtime.command.score_command import assessor_for
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detection import Detection
 from fiqa_runtime.faces.face_quality import LeftOutError
@@ -55,7 +55,7 @@ class PictureScorer:
 
 def quality(boxes: list[list[float]]) -> PortraitQuality:
     faces = [Detection(np.array(box, np.float32), np.zeros((5, 2), np.float32), 0.9) for box in boxes]
-    detector = SimpleNamespace(detect=lambda image: faces, path=Path("yunet.onnx"))
+    detector = SimpleNamespace(detect=lambda image: faces, name="yunet.onnx")
     return PortraitQuality(PictureScorer(), detector, (Landmarker("first"), Landmarker("second")))  # type: ignore[arg-type]
 
 
@@ -126,10 +126,10 @@ def test_the_command_closes_both_landmark_networks(seeded_engine: Path, monkeypa
     landmarkers = [Scorer(seeded_engine, "onnxruntime") for _ in range(2)]
     for name, landmarker in zip(("first", "second"), landmarkers, strict=True):
         monkeypatch.setattr(landmarker, "close", partial(closed.append, name))
-    monkeypatch.setattr(fiqa_runtime.cli, "open_landmarkers", lambda *arguments: tuple(landmarkers))
+    monkeypatch.setattr("fiqa_runtime.command.score_command.open_landmarkers", lambda *arguments: tuple(landmarkers))
     with Scorer(seeded_engine, "onnxruntime") as scorer, ExitStack() as stack:
         scorer.card = replace(scorer.card, input=MODELS["dsl-fiqa"].input)
-        fiqa_runtime.cli._assessor(scorer, quality([]).detector, "least-squares", "auto", None, stack)
+        assessor_for(scorer, quality([]).detector, "least-squares", "auto", None, stack)
         assert not closed
     assert sorted(closed) == ["first", "second"]
 

@@ -33,7 +33,7 @@ class PycudaDriver:
             ) from error
         self._cuda = cuda
         self.error: type[Exception] = cuda.Error
-        self.memory_error: type[Exception] = cuda.MemoryError  # which is none of Python's MemoryErrors
+        self.memory_error: type[Exception] = cuda.MemoryError  # a class of its own, not Python's MemoryError
         try:
             cuda.init()
             device = cuda.Device(0)
@@ -130,10 +130,10 @@ class _Stream:
 
 @cache
 def _primary_context(ordinal: int) -> Any:
-    """Kept for the process and released at its end, after every backend that was opened with it.
+    """The context is kept for the process, and released at its end, after every backend that was opened with it.
 
-    pycuda releases a primary context in the thread that retained it or never, and one that is merely dropped it takes
-    for a context of its own making, and complains.
+    pycuda releases a primary context only in the thread that retained it. Where the context is merely dropped, pycuda
+    takes it for one that it created itself, and prints a complaint.
     """
     import pycuda.driver as cuda
 

@@ -56,7 +56,7 @@ class Engine:
         """
         self._trt = trt
         self._facts = facts
-        self._log = _error_log(trt)
+        self._log = error_log(trt)
         self._context: Any = None
         self._dispatcher, self._runtime = self._open_runtime()
         if facts.build.flavour == "tensorrt_rtx":
@@ -68,7 +68,8 @@ class Engine:
             raise self._failed("load")
 
     def read_tensors(self) -> None:
-        """Fill `inputs`, `raw` and `outputs`; raises UnsupportedError where a tensor is no float32 and no raw input."""
+        """Fill `inputs`, `raw` and `outputs`; raises UnsupportedError where a tensor is neither float32 nor a raw
+        input."""
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         inputs = [name for name in names if self._engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT]
         types = {name: self._engine.get_tensor_dtype(name) for name in names}
@@ -169,21 +170,22 @@ class Engine:
         )
 
     def _reason(self) -> str:
-        reason = self._log.errors[0] if self._log.errors else "it does not say why"
-        self._log.errors.clear()
+        errors = self._log.errors
+        reason = (errors[0].splitlines() or ["an error without text"])[0] if errors else "it does not say why"
+        errors.clear()
         return reason
 
 
-def _error_log(trt: Any) -> Any:
-    """A logger that keeps the last errors, one line each, and prints nothing."""
+def error_log(trt: Any) -> Any:
+    """A logger for `trt` that prints nothing and keeps the last errors in `errors`, a deque of stripped messages."""
 
     class ErrorLog(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self.errors: deque[str] = deque(maxlen=8)
+            self.errors: deque[str] = deque(maxlen=32)
 
         def log(self, severity: Any, message: str) -> None:
             if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
-                self.errors.append(message.strip().splitlines()[0] if message.strip() else "an error without text")
+                self.errors.append(message.strip())
 
     return ErrorLog()

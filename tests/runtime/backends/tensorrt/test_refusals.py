@@ -6,11 +6,12 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from fiqa_runtime.artefact.card import card_path, read_card
 from fiqa_runtime.artefact.facts import Weights
+from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.backends import open_backend
 from fiqa_runtime.backends.cuda.driver import Gpu
 from fiqa_runtime.backends.cuda.open_driver import open_driver
@@ -122,7 +123,7 @@ def test_plan_for_elsewhere(make: Make, facts: dict[str, Any], flags: dict[str, 
 
 
 @pytest.mark.parametrize(("precision", "options"), [("fp32", ""), ("int8", " --int8 --calib FOLDER")])
-def test_the_command_that_builds_it_again(make: Make, precision: Literal["fp32", "int8"], options: str) -> None:
+def test_the_command_that_builds_it_again(make: Make, precision: Precision, options: str) -> None:
     path = make().write(facts={"version": "10.4.0"})
     with pytest.raises(UnsupportedError, match=rf"build it again here: fiqa-export ifqa{options} --target tensorrt$"):
         open_artefact(path, replace(read_card(path), precision=precision), None)

@@ -1,0 +1,162 @@
+"""Images to scores, as ``fiqa-score`` does it once its options are read: results go out as they come."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fiqa_runtime.command.batch import score_crops, score_photos
+from fiqa_runtime.command.overlay_files import picture_places, with_pictures
+from fiqa_runtime.command.quality_file import QualityFile
+from fiqa_runtime.command.results import ImageResult, Stream, as_document, csv_writer, table_lines
+from fiqa_runtime.command.settings import EngineSettings, FaceSettings, ScoreSettings
+from fiqa_runtime.errors import FiqaError, InputError
+from fiqa_runtime.faces.detection import FaceFinder
+from fiqa_runtime.faces.face_quality import FaceCropper, FaceQuality
+from fiqa_runtime.faces.portrait_quality import PortraitQuality, open_landmarkers
+from fiqa_runtime.images.align import Method
+from fiqa_runtime.images.framing import frame_of
+from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.terminal.console import progress_bar
+from fiqa_runtime.terminal.options import refuse_unused
+from fiqa_runtime.terminal.outputs import check_output_folder, write_json
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where results come from."""
+
+    results: Stream
+    settings: dict[str, Any]
+    """How faces were found and aligned, for the JSON document."""
+    crop: FaceCropper | None = None
+    """Cuts the faces out again for their pictures; None where the images are crops."""
+
+
+def score_images(files: list[Path], engine: EngineSettings, faces: FaceSettings, settings: ScoreSettings) -> None:
+    """Score every face of the photos `files`, or the ready crops `files`, and write what `settings` asks for.
+
+    Raises InputError at the end where some images could not be scored, and at once where none can be.
+    """
+    quality = [QualityFile(path, files) for path in settings.quality_files]
+    with ExitStack() as stack:
+        scorer = stack.enter_context(engine.open())
+        if not scorer.has_score:
+            raise InputError(f"{scorer.card.model} gives no quality scores; name an artefact of a quality network")
+        if settings.overlay is not None:
+            places = picture_places(files, settings.overlay)
+            check_output_folder(settings.overlay)
+        if settings.aligned:
+            source = _crops(files, scorer, settings.landmarks)
+        else:
+            source = _photos(files, scorer, engine, faces, settings, stack)
+        if settings.fp32_threshold is not None:
+            source = _decided(source, scorer, settings.fp32_threshold)
+        stream = source.results
+        if settings.overlay is not None:
+            stream = with_pictures(stream, places, scorer, source.crop)
+        show = not (settings.json or settings.csv or quality)
+        keep = settings.json is not None
+        kept, errors = _consume(stream, len(files), settings.csv, quality, keep=keep, show=show)
+        if settings.json:
+            write_json(as_document(scorer, kept, source.settings), settings.json)
+    errors += [complaint for file in quality[:1] if (complaint := file.complaint())]
+    _raise_all(errors)
+
+
+def _raise_all(errors: list[FiqaError]) -> None:
+    if errors:
+        rest = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
+        raise InputError("; ".join(map(str, errors[:3])) + rest)
+
+
+def _photos(
+    files: list[Path],
+    scorer: Scorer,
+    engine: EngineSettings,
+    faces: FaceSettings,
+    settings: ScoreSettings,
+    stack: ExitStack,
+) -> Source:
+    """Results for photos, as many at once as there are streams; `stack` closes what it opens."""
+    more = (
+        Scorer(engine.engine, scorer.backend.name, engine.threads, engine.precision)
+        for _ in range(settings.streams - 1)
+    )
+    scorers = [scorer, *map(stack.enter_context, more)]
+    first, *others = [
+        assessor_for(each, faces.open_detector(engine), faces.align, engine.backend, engine.threads, stack)
+        for each in scorers
+    ]
+    told = {"aligned": False, **first.settings, "min_confidence": faces.min_confidence}
+    return Source(score_photos(files, first, settings.overlap, others), told, first.crop)
+
+
+def assessor_for(
+    scorer: Scorer, detector: FaceFinder, align: Method, backend: str, threads: int | None, stack: ExitStack
+) -> FaceQuality | PortraitQuality:
+    """The assessor for the network's framing; `stack` closes what it opens."""
+    if not frame_of(scorer.card.input).on_template:
+        refuse_unused(scorer.card.model, ["--align"] if align != "least-squares" else [])
+    if frame_of(scorer.card.input).landmarks == 68:
+        first, second = map(stack.enter_context, open_landmarkers(scorer.path, backend, threads))
+        return PortraitQuality(scorer, detector, (first, second))
+    return FaceQuality(scorer, detector, align)
+
+
+def _crops(files: list[Path], scorer: Scorer, landmarks: Path | None) -> Source:
+    settings = {"aligned": True, **_landmark_settings(scorer, landmarks)}
+    return Source(score_crops(files, scorer, landmarks), settings)
+
+
+def _decided(source: Source, scorer: Scorer, fp32_threshold: float) -> Source:
+    """The same results, each with the smallest accepted score of this artefact."""
+    threshold = scorer.threshold(fp32_threshold)
+    results = ((replace(result, threshold=threshold), photo) for result, photo in source.results)
+    settings = {**source.settings, "fp32_threshold": fp32_threshold, "threshold": threshold}
+    return replace(source, results=results, settings=settings)
+
+
+def _landmark_settings(scorer: Scorer, landmarks: Path | None) -> dict[str, Any]:
+    if scorer.card.input.sampling is None:
+        if landmarks is not None:
+            raise InputError(f"{scorer.card.model} takes no landmarks; leave --landmarks out")
+        return {}
+    if landmarks is None:
+        return {"landmarks": "all taken for visible"}
+    if not landmarks.is_dir():
+        raise InputError(f"there is no folder {landmarks}; name the one with a NAME.npy per picture")
+    return {"landmarks": str(landmarks)}
+
+
+def _consume(
+    stream: Stream, total: int, csv: Path | None, quality: Sequence[QualityFile], keep: bool, show: bool
+) -> tuple[list[ImageResult], list[FiqaError]]:
+    """Write results as they come; only with `keep` do they stay in memory. Raises the error if all images have one."""
+    kept: list[ImageResult] = []
+    errors: list[FiqaError] = []
+    left_out: list[FiqaError] = []
+    with progress_bar() as report, csv_writer(csv) as write_row:
+        for done, (result, _) in enumerate(stream, 1):
+            report("score", done, total)
+            if keep:
+                kept.append(result)
+            if result.error:
+                errors.append(result.error)
+                continue
+            if result.left_out:
+                left_out.append(result.left_out)
+            write_row(result)
+            for file in quality:
+                file.add(result)
+            if show:
+                sys.stdout.writelines(f"{line}\n" for line in table_lines(result))
+        if len(errors) == total:
+            raise InputError(str(errors[0]) if total == 1 else f"none of {total} images can be scored: {errors[0]}")
+    for file in quality:
+        file.write()
+    return kept, errors + left_out
