@@ -133,9 +133,11 @@ def command(
     check_threads(threads)
     names = [*(engine or []), *(more or [] if edc is None else [])]
     score_files = [*(scores or []), *map(Path, more or [] if edc is not None else [])]
-    inputs = [("--baseline", baseline), ("--budget", budget), ("--mos", mos), ("--edc", edc)]
-    inputs += [("--scores", file) for file in score_files]
-    inputs += [file for name in names for file in artefact_inputs(name)]
+    inputs = [
+        *(("--baseline", baseline), ("--budget", budget), ("--mos", mos), ("--edc", edc)),
+        *(("--scores", file) for file in score_files),
+        *(file for name in names for file in artefact_inputs(name)),
+    ]
     check_outputs([("--json", json), ("--html", html), ("--junit", junit), ("--cache", cache)], inputs)
     out = _output(json, html, timed=mos is None and (edc is None or bool(engine)))
     discarded: dict[str, Any] = {}

@@ -8,14 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import find_images, read_image
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.system.files import sha256_file
-from numpy.typing import NDArray
 
 ASPECT = 1.1
 """A crop that is resized may be this much wider or taller than the network's input before it is no crop for it."""
@@ -65,11 +63,6 @@ def seeded_candidates(height: int, width: int, count: int) -> list[Candidate]:
         return Candidate(name, read, lambda: hashlib.sha256(read().tobytes()).hexdigest())
 
     return [candidate(FIRST_SEEDED + i) for i in range(count)]
-
-
-def evenly(count: int, total: int) -> NDArray[np.intp]:
-    """Positions of `count` of `total` things, or of all where there are fewer, evenly spread from first to last."""
-    return np.asarray(np.linspace(0, total - 1, min(count, total)).round(), np.intp)
 
 
 def fits(image: Image, spec: InputSpec) -> bool:

@@ -20,9 +20,10 @@ from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.seeded import rng
 from fiqa_runtime.system.files import write_text
 from fiqa_runtime.system.progress import Report, silent
+from fiqa_runtime.system.spread import evenly
 from numpy.typing import NDArray
 
-from fiqa_calibration.candidates import Candidate, FacelessError, evenly, fits, wanted
+from fiqa_calibration.candidates import Candidate, FacelessError, fits, wanted
 from fiqa_calibration.duplicates import Thumbnails
 from fiqa_calibration.ladder import KINDS, degrade
 

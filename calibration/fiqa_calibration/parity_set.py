@@ -17,8 +17,9 @@ from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import find_images, read_image
 from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.system.spread import evenly
 
-from fiqa_calibration.candidates import evenly, fits, wanted
+from fiqa_calibration.candidates import fits, wanted
 from fiqa_calibration.cropper import Cropper
 from fiqa_calibration.ladder import ALL, KINDS, Rung, ladders
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 from fiqa_calibration.activations import Inputs, measure, session_options
-from fiqa_calibration.candidates import evenly, folder_candidates, seeded_candidates
+from fiqa_calibration.candidates import folder_candidates, seeded_candidates
 from fiqa_calibration.cropper import Cropper
 from fiqa_calibration.dataset import COUNT, MINIMUM, CalibrationSet, Score, choose
 from fiqa_calibration.histogram import METHODS
@@ -23,6 +23,7 @@ from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.onnx_bytes.prelu import for_onnxruntime
 from fiqa_runtime.system.files import sha256_file
 from fiqa_runtime.system.progress import Report
+from fiqa_runtime.system.spread import evenly
 from numpy.typing import NDArray
 
 from fiqa_export.graph.loading import nominal_bytes, open_graph, open_graph_of, save_graph

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 from fiqa_runtime.artefact.card import Card, with_files
 from fiqa_runtime.backends.cuda.driver import Driver, Shape, active
 from fiqa_runtime.errors import InputError, UnsupportedError
-from fiqa_runtime.system.files import sha256_file
+from fiqa_runtime.system.files import sha256_file, temporary_name, write_bytes
 from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_export.plan.builder import Built, Limits, build
@@ -41,14 +39,14 @@ def build_plan(onnx: Path, card: Card, plan: Path, options: PlanOptions, report:
     limits = partial(_limits, card, batch_range(card, options))
     built = build(target, onnx, limits, options, lambda share: report(what, int(100 * share), 100))
     report(what, 100, 100)
-    _write(built.plan, plan)
+    write_bytes(plan, built.plan)
     return with_files(_plan_card(onnx, card, target, built, options), plan.parent, [plan.name])
 
 
 def link_plan(plan: Path, model: str) -> Path:
     """Let ``<model>.plan`` beside `plan` be a relative link to it; raises InputError where links cannot be made."""
     link = plan.with_name(f"{model}.plan")
-    temporary = plan.with_name(f".{link.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(link)
     try:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(plan.name)
@@ -121,14 +119,3 @@ def _plan_card(onnx: Path, card: Card, target: Target, built: Built, options: Pl
         versions={**card.versions, target.flavour: target.trt.__version__},
         plan=facts,
     )
-
-
-def _write(content: Any, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise InputError(f"cannot write {path}: {error.strerror}; choose a folder with room") from error
