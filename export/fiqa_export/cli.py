@@ -145,8 +145,8 @@ def export(
     from fiqa_export.pipeline import Options
 
     recipe = _within(recipe, names, min_srcc, max_flips)
-    options = Options(recipe, images, calib, raw_input, keep_failed, None if target == "none" else plan)
-    export_all(names, weights, out, options, delivery, json)
+    options = Options(recipe, images, calib, raw_input, keep_failed)
+    export_all(names, weights, out, options, None if target == "none" else plan, delivery, json)
 
 
 def _written(names: list[str], precision: str) -> Iterator[str]:

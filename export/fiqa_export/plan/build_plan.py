@@ -14,7 +14,7 @@ from fiqa_runtime.system.files import sha256_file, temporary_name, write_bytes
 from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_export.plan.builder import Built, Limits, build
-from fiqa_export.plan.target import WORKSPACE_SHARE, PlanOptions, Target, check_options, find_target
+from fiqa_export.plan.target import WORKSPACE_SHARE, PlanOptions, PlanOrder, Target
 
 SIDES = (32, 640, 2048)
 """Smallest, most frequent and largest side of a photo, for detectors that take any size."""
@@ -23,15 +23,13 @@ OVERLAPPED = 4
 """Largest batches that the runtime gets at once, so that it copies one while it computes another."""
 
 
-def build_plan(onnx: Path, card: Card, plan: Path, options: PlanOptions, report: Report = silent) -> Card:
+def build_plan(onnx: Path, card: Card, plan: Path, order: PlanOrder, report: Report = silent) -> Card:
     """Build the ONNX file `onnx` with its `card` into `plan`; returns the plan's card, which is not written.
 
-    `plan` appears when it is whole. Raises what :func:`fiqa_export.plan.target.find_target`,
-    :func:`fiqa_export.plan.target.check_options` and :func:`fiqa_export.plan.builder.build` raise, InputError where
-    `plan` cannot be written.
+    `plan` appears when it is whole. Raises what :func:`fiqa_export.plan.builder.build` raises, InputError where `plan`
+    cannot be written.
     """
-    target = find_target(options.target)
-    check_options(options, target, card.precision)
+    target, options = order.target, order.options
     if options.workspace is None and target.driver is not None and target.driver.gpu.integrated:
         options = replace(options, workspace=shared_workspace(target.driver))
     what = f"{card.model}: build {card.precision} plan (%)"
