@@ -17,11 +17,11 @@ from fiqa_calibration.dataset import COUNT, MINIMUM, CalibrationSet, Score, choo
 from fiqa_calibration.histogram import METHODS
 from fiqa_calibration.ranges import Ranges
 from fiqa_runtime.artefact.spec import ModelSpec
+from fiqa_runtime.artefact.weight_files import sha256_of
 from fiqa_runtime.images.crop_sampling import crop_offsets, crop_stream, cut
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.onnx_bytes.prelu import for_onnxruntime
-from fiqa_runtime.system.files import sha256_file
 from fiqa_runtime.system.progress import Report
 from fiqa_runtime.system.spread import evenly
 from numpy.typing import NDArray
@@ -152,7 +152,7 @@ def measured(fp32: Path, base: Path, images: Images, report: Report) -> Ranges:
         statistics = measure(base, tensors, ranging, len(ranging), report)
     ranges = {name: {t: method(s.histogram) for t, s in statistics.items()} for name, method in METHODS.items()}
     return Ranges(
-        model=sha256_file(fp32),
+        model=sha256_of(fp32),
         calibration=images.whole.sha256,
         images=len(images.whole),
         channels=channels,

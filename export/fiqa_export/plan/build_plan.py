@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from fiqa_runtime.artefact.card import Card, with_files
+from fiqa_runtime.artefact.weight_files import sha256_of
 from fiqa_runtime.backends.cuda.driver import Driver, Shape, active
 from fiqa_runtime.errors import InputError, UnsupportedError
-from fiqa_runtime.system.files import sha256_file, temporary_name, write_bytes
+from fiqa_runtime.system.files import temporary_name, write_bytes
 from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_export.plan.builder import Built, Limits, build
@@ -107,7 +108,7 @@ def _plan_card(onnx: Path, card: Card, target: Target, built: Built, options: Pl
             "optimisation": options.optimisation,
         },
         "layers": built.layers,
-        "onnx_sha256": sha256_file(onnx),
+        "onnx_sha256": sha256_of(onnx),
     }
     return replace(
         card,
