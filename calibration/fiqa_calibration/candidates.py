@@ -16,11 +16,12 @@ from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.system.files import sha256_file
 
 ASPECT = 1.1
-"""A crop that is resized may be this much wider or taller than the network's input before it is no crop for it."""
+"""How much wider or taller than the network's input, in proportion, a crop may be where the network resizes crops."""
 ALIGNED = ("arcface-112", "ffhq")
-"""Framings that the five landmarks of a face in a photo give."""
+"""Framings that can be cut from a photo by the five landmarks of a face."""
 FIRST_SEEDED = 1000
-"""Index of the first seeded image to measure with: canaries, parity and batch-norm calibration use lower ones."""
+"""Index of the first seeded image to measure with. Canaries, the parity check and batch-norm calibration use lower
+ones."""
 
 
 class FacelessError(InputError):
@@ -68,8 +69,8 @@ def seeded_candidates(height: int, width: int, count: int) -> list[Candidate]:
 def fits(image: Image, spec: InputSpec) -> bool:
     """Whether uint8 (H, W, 3) `image` is a crop for the network.
 
-    Alignment to the ArcFace template gives exactly the network's size, so any other is no such crop; crops of other
-    framings may have nearly the network's shape where they are resized.
+    Alignment to the ArcFace template gives exactly the network's size, so an image of another size is not such a crop.
+    Crops of other framings, which the network resizes, need only have nearly the shape of its input.
     """
     height, width = (int(side) for side in image.shape[:2])
     if spec.height is None or spec.width is None:
