@@ -12,7 +12,6 @@ from fiqa_runtime.artefact.location import artefact_inputs
 from fiqa_runtime.artefact.spec import InputSpec, check_precision
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image
-from fiqa_runtime.system.files import NamedFile
 from fiqa_runtime.system.host import check_threads
 from fiqa_runtime.terminal.console import run
 from fiqa_runtime.terminal.options import refuse_ignored, refuse_parts_alone, refuse_unused, typed_options
@@ -134,9 +133,11 @@ def command(
     check_threads(threads)
     names = [*(engine or []), *(more or [] if edc is None else [])]
     score_files = [*(scores or []), *map(Path, more or [] if edc is not None else [])]
-    inputs: list[NamedFile] = [("--baseline", baseline), ("--budget", budget), ("--mos", mos), ("--edc", edc)]
-    inputs += [("--scores", file) for file in score_files]
-    inputs += [file for name in names for file in artefact_inputs(name)]
+    inputs = [
+        *(("--baseline", baseline), ("--budget", budget), ("--mos", mos), ("--edc", edc)),
+        *(("--scores", file) for file in score_files),
+        *(file for name in names for file in artefact_inputs(name)),
+    ]
     check_outputs([("--json", json), ("--html", html), ("--junit", junit), ("--cache", cache)], inputs)
     out = _output(json, html, timed=mos is None and (edc is None or bool(engine)))
     discarded: dict[str, Any] = {}

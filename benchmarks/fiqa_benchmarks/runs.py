@@ -94,8 +94,8 @@ def fit_opinions(
     threads: int | None,
 ) -> None:
     """``--mos``: scores against people's opinions; raises InputError at the end where images were left out."""
-    accuracy, unusable = evaluate_mos(out.console, entered, labels, images, cache, threads)
-    out.write({"versions": versions(), "mos": accuracy}, lambda: opinion_sections(accuracy, entered))
+    accuracy, cards, unusable = evaluate_mos(out.console, entered, labels, images, cache, threads)
+    out.write({"versions": versions(), "mos": accuracy}, lambda: opinion_sections(accuracy, cards))
     if unusable:
         raise unusable_error(unusable)
 

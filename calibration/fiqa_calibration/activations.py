@@ -29,7 +29,7 @@ class Statistics:
     """What is remembered of one tensor: a histogram, and the largest magnitude of every channel."""
 
     def __init__(self, axis: int) -> None:
-        """`axis` is the one that the channels lie along."""
+        """`axis` is the axis of the channels."""
         self.histogram = Histogram()
         self.channels: NDArray[np.float32] = np.zeros(0, np.float32)
         """Largest magnitude per channel, (C,)."""
@@ -47,9 +47,9 @@ def measure(
 ) -> dict[str, Statistics]:
     """Statistics of float32 tensors of the ONNX file `network`, by name, over all `inputs`.
 
-    `tensors` is the axis of each, by name, that its channels lie along. `inputs` are read one at a time and forgotten:
-    memory is that of the network, of at most HELD bytes of its activations, and of one histogram per tensor. `total` is
-    their number, for `report`. Raises InputError where there is none or a tensor is unknown, ArtefactError where an
+    `tensors` maps the name of each tensor to the axis of its channels. `inputs` are read one at a time and not kept:
+    memory holds the network, at most HELD bytes of its activations, and one histogram per tensor. `total` is the number
+    of `inputs`, for `report`. Raises InputError where `inputs` is empty or a tensor is unknown, ArtefactError where an
     activation is not finite.
     """
     statistics = {name: Statistics(axis) for name, axis in tensors.items()}
@@ -70,10 +70,10 @@ def measure(
 
 
 def session_options(folder: Path) -> Any:
-    """Options of ONNX Runtime for a network given as bytes, whose large weights lie in `folder`; silent but for errors.
+    """Options of an ONNX Runtime session that logs errors only and finds the large weights of a network in `folder`.
 
-    The network itself may be given by its path too. Torch, which works by turns with it, gets its cores back after each
-    run, and both take as many threads as OMP_NUM_THREADS says.
+    They serve networks that are given as bytes and networks that are given by path. After each run the session gives
+    the processor's cores back, because torch works in turn with it. Both use as many threads as OMP_NUM_THREADS says.
     """
     import onnxruntime as ort
 
@@ -93,7 +93,8 @@ def _add(statistics: Mapping[str, Statistics], name: str, values: NDArray[np.flo
 
 
 def _open(network: Path, tensors: Sequence[str]) -> tuple[Any, list[list[str]]]:
-    """A session that gives those `tensors` that are no inputs, and their names in portions of at most HELD bytes."""
+    """A session that can give all of `tensors` that are not inputs, and the names of these in portions of at most HELD
+    bytes."""
     import onnx
     import onnxruntime as ort
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.framing import frame_of
@@ -16,12 +15,12 @@ from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import find_images, read_image
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.system.files import sha256_file
-from numpy.typing import NDArray
 
 ASPECT = 1.1
-"""A crop that is resized may be this much wider or taller than the network's input before it is no crop for it."""
+"""How much wider or taller than the network's input, in proportion, a crop may be where the network resizes crops."""
 FIRST_SEEDED = 1000
-"""Index of the first seeded image to measure with: canaries, parity and batch-norm calibration use lower ones."""
+"""Index of the first seeded image to measure with. Canaries, the parity check and batch-norm calibration use lower
+ones."""
 
 
 class FacelessError(InputError):
@@ -66,16 +65,11 @@ def seeded_candidates(height: int, width: int, count: int) -> list[Candidate]:
     return [candidate(FIRST_SEEDED + i) for i in range(count)]
 
 
-def evenly(count: int, total: int) -> NDArray[np.intp]:
-    """Positions of `count` of `total` things, or of all where there are fewer, evenly spread from first to last."""
-    return np.asarray(np.linspace(0, total - 1, min(count, total)).round(), np.intp)
-
-
 def fits(image: Image, spec: InputSpec) -> bool:
     """Whether uint8 (H, W, 3) `image` is a crop for the network.
 
-    Alignment to the ArcFace template gives exactly the network's size, so any other is no such crop; crops of other
-    framings may have nearly the network's shape where they are resized.
+    Alignment to the ArcFace template gives exactly the network's size, so an image of another size is not such a crop.
+    Crops of other framings, which the network resizes, need only have nearly the shape of its input.
     """
     height, width = (int(side) for side in image.shape[:2])
     if spec.height is None or spec.width is None:

@@ -16,11 +16,11 @@ from fiqa_calibration.candidates import FacelessError, fits
 
 
 class Cropper:
-    """Reads pictures for the network of `spec`: a crop as it is, of a photo the face that YuNet is surest of.
+    """Reads pictures for the network of `spec`: crops as they are, from photos the face of highest confidence.
 
-    A crop is what :func:`fiqa_calibration.candidates.fits`. Networks whose framing five landmarks do not give get every
-    picture as it is. YuNet is loaded when the first photo comes. The landmarks of a photo are found once, however
-    often it is read.
+    :func:`fiqa_calibration.candidates.fits` decides what is a crop. Where five landmarks do not give the network's
+    framing, every picture is left as it is. YuNet is loaded when the first photo comes. The landmarks of a photo are
+    found once, however often the photo is read.
     """
 
     def __init__(self, spec: InputSpec) -> None:
@@ -32,7 +32,7 @@ class Cropper:
         """uint8 BGR: the picture (H, W, 3), or its face cut out as the network's framing says.
 
         Raises InputError where `path` cannot be read, FacelessError where it is a photo without a face, FetchError
-        where a photo needs a detector that is not here.
+        where a photo needs a detector that is not on this machine.
         """
         picture = read_image(path)
         cut = frame_of(self._spec).cut

@@ -1,4 +1,4 @@
-"""Which images to calibrate with: spread over the quality range of the fp32 network, no picture twice, hashed.
+"""Chooses the images to calibrate with: spread over the quality range of the fp32 network, without near-copies.
 
 chosen = choose(folder_candidates(Path("photos"), Cropper(spec.input)), spec.input, score)
 ranging, judging = chosen.halves()
@@ -20,35 +20,36 @@ from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.seeded import rng
 from fiqa_runtime.system.files import write_text
 from fiqa_runtime.system.progress import Report, silent
+from fiqa_runtime.system.spread import evenly
 from numpy.typing import NDArray
 
-from fiqa_calibration.candidates import Candidate, FacelessError, evenly, fits, wanted
+from fiqa_calibration.candidates import Candidate, FacelessError, fits, wanted
 from fiqa_calibration.duplicates import Thumbnails
 from fiqa_calibration.ladder import KINDS, degrade
 
 MINIMUM = 32
-"""Fewer images say too little about the range of an activation."""
+"""Fewest images of a set: fewer say too little about the range of an activation."""
 COUNT = 256
 """Images chosen where nobody asks for another number."""
 LIMIT = 10_000
-"""Of more candidates, this many are looked at, evenly spaced: bounds time and memory for any folder."""
+"""Most candidates that are read; from a larger folder evenly spaced ones are taken. This bounds time and memory."""
 BATCH = 16
 """Images held in memory and scored at once."""
 BANDS = 10
-"""Parts of the quality range, equally wide, that the images are spread over."""
+"""Number of equally wide parts of the quality range over which the images are spread."""
 NARROW = 0.5
 """Share of the quality range below which a set is called narrow."""
 PROBES = 4
 """Images of the set that are degraded to learn how far scores can fall."""
 VERSION = 1
-"""Of the manifest."""
+"""Version of the format of the manifest."""
 REASONS = {
     "unreadable": "unreadable",
     "misfits": "of another size",
     "faceless": "of another size and without a face",
     "duplicates": "near-copies of others",
 }
-"""By field of :class:`LeftOut`: why, in words."""
+"""By field of :class:`LeftOut`: why these candidates were left out, in words."""
 
 Score = Callable[[Sequence[Image]], NDArray[np.float32]]
 """Up to 16 uint8 BGR images -> float32 (N,)."""
@@ -61,19 +62,19 @@ class Chosen:
     candidate: Candidate
     """Where it comes from."""
     sha256: str
-    """Of its file, or of its pixels where it has none."""
+    """Hex SHA-256 of its file, or of its pixels where it does not come from a file."""
     score: float | None
-    """Given by the fp32 network; None for a network without a score."""
+    """The score that the fp32 network gives it; None for a network without a score."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Names of the candidates that cannot serve."""
+    """Names of the candidates that cannot be used."""
 
     unreadable: list[str] = field(default_factory=list)
-    """Damaged files, and what is no image."""
+    """Damaged files, and files that are not images."""
     misfits: list[str] = field(default_factory=list)
-    """Of a size that the network cannot use."""
+    """Images of a size that the network cannot use."""
     faceless: list[str] = field(default_factory=list)
     """Photos in which no face was found."""
     duplicates: list[str] = field(default_factory=list)
@@ -85,11 +86,11 @@ class CalibrationSet:
     """The chosen images, from the lowest score to the highest, and what was left out."""
 
     chosen: tuple[Chosen, ...]
-    """At least 32 as chosen; halves and thinned sets have fewer."""
+    """The images. :func:`choose` gives at least 32; halves of a set and thinned sets have fewer."""
     found: int
-    """Candidates given."""
+    """Number of candidates that the set was chosen from."""
     left_out: LeftOut
-    """Those that cannot serve."""
+    """The candidates that cannot be used."""
     coverage: float | None
     """Share (0..1) of the quality range that the set covers, see :func:`choose`; None for a network without a score."""
 
@@ -100,21 +101,22 @@ class CalibrationSet:
         return f"<CalibrationSet {len(self)} of {self.found} images, {self.sha256[:12]}>"
 
     def images(self) -> Iterator[Image]:
-        """uint8 BGR (H, W, 3), one at a time, read anew; raises InputError where one is gone or no longer the same."""
+        """uint8 BGR (H, W, 3), read again one at a time; raises InputError where an image is gone or has changed."""
         for item in self.chosen:
             if _digest(item.candidate) != item.sha256:
                 raise InputError(f"{item.candidate.name} changed during calibration; start again")
             yield item.candidate.read()
 
     def halves(self) -> tuple[CalibrationSet, CalibrationSet]:
-        """Every other image: two sets over the same quality range, to choose with one and to judge with the other."""
+        """The images at even and those at odd positions: two sets over the same quality range, to choose with one and
+        to judge with the other."""
         return replace(self, chosen=self.chosen[::2]), replace(self, chosen=self.chosen[1::2])
 
     def save(self, path: Path) -> None:
         """Write the manifest to `path` as JSON; raises InputError where that cannot be done.
 
-        It names the images, each with SHA-256 and score, and those left out by reason, but holds no picture. The
-        SHA-256 of the whole is :attr:`sha256`.
+        It names the images with their SHA-256 and score, and the candidates left out by reason; it holds no pictures.
+        The SHA-256 of the set is :attr:`sha256`.
         """
         manifest = {
             "version": VERSION,
@@ -135,7 +137,7 @@ class CalibrationSet:
 
     @property
     def warning(self) -> str | None:
-        """One line for people where the set covers too narrow a quality range."""
+        """One line for people where the set covers too small a part of the quality range, else None."""
         if self.coverage is None or self.coverage >= NARROW:
             return None
         return (
@@ -155,11 +157,12 @@ def choose(
 
     Files that cannot be read, photos without a face, images that the network of `spec` cannot use and near-copies of
     earlier ones (:class:`Thumbnails`) are left out and named. The range from the lowest to the highest score of the
-    rest is cut into BANDS of equal width: each gives the same number of images, or all it has, and the others then
-    give more; both ends are included. Without `score` (a network that gives none) evenly spaced positions are taken.
+    rest is cut into BANDS bands of equal width. Each band gives the same number of images; where a band has fewer, it
+    gives them all and the others give more. The images with the lowest and the highest score are included. Without
+    `score` (for a network that gives none) evenly spaced images are taken.
 
-    The set's `coverage` compares the middle 90 % of its scores with all scores of its images and of copies of a few
-    of them, degraded in every way as far as the ladder goes.
+    The set's `coverage` is the width of the middle 90 % of its scores, divided by the range of the scores of its images
+    and of copies of a few of them, which are degraded in every way as far as the ladder goes.
 
     Raises InputError where fewer than 32 images are left or asked for, or a score is not finite.
     """
@@ -190,7 +193,7 @@ def _spread(scores: NDArray[np.float64], count: int) -> NDArray[np.intp]:
 def _sift(
     candidates: Sequence[Candidate], spec: InputSpec, score: Score | None, report: Report
 ) -> tuple[list[Candidate], list[float], LeftOut]:
-    """The candidates that can serve, their scores (none without `score`), and the others."""
+    """The candidates that can be used, their scores (an empty list without `score`), and the others."""
     looked_at = [candidates[i] for i in evenly(LIMIT, len(candidates))]
     thumbnails = Thumbnails(len(looked_at))
     usable: list[Candidate] = []

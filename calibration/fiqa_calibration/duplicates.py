@@ -26,7 +26,7 @@ class Thumbnails:
         self._count = 0
 
     def add(self, image: Image) -> bool:
-        """Whether uint8 BGR `image` differs from all that came before; if so it is remembered."""
+        """Whether uint8 BGR `image` differs from all images added before; if it does, it is added."""
         new = _thumbnail(image)
         square = float(new @ new)
         known, squares = self._pixels[: self._count], self._squares[: self._count]

@@ -1,4 +1,4 @@
-"""Streaming histogram of magnitudes, and four ways to read from it where int8 should end."""
+"""A histogram of magnitudes that takes in values step by step, and four methods that find the range of int8 from it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Counts = NDArray[np.float64]
 
 
 class Histogram:
-    """Counts of |x| over everything added, in constant memory; the limit doubles as larger values come."""
+    """Counts of |x| over all values added, in constant memory. The limit doubles when larger values come."""
 
     def __init__(self) -> None:
         self.counts: Counts = np.zeros(BINS)
@@ -76,10 +76,10 @@ def mse(histogram: Histogram) -> float:
 
 
 def entropy(histogram: Histogram) -> float:
-    """The threshold whose int8 histogram tells the least apart from the true one (Kullback-Leibler divergence).
+    """The threshold whose int8 histogram differs least from the true one (Kullback-Leibler divergence).
 
-    As in NVIDIA's "8-bit Inference with TensorRT" (S. Migacz, 2017): values beyond the threshold count as the
-    threshold in the true histogram. Zeros, exact in int8, are left out.
+    As in NVIDIA's "8-bit Inference with TensorRT" (S. Migacz, 2017), values beyond the threshold are counted at the
+    threshold in the true histogram. Zeros are left out, because int8 represents them exactly.
     """
     counts = histogram.counts.copy()
     counts[0] = counts[1]

@@ -1,4 +1,4 @@
-"""The parity set: photos degraded in known ways and strengths, so that a network's ranking can be put to the test.
+"""Photos degraded in known ways and strengths, to test whether a network still ranks them as its reference does.
 
 Every kind has one knob, `amount` from 0 (untouched) to 1, whose equal steps are about equally visible. Lengths are
 shares of the picture's shorter side, so that a ladder looks alike at 112 and at 512 pixels.
@@ -18,10 +18,10 @@ from fiqa_runtime.images.seeded import rng
 from numpy.typing import NDArray
 
 STRENGTHS = 5
-"""Steps of a ladder above the untouched picture."""
+"""Steps of a ladder, besides the untouched picture."""
 ALL = tuple(range(1, STRENGTHS + 1))
 PRISTINE = "pristine"
-"""Kind of the untouched picture, strength 0: the first rung of all ladders of its source."""
+"""The kind of an untouched picture, which has strength 0 and is the first rung of every ladder of its photo."""
 
 Parameters = dict[str, Any]
 Degradation = Callable[[Image, float, np.random.Generator], tuple[Image, Parameters]]
@@ -42,11 +42,11 @@ class Rung:
 
 
 def ladders(images: Iterable[Image], strengths: Sequence[int] = ALL) -> Iterator[tuple[Rung, Image]]:
-    """Each photo untouched, then every kind at these `strengths`: at all 36 pictures per photo, one at a time.
+    """Each photo untouched, then degraded in every kind at each of `strengths`, one picture at a time.
 
-    `images` are uint8 BGR (H, W, 3) of any size; the results have the size of their photo. Same photos in the
-    same order: same pictures (JPEG within what two versions of libjpeg differ by). Raises InputError for anything that
-    is not such an image.
+    `images` are uint8 BGR (H, W, 3) of any size; the results have the size of their photo. With all strengths a photo
+    gives 36 pictures. The same photos in the same order give the same pictures, but for what two versions of libjpeg
+    differ by. Raises InputError for anything that is not such an image.
     """
     for source, image in enumerate(images):
         yield Rung(source, PRISTINE, 0, {}), image
@@ -60,8 +60,9 @@ def ladders(images: Iterable[Image], strengths: Sequence[int] = ALL) -> Iterator
 def degrade(image: Image, kind: str, amount: float, stream: np.random.Generator) -> tuple[Image, Parameters]:
     """uint8 BGR (H, W, 3) degraded by `amount` in 0..1, and the parameters used; 0 returns the picture as it is.
 
-    `stream` decides what chance decides (noise, place and colour of an occluder): the same state with a larger
-    amount gives more of the same. Raises InputError for anything that is not an image or an unknown kind.
+    `stream` gives the random numbers (noise, place and colour of an occluder): from the same state a larger amount
+    gives a stronger form of the same degradation. Raises InputError for anything that is not an image or an unknown
+    kind.
     """
     check_image(image)
     if kind not in KINDS:
@@ -72,13 +73,14 @@ def degrade(image: Image, kind: str, amount: float, stream: np.random.Generator)
 
 
 def _blur(image: Image, amount: float, stream: np.random.Generator) -> tuple[Image, Parameters]:
-    """Gaussian; `sigma` in pixels, 0.5 to 5.4 % of the shorter side."""
+    """Gaussian blur; `sigma` in pixels, 0.5 to 5.4 % of the shorter side."""
     sigma = min(image.shape[:2]) / 112 * 0.6 * 10**amount
     return _pixels(cv2.GaussianBlur(image, (0, 0), sigma)), {"sigma": sigma}
 
 
 def _resampling(image: Image, amount: float, stream: np.random.Generator) -> tuple[Image, Parameters]:
-    """Area mean down to `width` x `height`, 84 to 11 pixels on the shorter side, bicubic up again."""
+    """Shrink by area means to `width` x `height`, 84 to 11 pixels on the shorter side, and enlarge bicubically
+    again."""
     height, width = image.shape[:2]
     factor = max(1, min(height, width) / 112 * 4 / 3 * 8**amount)
     small = max(1, round(width / factor)), max(1, round(height / factor))
@@ -88,20 +90,20 @@ def _resampling(image: Image, amount: float, stream: np.random.Generator) -> tup
 
 
 def _noise(image: Image, amount: float, stream: np.random.Generator) -> tuple[Image, Parameters]:
-    """Gaussian, independent per pixel and channel; `std` in grey levels, 5 to 60."""
+    """Gaussian noise, independent per pixel and channel; `std` in grey levels, 5 to 60."""
     std = 5 * 12**amount
     return _pixels(image + std * stream.standard_normal(image.shape)), {"std": std}
 
 
 def _jpeg(image: Image, amount: float, stream: np.random.Generator) -> tuple[Image, Parameters]:
-    """Baseline JPEG there and back; `quality` as libjpeg counts, 64 to 5."""
+    """Encode as baseline JPEG and decode again; `quality` as libjpeg counts it, 64 to 5."""
     quality = round(64 * (5 / 64) ** amount)
     coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return _pixels(cv2.imdecode(coded, cv2.IMREAD_COLOR)), {"quality": quality}
 
 
 def _darkening(image: Image, amount: float, stream: np.random.Generator) -> tuple[Image, Parameters]:
-    """Every value times `gain`, 1 to 0.06, rounded: shadows lose their steps."""
+    """Every value times `gain`, 1 to 0.06, rounded, so that shadows lose their steps."""
     gain = 0.06**amount
     return _pixels(image * gain), {"gain": gain}
 
@@ -109,9 +111,9 @@ def _darkening(image: Image, amount: float, stream: np.random.Generator) -> tupl
 def _overexposure(image: Image, amount: float, stream: np.random.Generator) -> tuple[Image, Parameters]:
     """Every value times `gain`, 1 to 32, cut off at white.
 
-    Metered, for the gain that spoils a bright photo improves a dark one: the mean of the picture, to which the middle
-    counts as much again as the whole and black (beyond the photo's edge) nothing, comes to 60 to 95 % of white. What
-    is that bright already still gains up to a half.
+    The gain is metered, because a gain that spoils a bright photo improves a dark one. It brings a weighted mean of the
+    picture to 60 to 95 % of white. In that mean the middle counts as much again as the whole picture, and black pixels,
+    which lie beyond the photo's edge, do not count. A picture that is as bright already still gets a gain of up to 1.5.
     """
     height, width = image.shape[:2]
     middle = image[height // 4 : height - height // 4, width // 4 : width - width // 4]
@@ -125,7 +127,8 @@ def _overexposure(image: Image, amount: float, stream: np.random.Generator) -> t
 
 
 def _occlusion(image: Image, amount: float, stream: np.random.Generator) -> tuple[Image, Parameters]:
-    """A rectangle of one colour over up to 70 % of the area, near the middle; it grows around its place.
+    """A rectangle of one colour near the middle, over up to 70 % of the area; a larger amount enlarges it about its
+    place.
 
     `left`, `top`, `width`, `height` in pixels, `colour` B G R.
     """

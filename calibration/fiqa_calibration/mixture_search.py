@@ -1,8 +1,9 @@
-"""Which nodes have to go back to higher precision for a reduced network to keep the ranking.
+"""Finds the nodes of a reduced network that have to go back to higher precision for it to keep the ranking.
 
-Nodes go back in the order of what they hurt for what they cost. The search asks `evaluate` about ever longer
-beginnings of that order until one is within the budget, then halves the gap to the last one that was not, and looks
-well below that too. Everything that was evaluated is in a journal: a search that was stopped goes on where it was.
+Nodes are ordered by the harm that reducing them does, relative to what keeping them costs. A mixture keeps the first
+few nodes of that order in higher precision and reduces the others. The search evaluates mixtures that keep more and
+more nodes until one is within the budget, halves the gap to the last one that was not, and then looks well below that
+too. Every mixture that was evaluated is in a journal, so that a search that was stopped goes on where it stood.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from fiqa_runtime.system.files import write_text
 from fiqa_runtime.system.progress import Report, silent
 
 CHEAP = 0.003
-"""What costs less than this share of the whole counts as costing it: nodes that hurt nothing then come last."""
+"""Smallest cost of a node, as a share of the whole. A cheaper one counts as this, so that nodes without harm come
+last."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,10 @@ class Judged:
     """What `evaluate` says about a mixture of precisions."""
 
     quality: float
-    """The larger the better, for networks that rank Spearman's correlation with the reference; NaN where undefined."""
+    """Larger is better. For networks that rank it is Spearman's correlation with the reference; NaN where that is
+    undefined."""
     failures: tuple[str, ...] = ()
-    """One line for each part of the budget that is missed; empty: within the budget."""
+    """One line for each part of the budget that is missed; empty where the mixture is within the budget."""
     facts: Mapping[str, float] = field(default_factory=dict)
     """What else is known of the mixture: its size, how much of it is reduced."""
 
@@ -43,9 +46,9 @@ class Trial:
     """One evaluated mixture."""
 
     kept: tuple[str, ...]
-    """Nodes in higher precision, the one that went back first at the front."""
+    """Nodes in higher precision, in the order of :func:`ranking`."""
     cost: float
-    """Sum of what these nodes cost."""
+    """Sum of the costs of these nodes."""
     judged: Judged
     """The verdict."""
 
@@ -62,13 +65,13 @@ class SearchResult:
     trials: tuple[Trial, ...]
     """Every mixture evaluated, the cheapest first."""
     chosen: Trial
-    """The cheapest within the budget; where none is, the one of the best quality."""
+    """The cheapest within the budget; where no mixture is, the one of the best quality."""
     reduced: tuple[str, ...]
-    """What is reduced in the chosen mixture, what hurts most for its cost first."""
+    """Nodes that are reduced in the chosen mixture, in the order of :func:`ranking`."""
 
     @property
     def pareto(self) -> tuple[Trial, ...]:
-        """The trials than which no other is both cheaper and better, the cheapest first."""
+        """The mixtures that are better than every cheaper one, the cheapest first."""
         front: list[Trial] = []
         for trial in self.trials:
             if _quality(trial) > (_quality(front[-1]) if front else -math.inf):
@@ -76,7 +79,7 @@ class SearchResult:
         return tuple(front)
 
     def require(self) -> Trial:
-        """The chosen trial; raises VerdictError where it fails: the best found and what blocks it."""
+        """The chosen mixture; raises VerdictError, which names what blocks it, where it is not within the budget."""
         if self.chosen.passed:
             return self.chosen
         kept = len(self.chosen.kept)
@@ -89,9 +92,9 @@ class SearchResult:
 
 
 def ranking(hurt: Mapping[str, float], cost: Mapping[str, float]) -> list[str]:
-    """The nodes of `hurt` in the order in which they go back: squared hurt per share of the cost, largest first.
+    """The nodes of `hurt` in the order in which they go back: by squared hurt divided by cost, largest first.
 
-    A hurt that is no number counts as infinite.
+    A hurt that is NaN counts as infinite.
     """
 
     def gain(name: str) -> float:
@@ -110,15 +113,16 @@ def search(
     report: Report = silent,
     first: int = 0,
 ) -> SearchResult:
-    """The shortest beginning of :func:`ranking` whose nodes, kept in higher precision, meet the budget of `evaluate`.
+    """Find the shortest beginning of :func:`ranking` whose nodes, kept in higher precision, meet the budget of
+    `evaluate`.
 
     `hurt` says, for every node that can be reduced, how much doing so harms, in any unit; `cost` what keeping it costs,
-    as a share of the whole (of the time, of the bytes, or the sum of both). `first` is the length to begin with: the
-    nearer to the answer, the fewer calls of `evaluate`, about 2 log2 of the distance. Where `journal` names a file,
-    each trial is written to it at once, and trials written under the same `key` (hash of all that decides what
-    `evaluate` returns) are not evaluated again.
+    as a share of the whole (of the time, of the bytes, or the sum of both). `first` is the length to begin with:
+    `evaluate` is called about 2 log2 of its distance to the answer times. Where `journal` names a file, each mixture is
+    written to it at once, and those written under the same `key` (a hash of all that decides what `evaluate` returns)
+    are not evaluated again.
 
-    Raises InputError where there are no nodes or the journal is no journal.
+    Raises InputError where there are no nodes, or where the file `journal` holds something else.
     """
     if not hurt:
         raise InputError("no node of this network can be reduced; use another precision")
@@ -146,9 +150,10 @@ def search(
 
 
 def _descend(passes: Callable[[int], bool], tried: Mapping[int, Trial], high: int) -> None:
-    """Ask about counts below `high`, which passes, until one passes and the next smaller one does not.
+    """Try counts below `high`, which passes, until one passes and the next smaller one does not.
 
-    That one fails may be bad luck, for flips come in whole images: three quarters of what passes must fail too.
+    A single failure may be bad luck, because decisions flip in whole images. So three quarters of the count must fail
+    too.
     """
 
     def failing() -> int:
@@ -178,7 +183,7 @@ def _trial(kept: Sequence[str], cost: Mapping[str, float], evaluate: Evaluate) -
 
 
 class _Journal:
-    """Trials in a JSON file, or in memory alone."""
+    """Evaluated mixtures in a JSON file, or in memory alone."""
 
     def __init__(self, path: Path | None, key: str) -> None:
         self._path, self._key = path, key
@@ -195,12 +200,12 @@ class _Journal:
         return trial
 
     def _read(self, path: Path) -> list[Trial]:
-        """The trials of an earlier search; none where it was about something else."""
+        """The mixtures of an earlier search; an empty list where that search had another key."""
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             return [_from_json(trial) for trial in data["trials"]] if data["key"] == self._key else []
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path} is no journal of a search ({error!r}); delete it and start again") from error
+            raise InputError(f"{path} is not the journal of a search ({error!r}); delete it and start again") from error
 
 
 def _from_json(data: Mapping[str, Any]) -> Trial:

@@ -1,4 +1,5 @@
-"""Whether every ladder stays monotone where the reference is: stronger degradation, never a better score."""
+"""Checks that degradation ladders which are monotone for the reference stay so: a stronger degradation, never a better
+score."""
 
 from __future__ import annotations
 
@@ -23,9 +24,9 @@ class Monotony:
     ladders: int
     """One per photo and kind."""
     reference: int
-    """Those that are monotone, falling or rising, under the reference."""
+    """Ladders that are monotone, falling or rising, under the reference."""
     broken: tuple[BrokenLadder, ...]
-    """Those of them that are not so under the other scores, the largest wrong step first."""
+    """Ladders among them that are not monotone under the other scores, the largest wrong step first."""
 
     @property
     def kept(self) -> int:
@@ -47,8 +48,8 @@ class Monotony:
 def monotony(rungs: Sequence[Rung], reference: Scores, other: Scores) -> Monotony:
     """Compare two score lists (N,) of the N pictures that `rungs` describe, in the same order.
 
-    A ladder is a photo's pristine picture and all strengths of one kind; equal neighbours count as monotone in
-    either direction, since trained networks fall and seeded ones may rise. Raises InputError where the lists are
+    A ladder is a photo's pristine picture and all strengths of one kind; equal neighbours count as monotone. Both
+    directions are accepted, since trained networks fall and seeded ones may rise. Raises InputError where the lists are
     not as long as `rungs`, hold NaN or infinity, or a photo has no pristine picture.
     """
     first, second = score_lists(reference, other)

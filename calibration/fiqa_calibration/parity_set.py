@@ -1,6 +1,6 @@
 """The images on which a conversion is judged: seeded ones, and photos or crops degraded step by step.
 
-Without images of the user's the degraded picture is `portrait.png`: the head of Eileen Collins, NASA 1999, in the
+Where the user gives no images the degraded picture is `portrait.png`: the head of Eileen Collins, NASA 1999, in the
 public domain.
 """
 
@@ -17,8 +17,9 @@ from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import find_images, read_image
 from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.system.spread import evenly
 
-from fiqa_calibration.candidates import evenly, fits, wanted
+from fiqa_calibration.candidates import fits, wanted
 from fiqa_calibration.cropper import Cropper
 from fiqa_calibration.ladder import ALL, KINDS, Rung, ladders
 
@@ -33,27 +34,28 @@ FRAMINGS = (
     (False, 1.3, -3.0),
     (True, 1.3, -8.0),
 )
-"""How the portrait is shown: mirrored or not, enlarged by, turned by degrees counter-clockwise."""
+"""Ways to show the portrait: whether it is mirrored, the factor it is enlarged by, and the degrees it is turned by,
+counter-clockwise."""
 MOST_PHOTOS = 32
-"""Pictures of a folder that are degraded, evenly spread over it: 1152 images."""
+"""Most pictures of a folder that are degraded, evenly spread over it; they give 1152 images."""
 RUNGS = 1 + len(KINDS) * len(ALL)
 """Images that one picture gives at all strengths."""
 
 
 @dataclass(frozen=True)
 class ParitySet:
-    """Seeded images first, then ladders."""
+    """The images of a parity check: seeded images first, then ladders."""
 
     seeded: int
-    """Seeded images, of indices 0, 1, ..."""
+    """Number of seeded images; their indices are 0, 1, ..."""
     pictures: Sequence[Image]
     """What is degraded: uint8 BGR crops (H, W, 3), of any size."""
     size: tuple[int, int]
     """Height and width of the seeded images and of the ladders' pictures."""
     strengths: Sequence[int] = ALL
-    """Of the ladders."""
+    """Strengths of the ladders."""
     left_out: tuple[str, ...] = ()
-    """Names of pictures of the user's that could not serve."""
+    """Names of the user's pictures that could not be used."""
 
     def __len__(self) -> int:
         return self.seeded + (1 + len(KINDS) * len(self.strengths)) * len(self.pictures)
@@ -75,7 +77,7 @@ def default_pictures(count: int = 1) -> list[Image]:
 
 
 def _framed(picture: Image, mirrored: bool, closer: float, tilt: float) -> Image:
-    """`picture` turned around its middle; what lies beyond its edge is what is on the edge."""
+    """`picture` mirrored, enlarged and turned about its middle; beyond its edge the pixels of the edge are repeated."""
     height, width = picture.shape[:2]
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), tilt, closer)
     picture = np.asarray(cv2.flip(picture, 1) if mirrored else picture, np.uint8)
@@ -83,7 +85,8 @@ def _framed(picture: Image, mirrored: bool, closer: float, tilt: float) -> Image
 
 
 def squared(picture: Image) -> Image:
-    """uint8 BGR (H, W, 3) with black at the bottom or right, as the runtime pads what a detector gets."""
+    """`picture` (H, W, 3), uint8 BGR, made square with black at the bottom or right, as the runtime pads what a
+    detector gets."""
     height, width = picture.shape[:2]
     side = max(height, width)
     return np.asarray(cv2.copyMakeBorder(picture, 0, side - height, 0, side - width, cv2.BORDER_CONSTANT), np.uint8)
@@ -92,9 +95,9 @@ def squared(picture: Image) -> Image:
 def folder_pictures(folder: Path, spec: InputSpec) -> tuple[list[Image], tuple[str, ...]]:
     """Crops for the network of `spec` from at most MOST_PHOTOS crops or photos in `folder`.
 
-    What :class:`Cropper` makes of them; pictures that cannot be read, show no face or have no shape that the network
-    can use are left out, and named in the second result. Raises InputError where none is left, FetchError where photos
-    need a detector that is not here.
+    :class:`Cropper` cuts them out. Pictures that cannot be read, show no face, or have a shape that the network cannot
+    use are left out; the second result names them. Raises InputError where no picture is left, FetchError where photos
+    need a detector that is not on this machine.
     """
     paths = find_images([folder])
     crop = Cropper(spec)

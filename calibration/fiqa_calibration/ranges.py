@@ -1,4 +1,4 @@
-"""What calibration found of one fp32 network, in a file without faces."""
+"""What calibration found about one fp32 network, in a file that holds no images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Ranges:
-    """What calibration found, without the images: fits one fp32 network with one set of weights."""
+    """What calibration found about one fp32 network with one set of weights."""
 
     model: str
     """Hex SHA-256 of the fp32 ONNX file."""
@@ -26,7 +26,7 @@ class Ranges:
     images: int
     """Images of the set."""
     channels: Mapping[str, Sequence[float]]
-    """By tensor to be equalised: largest magnitude of every channel, in the network as it was exported."""
+    """By tensor to be equalised: the largest magnitude of every channel, in the network as it was exported."""
     ranges: Mapping[str, Mapping[str, float]]
     """By method, by tensor: largest magnitude that int8 represents, after equalisation by `channels`."""
     methods: Mapping[str, str]
@@ -36,7 +36,7 @@ class Ranges:
     weights: Mapping[str, float]
     """By layer: what rounding its weights to the nearest level does, likewise."""
     kept: Sequence[str] | None = None
-    """What the search kept in higher precision when it had the images; None where it did not come to an end."""
+    """What the search kept in higher precision when it had the images; None where the search was not finished."""
 
     @property
     def chosen(self) -> dict[str, float]:
@@ -56,7 +56,7 @@ class Ranges:
     def load(cls, path: Path, model: str, calibration: str | None = None) -> Ranges:
         """Read what :meth:`save` wrote for the fp32 file with SHA-256 `model` (and the image set `calibration`).
 
-        Raises InputError where the file is missing or no such cache, or was made of another network or of other
+        Raises InputError where the file is missing or is not such a file, or was made for another network or from other
         images.
         """
         try:
@@ -70,12 +70,12 @@ class Ranges:
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}; check its permissions") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path} is no file of ranges; calibrate again with --calib FOLDER") from error
+            raise InputError(f"{path} is not a file of ranges; calibrate again with --calib FOLDER") from error
         if version != VERSION:
             raise InputError(f"{path} was written by another version; calibrate again with --calib FOLDER")
         sound = all(isinstance(value, int | float) and math.isfinite(value) and value >= 0 for value in numbers)
         if not (sound and all(isinstance(name, str) for name in names)):
-            raise InputError(f"{path} holds ranges that are no numbers; calibrate again with --calib FOLDER")
+            raise InputError(f"{path} holds ranges that are not numbers; calibrate again with --calib FOLDER")
         if found.model != model:
             raise InputError(
                 f"{path} belongs to another network or other weights (SHA-256 {found.model[:12]}, not {model[:12]}); "

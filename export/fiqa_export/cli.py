@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from fiqa_runtime.artefact.card import card_path
 from fiqa_runtime.artefact.location import ENGINES
 from fiqa_runtime.artefact.zoo import MODELS, find_model
 from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.onnx_bytes.data_file import data_file
 from fiqa_runtime.terminal.console import run
 from fiqa_runtime.terminal.options import refuse_all_but, refuse_unused, typed_options
 from fiqa_runtime.terminal.outputs import check_output_folder, check_outputs
@@ -143,16 +145,17 @@ def export(
     from fiqa_export.pipeline import Options
 
     recipe = _within(recipe, names, min_srcc, max_flips)
-    options = Options(recipe, images, calib, raw_input, keep_failed, None if target == "none" else plan)
-    export_all(names, weights, out, options, delivery, json)
+    options = Options(recipe, images, calib, raw_input, keep_failed)
+    export_all(names, weights, out, options, None if target == "none" else plan, delivery, json)
 
 
 def _written(names: list[str], precision: str) -> Iterator[str]:
     """Names of the files that an export of the networks `names` may write."""
     for name in names:
         stem = f"{name}.{precision}"
-        yield from (f"{stem}.onnx", f"{stem}.onnx.json", f"{stem}.onnx.data")
-        yield from (f"{stem}.plan", f"{stem}.plan.json", f"{name}.plan")
+        onnx, plan = Path(f"{stem}.onnx"), Path(f"{stem}.plan")
+        yield from (onnx.name, card_path(onnx).name, data_file(onnx).name)
+        yield from (plan.name, card_path(plan).name, f"{name}.plan")
         if precision == "int8":
             yield from (f"{name}.calibration.json", f"{stem}.png")
             yield from (f"{name}.ranges{suffix}.json" for suffix in ("", ".part", ".search"))

@@ -24,7 +24,7 @@ from fiqa_export.graph.to_onnx import export_onnx
 from fiqa_export.int8.step import Int8Order
 from fiqa_export.models import Reference
 from fiqa_export.plan.step import Plan, add_plan
-from fiqa_export.plan.target import PlanOptions
+from fiqa_export.plan.target import PlanOrder
 from fiqa_export.publishing import publish, seal, versions, workplace
 from fiqa_export.verdict.judgement import CANARIES, Judgement, judge, parity_set
 from fiqa_export.verdict.parity import Parity
@@ -48,8 +48,8 @@ class Options:
     """Whether the graph takes uint8 BGR crops (N, H, W, 3) and does colour order and normalisation itself."""
     keep_failed: bool = False
     """Whether an artefact that fails its verdict stays."""
-    plan: PlanOptions | None = None
-    """How to build a TensorRT plan of it; None: none is built."""
+    plan: PlanOrder | None = None
+    """The TensorRT plan to build of it; None: none is built."""
 
     def __post_init__(self) -> None:
         """Raises InputError where int8 lacks `calib`, or another precision has one."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fiqa_export.pipeline import Options, export
 from fiqa_export.plan.build_plan import build_plan
-from fiqa_export.plan.target import PlanOptions, find_target
+from fiqa_export.plan.target import PlanOptions, find_target, order_plan
 from fiqa_export.verdict.recipe import RECIPES
 from fiqa_runtime.artefact.card import built_for, read_card, write_card
 from fiqa_runtime.artefact.spec import Precision
@@ -79,7 +79,8 @@ def plan(onnx_file: Plans, target: str) -> Plans:
         path = onnx.with_suffix(".plan")
         if not path.is_file():
             start = time.perf_counter()
-            card = build_plan(onnx, read_card(onnx), path, PlanOptions(target))
+            card = read_card(onnx)
+            card = build_plan(onnx, card, path, order_plan(PlanOptions(target), card.precision))
             write_card(card, path)
             BUILT.append(
                 f"{model} {precision}: {built_for(card).layers} layers, {path.stat().st_size / 1e6:.1f} MB, "

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fiqa_export.plan.build_plan import build_plan
 from fiqa_export.plan.builder import timing_cache_path
-from fiqa_export.plan.target import PlanOptions, Target, find_target
+from fiqa_export.plan.target import PlanOptions, Target, find_target, order_plan
 from fiqa_runtime.artefact.card import read_card, write_card
 from fiqa_runtime.backends.cuda.driver import Driver
 from fiqa_runtime.errors import FiqaError, UnsupportedError
@@ -40,7 +40,9 @@ def tensorrt(driver: Driver) -> Target:
 
 
 def built(onnx: Path, plan: Path, **options: Any) -> Path:
-    write_card(build_plan(onnx, read_card(onnx), plan, PlanOptions("tensorrt", **options)), plan)
+    card = read_card(onnx)
+    order = order_plan(PlanOptions("tensorrt", **options), card.precision)
+    write_card(build_plan(onnx, card, plan, order), plan)
     return plan
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from fiqa_export.plan.build_plan import build_plan
-from fiqa_export.plan.target import PlanOptions
+from fiqa_export.plan.target import PlanOptions, order_plan
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.facts import Budget, Verdict, Weights
 from fiqa_runtime.artefact.spec import InputSpec, OutputSpec
@@ -71,7 +71,8 @@ class Workshop:
 
     def build(self, card: Card = CARD, report: Callable[[str, int, int], None] | None = None, **options: Any) -> Card:
         asked = PlanOptions(**{"target": "tensorrt", **options})
-        return build_plan(self.onnx, card, self.plan, asked, report or (lambda what, done, total: None))
+        order = order_plan(asked, card.precision)
+        return build_plan(self.onnx, card, self.plan, order, report or (lambda what, done, total: None))
 
     def check_nothing_left(self) -> None:
         assert list(self.out.iterdir()) == []

@@ -11,7 +11,7 @@ from fiqa_export.fp16.convert import to_fp16
 from fiqa_export.graph.loading import activations, is_float, open_graph
 from fiqa_export.int8.qdq import activations_read, candidates, insert_qdq
 from fiqa_export.plan.build_plan import build_plan
-from fiqa_export.plan.target import PlanOptions
+from fiqa_export.plan.target import PlanOptions, order_plan
 from fiqa_runtime.artefact.card import Card
 
 RTX = {"target": "tensorrt-rtx"}
@@ -23,7 +23,7 @@ def needs_rtx() -> Any:
 
 
 def build_rtx(onnx: Path, card: Card, plan: Path, **options: Any) -> Card:
-    return build_plan(onnx, card, plan, PlanOptions(**{**RTX, **options}))
+    return build_plan(onnx, card, plan, order_plan(PlanOptions(**{**RTX, **options}), card.precision))
 
 
 def every_node_in(precision: str, fp32: Path, folder: Path) -> Path:

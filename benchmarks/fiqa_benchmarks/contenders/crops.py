@@ -11,6 +11,7 @@ from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import find_images, read_image
 from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.system.spread import evenly
 
 DYNAMIC_SIZE = 640
 """Height and width of the images for networks that take any size."""
@@ -25,8 +26,7 @@ def seeded_crops(spec: InputSpec, count: int) -> list[Image]:
 def crop_files(folder: Path) -> list[Path]:
     """At most MOST_IMAGES images, evenly spread over `folder`; raises InputError where there are none."""
     files = find_images([folder])
-    chosen = np.linspace(0, len(files) - 1, min(len(files), MOST_IMAGES)).round().astype(int)
-    return [files[index] for index in chosen]
+    return [files[index] for index in evenly(MOST_IMAGES, len(files))]
 
 
 def folder_crops(folder: Path, spec: InputSpec) -> list[Image]:

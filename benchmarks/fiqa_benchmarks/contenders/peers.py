@@ -92,13 +92,14 @@ def prepare(contender: Contender, folder: Path, threads: int | None = None) -> C
 def open_contender(contender: Contender, threads: int | None = None) -> Scorer:
     """Load a prepared contender; raises what :class:`Scorer` and the torch peer's loader raise."""
     path, backend = Path(contender.artefact), contender.backend.removesuffix(SUFFIX)
-    if backend != contender.backend and backend == "onnxruntime":
-        return Scorer(path, PlainSession(path, read_card(path), threads or thread_limit()))
-    if backend not in TORCH_PEERS:
+    is_torch, is_plain_session = backend in TORCH_PEERS, contender.backend == "onnxruntime" + SUFFIX
+    if not is_torch and not is_plain_session:
         return Scorer(path, backend, threads, contender.cpu_precision)
-    scorer = Scorer(path, TorchBackend(read_card(path), contender.weights, threads, backend))
-    scorer.card = replace(scorer.card, input=replace(scorer.card.input, raw=False))
-    return scorer
+    card = read_card(path)
+    if is_plain_session:
+        return Scorer(path, PlainSession(path, card, threads or thread_limit()))
+    scorer = Scorer(path, TorchBackend(card, contender.weights, threads, backend))
+    return scorer.with_input(replace(card.input, raw=False))
 
 
 class TorchBackend:

@@ -15,6 +15,7 @@ from fiqa_runtime.artefact.card import Card, with_files, write_card
 from fiqa_runtime.artefact.facts import Verdict
 from fiqa_runtime.backends.base import Arrays, Inputs
 from fiqa_runtime.errors import CheckpointError, DependencyError
+from fiqa_runtime.onnx_bytes.data_file import data_file
 
 SUFFIX = "-plain"
 """Behind a backend's name: it runs the plain export."""
@@ -69,7 +70,7 @@ def export_plain(card: Card, weights: str | None, folder: Path) -> Path:
             dynamic_shapes={"x": {0: batch}, **{name: {0: batch} for name in extra}},
             verbose=False,
         )
-    data = path.with_name(f"{path.name}.data")
+    data = data_file(path)
     names = [path.name, *([data.name] if data.exists() else [])]
     taken = replace(card.input, raw=False)
     plain = replace(card, input=taken, canaries=(), canary_tolerance={}, parity=Verdict(), notes=("plain export",))

@@ -11,7 +11,7 @@ from typing import Any
 
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image
-from fiqa_runtime.system.files import sha256_file
+from fiqa_runtime.system.files import sha256_of
 
 from fiqa_benchmarks.speed.bench import NETWORK, image_id
 
@@ -59,7 +59,7 @@ class Baseline:
         """The artefact itself, where it still stands at its path or beside the document, unchanged."""
         recorded = Path(self.engine)
         for path in (recorded, self.path.parent / recorded.name):
-            if path.is_file() and sha256_file(path) in self.files.values():
+            if path.is_file() and sha256_of(path) in self.files.values():
                 return path
         return None
 

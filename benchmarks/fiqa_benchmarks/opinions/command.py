@@ -13,10 +13,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.reading import find_images, read_image
 from fiqa_runtime.scoring.scorer import Scorer
-from fiqa_runtime.system.files import sha256_file, user_cache
+from fiqa_runtime.system.files import sha256_of, user_cache
 from fiqa_runtime.system.progress import Report
 from fiqa_runtime.terminal.console import progress_bar
 from fiqa_runtime.terminal.outputs import check_output_folder
@@ -57,13 +58,13 @@ def evaluate_mos(
     images: Path | None = None,
     cache: Path | None = None,
     threads: int | None = None,
-) -> tuple[dict[str, Any], Unusable]:
+) -> tuple[dict[str, Any], dict[str, Card], Unusable]:
     """Score the labelled ready crops with every contender and print how well the scores fit the labels.
 
-    `labels` as for :func:`read_labels`; `images` is the folder the labels speak of, None the label file's own.
-    `cache` None is `scores.sqlite` in the user cache. Returns the ``mos`` part of the JSON document and the images
-    that no contender could be compared on. Raises InputError where nothing is left to compare, and what opening a
-    contender raises.
+    `labels` as for :func:`read_labels`; `images` is the folder the labels speak of, None the label file's own. `cache`
+    None is `scores.sqlite` in the user cache. Returns the ``mos`` part of the JSON document, the cards of the
+    contenders by name, and the images that no contender could be compared on. Raises InputError where nothing is left
+    to compare, and what opening a contender raises.
     """
     root = images or (labels if labels.is_dir() else labels.parent)
     known = read_labels(labels)
@@ -72,9 +73,11 @@ def evaluate_mos(
     check_output_folder(cache.parent)
     unusable: Unusable = {}
     scored: dict[str, dict[Path, float]] = {}
+    cards: dict[str, Card] = {}
     with progress_bar() as report, tempfile.TemporaryDirectory(prefix="fiqa-bench-") as folder:
         for contender in contenders:
             with open_contender(prepare(contender, Path(folder), threads), threads) as scorer:
+                cards[contender.name] = scorer.card
                 scored[contender.name] = _scores(scorer, matched.paths, unusable, cache, contender.name, report)
     kept = {path: mos for path, mos in zip(matched.paths, matched.mos.tolist(), strict=True) if path not in unusable}
     if not kept:
@@ -87,7 +90,7 @@ def evaluate_mos(
     notes = [line for line in (_unmatched(matched), *found.notes) if line]
     for line in notes:
         console.print(f"[yellow]{escape(line)}[/]", highlight=False, soft_wrap=True)
-    return {
+    document = {
         **found.as_json(),
         "notes": notes,
         "labels": {"file": str(labels), "missing": matched.missing, "unlabelled": list(map(str, matched.unlabelled))},
@@ -95,7 +98,8 @@ def evaluate_mos(
             {"path": str(path), "mos": mos, "engines": {name: of[path] for name, of in scored.items()}}
             for path, mos in kept.items()
         ],
-    }, unusable
+    }
+    return document, cards, unusable
 
 
 def unusable_error(unusable: Unusable) -> InputError:
@@ -149,7 +153,7 @@ def _score(scorer: Scorer, files: Sequence[Path], unusable: Unusable) -> NDArray
 
 def _identity(scorer: Scorer) -> str:
     """Artefact and card: its preprocessing is as much a part of a score as its weights."""
-    return hashlib.sha256((sha256_file(scorer.path) + scorer.card.to_json()).encode()).hexdigest()
+    return hashlib.sha256((sha256_of(scorer.path) + scorer.card.to_json()).encode()).hexdigest()
 
 
 def _setup(scorer: Scorer) -> str:

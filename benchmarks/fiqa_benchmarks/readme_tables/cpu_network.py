@@ -96,7 +96,7 @@ def measure_network(
                 scorer = stack.enter_context(open_contender(_ready(contender, Path(folder), threads), threads))
                 measured = measured or Measured(scorer.card.weights.kind)
                 if plan.one_by_one and contender.name == TORCH:
-                    scorer.card = replace(scorer.card, max_batch=1)
+                    scorer = scorer.with_max_batch(1)
                 crops = _images(scorer.card, plan.images)
                 scores = scorer.outputs(crops)["score"].reshape(-1)
                 reference = scores if expected is None else expected

@@ -15,6 +15,7 @@ from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.scoring.agreement import Scores
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.progress import Report, silent
+from fiqa_runtime.system.spread import evenly
 from numpy.typing import NDArray
 
 from fiqa_benchmarks.contenders.peers import PEERS, open_contender, prepare
@@ -43,7 +44,7 @@ def score_ladders(
         return {}
     per_face = PICTURES * sum(map(_seconds_per_image, taking_part))
     count = min(len(crops), MOST_FACES, max(1, int(SECONDS / per_face)))
-    faces = [crops[index] for index in np.linspace(0, len(crops) - 1, count).round().astype(int)]
+    faces = [crops[index] for index in evenly(count, len(crops))]
     rungs = [(rung.kind, rung.strength) for rung, _ in ladders(faces)]
     scores: dict[str, Scores] = {}
     with TemporaryDirectory(prefix="fiqa-bench-") as folder:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from fiqa_runtime.scoring.agreement import rejection_threshold
+from fiqa_runtime.system.spread import evenly
 from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
 
@@ -23,7 +24,6 @@ from fiqa_benchmarks.report.svg import (
     legend_below,
     look,
     nested,
-    spread,
 )
 
 Document = Mapping[str, Any]
@@ -71,7 +71,7 @@ def _scatter(
         (kept, "same decision", {**look(0), "markersize": 3.5}),
         (changed, "decision flips", {**look(6), "markersize": 8}),
     ):
-        shown = group[list(spread(group.size, MOST_POINTS))]
+        shown = group[evenly(MOST_POINTS, group.size)]
         appearance["linestyle"] = "none"
         axes.plot(x[shown], y[shown], label=f"{name} ({group.size})", **appearance)
         lower.plot(x[shown], (y - x)[shown], **appearance)

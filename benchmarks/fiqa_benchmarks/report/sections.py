@@ -8,19 +8,18 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from fiqa_runtime.artefact.card import Card, read_card
+from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.faces.drawing import map_picture
 from fiqa_runtime.images.preprocess import Image, check_image
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.scoring.agreement import Scores, rejection_threshold
 from numpy.typing import NDArray
 
-from fiqa_benchmarks.contenders.peers import PEERS, Contender
+from fiqa_benchmarks.contenders.peers import PEERS
 from fiqa_benchmarks.speed.bench import Result
 
 Maps = NDArray[np.float32]
@@ -59,14 +58,14 @@ def sections(results: Sequence[Result], crops: Sequence[Image], names: Sequence[
     return found
 
 
-def opinion_sections(mos: Mapping[str, Any], contenders: Sequence[Contender]) -> dict[str, Any]:
-    """`worst` and `cards` for the part ``mos`` of a document and the contenders that it compares."""
+def opinion_sections(mos: Mapping[str, Any], by_name: Mapping[str, Card]) -> dict[str, Any]:
+    """`worst` and `cards` for the part ``mos`` of a document, and the cards of the contenders that it compares."""
     rows = mos["scores"]
     scores = {name: np.array([row["engines"][name] for row in rows]) for name in mos["engines"]}
     names = [row["path"] for row in rows]
     return {
         "worst": worst_moved(scores, names, lambda place: read_image(names[place])),
-        "cards": cards({c.name: read_card(Path(c.artefact)) for c in contenders if c.name not in PEERS}),
+        "cards": cards({name: card for name, card in by_name.items() if name not in PEERS}),
     }
 
 

@@ -134,8 +134,3 @@ def _for_the_page(tag: str, name: str) -> str:
     for colour, variable in _ON_THE_PAGE.items():
         tag = tag.replace(colour, variable)
     return re.sub(r"\s+", " ", re.sub(r"(\d\.\d\d)\d+", r"\1", tag))
-
-
-def spread(count: int, most: int) -> Sequence[int]:
-    """At most `most` of `count` indices, evenly spread."""
-    return range(count) if count <= most else [round(i * (count - 1) / (most - 1)) for i in range(most)]

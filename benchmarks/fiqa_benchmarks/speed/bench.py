@@ -17,7 +17,7 @@ from fiqa_runtime.errors import ArtefactError, FiqaError
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.scoring.agreement import Agreement, agree
 from fiqa_runtime.scoring.scorer import Scorer
-from fiqa_runtime.system.files import sha256_file
+from fiqa_runtime.system.files import sha256_of
 from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_benchmarks.contenders.crops import fill
@@ -148,7 +148,7 @@ def _load(result: Result, folder: Path, batches: Sequence[int], threads: int | N
 
 def artefact_files(path: Path, card: Card) -> dict[str, str]:
     """SHA-256 by name of the artefact at `path`, or at the end of a link there, and every file that its card adds."""
-    return {**card.files, path.resolve().name: sha256_file(path)}
+    return {**card.files, path.resolve().name: sha256_of(path)}
 
 
 def image_id(image: Image) -> str:

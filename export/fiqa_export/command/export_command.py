@@ -20,23 +20,33 @@ from rich.table import Table
 
 from fiqa_export.graph.files import size_of
 from fiqa_export.pipeline import Exported, Options, export
-from fiqa_export.plan.step import builder_missing
+from fiqa_export.plan.target import NoBuilderError, PlanOptions, order_plan
 from fiqa_export.serving.delivery import Delivery
 
 
 def export_all(
-    names: list[str], weights: str | None, out: Path, options: Options, delivery: Delivery, json: str | None
+    names: list[str],
+    weights: str | None,
+    out: Path,
+    options: Options,
+    plan: PlanOptions | None,
+    delivery: Delivery,
+    json: str | None,
 ) -> None:
-    """Export every network of `names`; a failure ends the run only where there is one network.
+    """Export every network of `names`, and build a plan of each as `plan` asks; None: no plans.
 
-    Where `options` asks for a plan for `auto` and none can be built here, the ONNX files are all, and it says so.
+    A failure ends the run only where there is one network. Where `plan` leaves the choice of TensorRT open and none can
+    build here, the ONNX files are exported all the same, and a line says why there are no plans.
 
-    Raises what :func:`fiqa_export.plan.step.builder_missing` and :func:`fiqa_export.pipeline.export` raise, SystemExit
+    Raises what :func:`fiqa_export.plan.target.order_plan` and :func:`fiqa_export.pipeline.export` raise, SystemExit
     where some of several failed.
     """
-    no_plan = builder_missing(options.plan, options.recipe.precision) if options.plan else None
-    if no_plan:
-        options = replace(options, plan=None)
+    no_plan: str | None = None
+    if plan is not None:
+        try:
+            options = replace(options, plan=order_plan(plan, options.recipe.precision))
+        except NoBuilderError as error:
+            no_plan = str(error)
     done: list[Exported] = []
     failed: dict[str, FiqaError] = {}
     with progress_bar() as report:

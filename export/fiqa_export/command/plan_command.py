@@ -7,36 +7,34 @@ from typing import Any
 
 from fiqa_runtime.artefact.card import built_for, card_path, read_card
 from fiqa_runtime.artefact.location import artefact_inputs, find_artefact
-from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.errors import InputError
 from fiqa_runtime.terminal.console import progress_bar, stderr
 from fiqa_runtime.terminal.outputs import check_output_folder, check_outputs, write_json
 from rich.markup import escape
 
-from fiqa_export.plan.step import add_plan, builder_missing
-from fiqa_export.plan.target import PlanOptions
+from fiqa_export.plan.step import add_plan
+from fiqa_export.plan.target import PlanOptions, order_plan
 from fiqa_export.serving.delivery import Delivery
 
 
 def plan_of(name: str, options: PlanOptions, delivery: Delivery, json: str | None) -> None:
     """Build the plan of the ONNX artefact `name` beside it.
 
-    Raises what :func:`fiqa_export.plan.step.add_plan` raises, DependencyError where nothing can build here,
-    InputError where its folder cannot be written.
+    Raises what :func:`fiqa_export.plan.target.order_plan` and :func:`fiqa_export.plan.step.add_plan` raise, InputError
+    where its folder cannot be written.
     """
     path = find_artefact(name)
     card = read_card(path)
     if options.target == "none":
         raise InputError(f"{name} is exported already, and --target none builds no plan; name another target")
-    problem = builder_missing(options, card.precision)
-    if problem:
-        raise DependencyError(problem)
+    order = order_plan(options, card.precision)
     check_output_folder(path.parent)
     plan = path.with_suffix(".plan")
     check_outputs(
         [("--json", json)], [*artefact_inputs(name), ("the plan", plan), ("the plan's card", card_path(plan))]
     )
     with progress_bar() as report:
-        built = add_plan(path, card, options, report)
+        built = add_plan(path, card, order, report)
     delivery.deliver(path, card, built)
     made = built_for(built.card)
     line = f"built {built.path} with {made.flavour} {made.version}"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
-
-_WITH_LENGTH = 2
-"""Wire type of nested messages."""
+from fiqa_runtime.onnx_bytes.data_file import data_file
+from fiqa_runtime.onnx_bytes.protobuf import header
 
 
 def write_onnx(model: onnx.ModelProto, path: Path) -> None:
@@ -16,12 +15,12 @@ def write_onnx(model: onnx.ModelProto, path: Path) -> None:
     weights = list(graph.initializer)
     del graph.initializer[:]
     rest = graph.SerializeToString()
-    heads = [_head(onnx.GraphProto, "initializer", tensor.ByteSize()) for tensor in weights]
+    heads = [header(_number(onnx.GraphProto, "initializer"), tensor.ByteSize()) for tensor in weights]
     size = len(rest) + sum(len(head) + tensor.ByteSize() for head, tensor in zip(heads, weights, strict=True))
     model.ClearField("graph")
     with path.open("wb") as stream:
         stream.write(model.SerializeToString())
-        stream.write(_head(onnx.ModelProto, "graph", size))
+        stream.write(header(_number(onnx.ModelProto, "graph"), size))
         stream.write(rest)
         for head, tensor in zip(heads, weights, strict=True):
             stream.write(head)
@@ -29,24 +28,14 @@ def write_onnx(model: onnx.ModelProto, path: Path) -> None:
     model.Clear()
 
 
-def _head(message: type, field: str, size: int) -> bytes:
-    """What stands before a nested message of `size` bytes: number and wire type of its field, and the size."""
-    number = message.DESCRIPTOR.fields_by_name[field].number  # type: ignore[attr-defined]
-    return _varint(number << 3 | _WITH_LENGTH) + _varint(size)
-
-
-def _varint(value: int) -> bytes:
-    """Seven bits per byte, the lowest first; the eighth says that more follow."""
-    found = bytearray()
-    while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*found, value])
+def _number(message: type, field: str) -> int:
+    """Number of a field in a protobuf message."""
+    return int(message.DESCRIPTOR.fields_by_name[field].number)  # type: ignore[attr-defined]
 
 
 def files_of(artefact: Path) -> list[str]:
     """Names of the files that make up `artefact`: itself, and its weights where they stand outside."""
-    data = artefact.with_name(artefact.name + ".data")
+    data = data_file(artefact)
     return [artefact.name, data.name] if data.exists() else [artefact.name]
 
 

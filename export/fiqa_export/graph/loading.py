@@ -11,6 +11,7 @@ import onnx.shape_inference
 import onnx_ir as ir
 from fiqa_runtime.artefact.card import METADATA_KEY
 from fiqa_runtime.errors import ArtefactError, UnsupportedError
+from fiqa_runtime.onnx_bytes.data_file import data_file
 from google.protobuf.message import DecodeError
 from onnx_ir.passes import common
 
@@ -65,7 +66,7 @@ def save_graph(model: ir.Model, path: Path, weights_beside: bool = False) -> Non
     """
     model.metadata_props.pop(METADATA_KEY, None)
     ir.external_data.load_to_model(model)
-    data = path.with_name(f"{path.name}.data")
+    data = data_file(path)
     beside = weights_beside or needs_data_file(model)
     ir.save(model, path, external_data=data.name if beside else None)
     if not beside:

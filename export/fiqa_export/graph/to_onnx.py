@@ -11,6 +11,7 @@ from pathlib import Path
 
 import onnx
 import torch
+from fiqa_runtime.onnx_bytes.data_file import data_file
 
 from fiqa_export.graph.files import write_onnx
 from fiqa_export.graph.loading import needs_data_file
@@ -45,7 +46,7 @@ def _take_weights_in(path: Path) -> None:
     for tensor in model.graph.initializer:
         tensor.ClearField("data_location")
     write_onnx(model, path)
-    path.with_name(f"{path.name}.data").unlink()
+    data_file(path).unlink()
 
 
 def trace(reference: Reference) -> torch.onnx.ONNXProgram:

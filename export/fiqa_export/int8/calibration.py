@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 from fiqa_calibration.activations import Inputs, measure, session_options
-from fiqa_calibration.candidates import evenly, folder_candidates, seeded_candidates
+from fiqa_calibration.candidates import folder_candidates, seeded_candidates
 from fiqa_calibration.cropper import Cropper
 from fiqa_calibration.dataset import COUNT, MINIMUM, CalibrationSet, Score, choose
 from fiqa_calibration.histogram import METHODS
@@ -21,8 +21,9 @@ from fiqa_runtime.images.crop_sampling import crop_offsets, crop_stream, cut
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.onnx_bytes.prelu import for_onnxruntime
-from fiqa_runtime.system.files import sha256_file
+from fiqa_runtime.system.files import sha256_of
 from fiqa_runtime.system.progress import Report
+from fiqa_runtime.system.spread import evenly
 from numpy.typing import NDArray
 
 from fiqa_export.graph.loading import nominal_bytes, open_graph, open_graph_of, save_graph
@@ -151,7 +152,7 @@ def measured(fp32: Path, base: Path, images: Images, report: Report) -> Ranges:
         statistics = measure(base, tensors, ranging, len(ranging), report)
     ranges = {name: {t: method(s.histogram) for t, s in statistics.items()} for name, method in METHODS.items()}
     return Ranges(
-        model=sha256_file(fp32),
+        model=sha256_of(fp32),
         calibration=images.whole.sha256,
         images=len(images.whole),
         channels=channels,

@@ -16,7 +16,7 @@ from fiqa_calibration.ranges import Ranges
 from fiqa_runtime.artefact.facts import Budget, Int8Conversion
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image
-from fiqa_runtime.system.files import sha256_file
+from fiqa_runtime.system.files import sha256_of
 from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_export.graph.files import files_of, size_of
@@ -148,7 +148,7 @@ def _calibrated(
     reference: Reference, fp32: Path, base: Path, calib: str, cache: Path, feed: Feed, report: Report
 ) -> tuple[Ranges, Images | None]:
     """Ranges, from a file where there is one; images where they are given. Writes `base`."""
-    model = sha256_file(fp32)
+    model = sha256_of(fp32)
     if calib.endswith(".json"):
         shipped = Ranges.load(Path(calib), model)
         write_base(fp32, base, shipped.channels)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from fiqa_runtime.artefact.card import Card, with_files
 from fiqa_runtime.artefact.facts import PlanBuild, PlanFlags, Profile, Verdict
 from fiqa_runtime.backends.cuda.driver import Driver, Shape, active
 from fiqa_runtime.errors import InputError, UnsupportedError
-from fiqa_runtime.system.files import sha256_of
+from fiqa_runtime.system.files import sha256_of, temporary_name, write_bytes
 from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_export.plan.builder import Built, Limits, build
-from fiqa_export.plan.target import WORKSPACE_SHARE, PlanOptions, Target, check_options, find_target
+from fiqa_export.plan.target import WORKSPACE_SHARE, PlanOptions, PlanOrder, Target
 
 SIDES = (32, 640, 2048)
 """Smallest, most frequent and largest side of a photo, for detectors that take any size."""
@@ -26,15 +23,13 @@ OVERLAPPED = 4
 """Largest batches that the runtime gets at once, so that it copies one while it computes another."""
 
 
-def build_plan(onnx: Path, card: Card, plan: Path, options: PlanOptions, report: Report = silent) -> Card:
+def build_plan(onnx: Path, card: Card, plan: Path, order: PlanOrder, report: Report = silent) -> Card:
     """Build the ONNX file `onnx` with its `card` into `plan`; returns the plan's card, which is not written.
 
-    `plan` appears when it is whole. Raises what :func:`fiqa_export.plan.target.find_target`,
-    :func:`fiqa_export.plan.target.check_options` and :func:`fiqa_export.plan.builder.build` raise, InputError where
-    `plan` cannot be written.
+    `plan` appears when it is whole. Raises what :func:`fiqa_export.plan.builder.build` raises, InputError where `plan`
+    cannot be written.
     """
-    target = find_target(options.target)
-    check_options(options, target, card.precision)
+    target, options = order.target, order.options
     if options.workspace is None and target.driver is not None and target.driver.gpu.integrated:
         options = replace(options, workspace=shared_workspace(target.driver))
     what = f"{card.model}: build {card.precision} plan (%)"
@@ -42,14 +37,14 @@ def build_plan(onnx: Path, card: Card, plan: Path, options: PlanOptions, report:
     limits = partial(_limits, card, batch_range(card, options))
     built = build(target, onnx, limits, options, lambda share: report(what, int(100 * share), 100))
     report(what, 100, 100)
-    _write(built.plan, plan)
+    write_bytes(plan, built.plan)
     return with_files(_plan_card(onnx, card, target, built, options), plan.parent, [plan.name])
 
 
 def link_plan(plan: Path, model: str) -> Path:
     """Let ``<model>.plan`` beside `plan` be a relative link to it; raises InputError where links cannot be made."""
     link = plan.with_name(f"{model}.plan")
-    temporary = plan.with_name(f".{link.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(link)
     try:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(plan.name)
@@ -119,14 +114,3 @@ def _plan_card(onnx: Path, card: Card, target: Target, built: Built, options: Pl
         versions={**card.versions, target.flavour: target.trt.__version__},
         plan=facts,
     )
-
-
-def _write(content: Any, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise InputError(f"cannot write {path}: {error.strerror}; choose a folder with room") from error

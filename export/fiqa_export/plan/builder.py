@@ -18,7 +18,7 @@ from typing import Any
 
 import onnx
 from fiqa_runtime.backends.cuda.driver import Gpu, Shape, active
-from fiqa_runtime.backends.tensorrt.engine import OUT_OF_MEMORY
+from fiqa_runtime.backends.tensorrt.engine import OUT_OF_MEMORY, error_log
 from fiqa_runtime.errors import ArtefactError, FiqaError, InputError, UnsupportedError
 from fiqa_runtime.system.files import user_cache
 
@@ -31,6 +31,9 @@ LONGEST_REASON = 400
 CONSEQUENCES = re.compile(r"catchCudaError|cudaError 35|Begin node|End node")
 """In errors that only follow from others, or from there being no GPU."""
 WORKSPACE = re.compile(r"workspace", re.IGNORECASE)
+
+_log = cache(error_log)
+"""One logger for all builds of this process, as TensorRT wants it."""
 
 
 @dataclass(frozen=True)
@@ -212,19 +215,3 @@ def _reason(messages: list[str] | deque[str]) -> str:
     told = [each[-1].strip() for each in lines if each]
     reason = told[0] if told else ""
     return reason[:LONGEST_REASON] if reason not in ("", "false") else "it does not say why"
-
-
-@cache
-def _log(trt: Any) -> Any:
-    """One logger for the process, as TensorRT wants it: keeps the last errors and prints nothing."""
-
-    class ErrorLog(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: deque[str] = deque(maxlen=32)
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
-                self.errors.append(message.strip())
-
-    return ErrorLog()

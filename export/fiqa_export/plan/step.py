@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fiqa_runtime.artefact.card import Card, built_for, write_card
-from fiqa_runtime.errors import FiqaError, VerdictError
+from fiqa_runtime.errors import VerdictError
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.scoring.selftest import self_test
 from fiqa_runtime.system.progress import Report
 
 from fiqa_export.plan.build_plan import build_plan, link_plan
-from fiqa_export.plan.target import PlanOptions, check_options, check_ranges, find_target, import_polygraphy
+from fiqa_export.plan.target import PlanOrder
 from fiqa_export.publishing import publish, workplace
 
 
@@ -24,26 +24,7 @@ class Plan:
     card: Card
 
 
-def builder_missing(options: PlanOptions, precision: str) -> str | None:
-    """Why no plan can be built here for the target `auto`, with the fix; None where one can.
-
-    Raises what :func:`fiqa_export.plan.target.find_target` and :func:`fiqa_export.plan.target.import_polygraphy`
-    raise for a target that was asked for by name, and what :func:`fiqa_export.plan.target.check_options` raises, so
-    that nothing is exported in vain.
-    """
-    check_ranges(options)
-    try:
-        target = find_target(options.target)
-        import_polygraphy(target.flavour)
-    except FiqaError as error:
-        if options.target != "auto":
-            raise
-        return str(error)
-    check_options(options, target, precision)
-    return None
-
-
-def add_plan(artefact: Path, card: Card, options: PlanOptions, report: Report) -> Plan:
+def add_plan(artefact: Path, card: Card, order: PlanOrder, report: Report) -> Plan:
     """Build ``<model>.<precision>.plan`` beside the ONNX file `artefact`, and the link ``<model>.plan`` to it.
 
     On the GPU that it was built for the plan re-scores the card's canaries first; a TensorRT-RTX plan, which needs no
@@ -53,7 +34,7 @@ def add_plan(artefact: Path, card: Card, options: PlanOptions, report: Report) -
     out, name = artefact.parent, artefact.with_suffix(".plan").name
     with workplace(out) as folder:
         plan = folder / name
-        plan_card = build_plan(artefact, card, plan, options, report)
+        plan_card = build_plan(artefact, card, plan, order, report)
         write_card(plan_card, plan)
         if built_for(plan_card).gpu:
             with Scorer(plan) as scorer:

@@ -65,6 +65,36 @@ class Target:
         return f"{self.flavour} {self.trt.__version__}"
 
 
+@dataclass(frozen=True)
+class PlanOrder:
+    """A plan to build: by which TensorRT, and how. :func:`order_plan` has checked that the two go together."""
+
+    target: Target
+    options: PlanOptions
+
+
+class NoBuilderError(DependencyError):
+    """Nothing here can build a plan, and the user asked for no TensorRT by name: the message says why, with the fix."""
+
+
+def order_plan(options: PlanOptions, precision: str) -> PlanOrder:
+    """Find the TensorRT that builds a plan of `precision` as `options` ask, before any long work starts.
+
+    Raises InputError or UnsupportedError where such a plan cannot be built. Where there is nothing to build it with:
+    NoBuilderError for the target `auto`, for any other what :func:`find_target` and :func:`import_polygraphy` raise.
+    """
+    check_ranges(options)
+    try:
+        target = find_target(options.target)
+        import_polygraphy(target.flavour)
+    except FiqaError as error:
+        if options.target != "auto":
+            raise
+        raise NoBuilderError(str(error)) from error
+    check_options(options, target, precision)
+    return PlanOrder(target, options)
+
+
 def find_target(name: str) -> Target:
     """The TensorRT to build with; `auto` takes the first that can build here.
 
@@ -117,8 +147,7 @@ def import_polygraphy(flavour: str) -> Any:
 
 
 def check_options(options: PlanOptions, target: Target, precision: str) -> None:
-    """Raise InputError or UnsupportedError where `target` cannot build `precision` as `options` ask."""
-    check_ranges(options)
+    """Raise InputError or UnsupportedError where `target` cannot build a plan of `precision` as `options` ask."""
     if target.driver is None:
         asked = [name for name in RTX_HAS_NO if getattr(options, name) != getattr(PlanOptions, name)]
         if asked:

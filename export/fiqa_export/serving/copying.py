@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 from fiqa_runtime.artefact.card import Card, write_card
 from fiqa_runtime.errors import InputError, UnsupportedError
+from fiqa_runtime.system.files import replacing
 
 
 def refuse_plan(file: str, card: Card, server: str) -> None:
@@ -38,12 +38,10 @@ def copy_artefact(artefact: Path, card: Card, folder: Path) -> None:
     Raises InputError where a file cannot be copied.
     """
     for name in card.files:
-        unfinished = folder / f".{name}.{os.getpid()}.tmp"
         try:
-            shutil.copy2(artefact.parent / name, unfinished)
-            unfinished.replace(folder / name)
+            with replacing(folder / name) as unfinished:
+                shutil.copy2(artefact.parent / name, unfinished)
         except OSError as error:
-            unfinished.unlink(missing_ok=True)
             raise InputError(
                 f"cannot copy {name} to {folder}: {error.strerror}; make room there or choose another folder"
             ) from error

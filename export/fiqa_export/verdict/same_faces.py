@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from fiqa_runtime.faces.detection import intersection_over_union
 from fiqa_runtime.faces.detector import CONFIDENCE
 from fiqa_runtime.faces.yunet import HEADS, STRIDES, Rows, YunetDecoder
 from numpy.typing import NDArray
@@ -83,19 +84,10 @@ def _pairs(faces: Rows, others: Rows) -> tuple[list[tuple[float, float]], int]:
     """For the sure ones of `faces` overlap with the nearest of `others`, |d score|, and how many have no such."""
     pairs, missing = [], 0
     for face in faces[faces[:, -1] >= CONFIDENCE + SCORE].astype(np.float64):
-        overlaps = _overlap(face, others)
+        overlaps = intersection_over_union(face[:4], others[:, :4])
         if overlaps.max(initial=0.0) < SAME:
             missing += 1
         else:
             surest = others[overlaps >= SAME, -1].max()
             pairs.append((float(overlaps.max()), abs(float(face[-1] - surest))))
     return pairs, missing
-
-
-def _overlap(face: NDArray[np.float64], others: Rows) -> NDArray[np.float64]:
-    """Intersection over union of the box of one row with those of (N, 15); 0 where one is not finite."""
-    low = np.maximum(face[:2], others[:, :2])
-    high = np.minimum(face[:2] + face[2:4], others[:, :2] + others[:, 2:4])
-    common = np.clip(high - low, 0, None).prod(axis=1)
-    union = face[2:4].prod() + others[:, 2:4].astype(np.float64).prod(axis=1) - common
-    return np.asarray(np.nan_to_num(common / union), np.float64)

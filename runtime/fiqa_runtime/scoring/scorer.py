@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fiqa_runtime.artefact.card import read_card
+from fiqa_runtime.artefact.card import Card, read_card
 from fiqa_runtime.artefact.location import find_artefact
 from fiqa_runtime.artefact.score_map import check_threshold
-from fiqa_runtime.artefact.spec import CpuPrecision, CropSampling
+from fiqa_runtime.artefact.spec import CpuPrecision, CropSampling, InputSpec
 from fiqa_runtime.backends import open_backend
 from fiqa_runtime.backends.base import Backend, Inputs
 from fiqa_runtime.errors import ArtefactError, CardError, InputError
@@ -87,6 +89,19 @@ class Scorer:
     def close(self) -> None:
         """Free the backend."""
         self.backend.close()
+
+    def with_input(self, spec: InputSpec) -> Scorer:
+        """The same loaded backend, fed as `spec` says."""
+        return self._with_card(replace(self.card, input=spec))
+
+    def with_max_batch(self, n: int) -> Scorer:
+        """The same loaded backend, fed at most `n` crops at a time."""
+        return self._with_card(replace(self.card, max_batch=n))
+
+    def _with_card(self, card: Card) -> Scorer:
+        scorer = copy(self)
+        scorer.card = card
+        return scorer
 
     @property
     def has_score(self) -> bool:

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fiqa_export.plan.step import builder_missing
-from fiqa_export.plan.target import PlanOptions
+from fiqa_export.plan.target import NoBuilderError, PlanOptions, order_plan
 from fiqa_runtime.artefact.card import built_for, card_path, read_card
 
 from tests.help.commands import Invoke
@@ -62,7 +61,8 @@ def test_without_polygraphy_there_is_no_builder(
     refused = export(*BASIC, "--target", "tensorrt-rtx", "--out", tmp_path)
     assert refused.is_one_line("pip install polygraphy"), refused
     assert not list(tmp_path.iterdir())
-    assert "pip install polygraphy" in str(builder_missing(PlanOptions("auto"), "fp32"))
+    with pytest.raises(NoBuilderError, match="pip install polygraphy"):
+        order_plan(PlanOptions("auto"), "fp32")
 
 
 @pytest.mark.usefixtures("no_tensorrt")

@@ -32,6 +32,7 @@ from fiqa_export.verdict.recipe import FP16
 from fiqa_runtime.artefact.card import Card, with_files, write_card
 from fiqa_runtime.artefact.facts import Fp16Conversion
 from fiqa_runtime.backends.base import Backend
+from fiqa_runtime.faces.detection import intersection_over_union
 from fiqa_runtime.faces.yunet import YunetDecoder
 from fiqa_runtime.images.preprocess import Image, prepare
 from fiqa_runtime.images.reading import read_image
@@ -193,7 +194,7 @@ def test_detections_of_the_published_yunet(name: str, images_dir: Path, weights_
     for expected, actual in zip(before, after, strict=True):
         assert len(expected) == len(actual)
         for e, a in zip(expected, actual, strict=True):
-            assert _iou(e, a) >= 0.9
+            assert intersection_over_union(e[:4], a[np.newaxis, :4])[0] >= 0.9
             assert abs(e[14] - a[14]) <= 0.05
 
 
@@ -208,9 +209,3 @@ def _photo(path: Path) -> Image | None:
     shrink = min(1.0, 640 / max(photo.shape[:2]))
     photo = np.asarray(cv2.resize(photo, None, fx=shrink, fy=shrink), np.uint8)
     return photo if min(photo.shape[:2]) >= 64 else None
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    start, end = np.maximum(a[:2], b[:2]), np.minimum(a[:2] + a[2:4], b[:2] + b[2:4])
-    shared = np.prod(np.maximum(end - start, 0))
-    return float(shared / (a[2] * a[3] + b[2] * b[3] - shared))

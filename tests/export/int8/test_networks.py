@@ -28,6 +28,7 @@ from fiqa_export.models import Reference, build
 from fiqa_export.models.inputs import graph_inputs
 from fiqa_export.verdict.recipe import INT8
 from fiqa_runtime.backends.base import Arrays
+from fiqa_runtime.faces.detection import intersection_over_union
 from fiqa_runtime.faces.yunet import Run, YunetDecoder
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.seeded import seeded_image
@@ -150,8 +151,9 @@ def test_detections_of_the_published_yunet(
     for expected, actual in zip(before, after, strict=True):
         for faces, others in ((expected, actual), (actual, expected)):
             for face in (row for row in faces if row[14] >= THRESHOLD + MOVES):
-                nearest = max(others, key=lambda row: _iou(face, row))
-                assert _iou(face, nearest) >= 0.9
+                overlaps = intersection_over_union(face[:4], others[:, :4])
+                nearest = others[overlaps.argmax()]
+                assert overlaps.max() >= 0.9
                 assert abs(face[14] - nearest[14]) <= MOVES
 
 
@@ -167,9 +169,3 @@ def _photo(path: Path) -> Image | None:
         return None
     shrink = min(1.0, 480 / max(photo.shape[:2]))
     return np.asarray(cv2.resize(photo, None, fx=shrink, fy=shrink), np.uint8)
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    start, end = np.maximum(a[:2], b[:2]), np.minimum(a[:2] + a[2:4], b[:2] + b[2:4])
-    shared = np.prod(np.maximum(end - start, 0))
-    return float(shared / (a[2] * a[3] + b[2] * b[3] - shared))

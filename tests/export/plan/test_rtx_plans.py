@@ -18,7 +18,7 @@ import onnx
 import pytest
 from fiqa_export.graph.raw_input import take_raw_input
 from fiqa_export.plan.build_plan import build_plan
-from fiqa_export.plan.target import PlanOptions, find_target
+from fiqa_export.plan.target import PlanOptions, find_target, order_plan
 from fiqa_runtime.artefact.card import Card, built_for, card_path, read_card, write_card
 from fiqa_runtime.artefact.spec import InputSpec, OutputSpec
 from fiqa_runtime.artefact.zoo import MODELS
@@ -167,8 +167,9 @@ def test_ctrl_c_stops_a_real_build(tmp_path: Path) -> None:
         if done >= 30:
             raise KeyboardInterrupt
 
+    order = order_plan(PlanOptions("tensorrt-rtx"), CARD.precision)
     with pytest.raises(KeyboardInterrupt):
-        build_plan(path, CARD, tmp_path / "ifqa.fp32.plan", PlanOptions("tensorrt-rtx"), interrupt)
+        build_plan(path, CARD, tmp_path / "ifqa.fp32.plan", order, interrupt)
     assert max(told) < 100
     assert list(tmp_path.iterdir()) == [path]
 
