@@ -116,7 +116,7 @@ def test_command_writes_the_scores_of_the_library(
     (folder / "damaged.png").write_text("no picture")
     file = tmp_path / "out" / f"MINE{suffix}"
     result = score(folder, "--engine", seeded_engine, "--aligned", "--quality-file", file)
-    assert result.is_one_line("damaged.png", "no image")
+    assert result.is_one_line("damaged.png", "not an image")
     separator = "," if suffix == ".csv" else " "
     lines = [line.rsplit(separator, 1) for line in file.read_text(encoding="utf-8").splitlines()]
     lines = lines[1:] if suffix == ".csv" else lines

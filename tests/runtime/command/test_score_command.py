@@ -242,7 +242,7 @@ def test_bad_input(
 def test_a_file_that_is_no_image(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     result = score(tmp_path / "text.png", "--aligned", "--engine", seeded_engine)
-    assert result.is_one_line("text.png", "no image"), result
+    assert result.is_one_line("text.png", "not an image"), result
 
 
 def test_outputs_over_the_artefact(score: Invoke, seeded_engine: Path, crops: Path) -> None:

@@ -85,7 +85,7 @@ def test_what_the_system_refuses_is_one_line(reading: Invoke, tmp_path: Path, mo
     assert reading(tmp_path / "a").out == "text"
     assert reading(tmp_path / ("a" * 300)).is_one_line("cannot use", "File name too long; check its name")
 
-    def forbidden(self: Path) -> str:
+    def forbidden(self: Path, **options: object) -> str:
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "read_text", forbidden)
