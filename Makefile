@@ -1,35 +1,47 @@
-# `make demo` and `make test` are all a fresh machine needs: Python 3.10+ and a package index.
+# `make demo` and `make test` are all a fresh machine needs: Python 3.10+ and a package index. `make help` lists the rest.
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 # Test processes of one thread each; tests of one network or file stay together (tests/conftest.py).
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) --durations 25
+# Photos for the rows of `make bench` that start from photos.
+IMAGES ?= $(FIQA_IMAGES_DIR)
 
-.PHONY: demo test test-files test-slow test-long lint bench clean
+.PHONY: help demo test test-files test-slow test-long lint format bench clean
 
-demo: $(VENV)/.demo
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## the main job, end to end: export, score, draw; results in demo/
 	$(VENV)/bin/python -m fiqa_export.command.demo
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev ## the tests that need nothing but this checkout
 	$(PYTEST)
 
-# Tests that need official weights or pictures: FIQA_WEIGHTS_DIR and FIQA_IMAGES_DIR say where those are.
-test-files: $(VENV)/.dev
+test-files: $(VENV)/.dev ## the tests that need FIQA_WEIGHTS_DIR and FIQA_IMAGES_DIR: official weights, pictures
 	$(PYTEST) -m 'files and not slow and not long and not gpu'
 
-# The largest networks: gigabytes of memory, minutes.
-test-slow: $(VENV)/.dev
+test-slow: $(VENV)/.dev ## the largest networks: gigabytes of memory, minutes
 	$(PYTEST) -m 'slow and not long'
 
-# Every precision of the largest networks, searched int8 exports, memory: an hour and more, not part of CI.
-test-long: $(VENV)/.dev
+test-long: $(VENV)/.dev ## every precision of the largest networks, searched int8 exports: an hour and more, not in CI
 	$(PYTEST) -m long
 
-lint: $(VENV)/.dev
+lint: $(VENV)/.dev ## ruff, its formatting, mypy --strict over packages and tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+format: $(VENV)/.dev ## bring the code into shape: sorted imports, ruff's formatting
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(VENV)/.dev ## the CPU table of the README, 10 to 15 minutes on an idle machine; IMAGES=folder for its photos
+	$(VENV)/bin/python -m fiqa_benchmarks.readme_tables.cpu --engines engines/bench --json bench.json $(if $(IMAGES),--images $(IMAGES))
+
+clean: ## remove the environment, the demo and caches
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
@@ -42,12 +54,3 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 	@echo "installing into $(VENV), a few minutes the first time"
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	touch $@ $(VENV)/.demo
-
-# The CPU table: exports what engines/bench lacks (minutes), then measures for 10 to 15 minutes; keep the machine idle.
-# Photos for the rows that start from photos: make bench IMAGES=folder
-IMAGES ?= $(FIQA_IMAGES_DIR)
-bench: $(VENV)/.dev
-	$(VENV)/bin/python -m fiqa_benchmarks.readme_tables.cpu --engines engines/bench --json bench.json $(if $(IMAGES),--images $(IMAGES))
-
-clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

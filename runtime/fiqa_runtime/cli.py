@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fiqa_runtime.artefact.spec import check_precision
+from fiqa_runtime.backends import ONNX_BACKENDS, PLAN_BACKEND
 from fiqa_runtime.command.diagnose import diagnose_scores
 from fiqa_runtime.command.engine_questions import show_choice, show_self_test
 from fiqa_runtime.command.options import check_files, check_options
@@ -31,7 +32,7 @@ def score(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH...", help="Photos, crops or their folders.")
     ] = None,
-    backend: Annotated[str, typer.Option(help="auto, onnxruntime, openvino, opencv or tensorrt.")] = "auto",
+    backend: Annotated[str, typer.Option(help=f"auto, {', '.join(ONNX_BACKENDS)} or {PLAN_BACKEND}.")] = "auto",
     aligned: Annotated[bool, typer.Option("--aligned", help="The images are ready crops: no detection.")] = False,
     detector: Annotated[Path | None, typer.Option(help="YuNet file; default: OpenCV Zoo's 2023mar.")] = None,
     min_confidence: Annotated[float, typer.Option(help="Detections below it are ignored, 0 to 1.")] = CONFIDENCE,

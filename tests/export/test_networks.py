@@ -23,7 +23,7 @@ from fiqa_export.pipeline import Exported, export
 from fiqa_runtime.artefact.card import built_for
 from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.artefact.zoo import MODELS
-from fiqa_runtime.backends import PACKAGES
+from fiqa_runtime.backends import ONNX_BACKENDS
 from fiqa_runtime.errors import UnsupportedError
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
@@ -85,7 +85,7 @@ def test_memory_of_the_export(name: str, tmp_path: Path) -> None:
     assert int(done.stderr.split()[-1]) <= 4 * 4 * MODELS[name].parameters + 1.5 * GIB
 
 
-@pytest.mark.parametrize("backend", PACKAGES)
+@pytest.mark.parametrize("backend", ONNX_BACKENDS)
 def test_backends_and_batches(exported: Exported, backend: str) -> None:
     """Canaries equal torch in every runtime, and a face's result does not depend on what else is in its batch."""
     try:

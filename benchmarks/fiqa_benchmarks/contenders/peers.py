@@ -18,7 +18,7 @@ from fiqa_runtime.artefact.location import find_artefact
 from fiqa_runtime.artefact.spec import CpuPrecision
 from fiqa_runtime.artefact.weight_files import search_folders
 from fiqa_runtime.artefact.zoo import MODELS
-from fiqa_runtime.backends import PACKAGES
+from fiqa_runtime.backends import ONNX_BACKENDS
 from fiqa_runtime.backends.base import Arrays, Inputs
 from fiqa_runtime.errors import CheckpointError, DependencyError, InputError
 from fiqa_runtime.scoring.choice import decide
@@ -28,7 +28,7 @@ from fiqa_runtime.system.host import thread_limit
 from fiqa_benchmarks.contenders.plain_export import SUFFIX, PlainSession, export_plain, reference_of
 from fiqa_benchmarks.contenders.torch_peers import TORCH_PEERS, speeded_up, torch_device
 
-PEERS = (*TORCH_PEERS, *PACKAGES, *(name + SUFFIX for name in PACKAGES))
+PEERS = (*TORCH_PEERS, *ONNX_BACKENDS, *(name + SUFFIX for name in ONNX_BACKENDS))
 """Names that ``--against`` takes."""
 
 
@@ -143,7 +143,7 @@ def _check_installed(peer: str) -> None:
     if peer not in PEERS:
         raise InputError(f"unknown peer '{peer}'; --against takes {', '.join(PEERS)}")
     backend = peer.removesuffix(SUFFIX)
-    needed = {} if backend in TORCH_PEERS else {PACKAGES[backend]: backend}
+    needed = {} if backend in TORCH_PEERS else {ONNX_BACKENDS[backend]: backend}
     if backend in TORCH_PEERS or peer.endswith(SUFFIX):
         needed["torch"] = "export"
     for package, extra in needed.items():

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-STATISTICS = ("srcc", "krcc", "plcc", "plcc_4", "plcc_5", "rmse", "rmse_4", "rmse_5")
+STATISTICS = {
+    "srcc": "SRCC",
+    "krcc": "KRCC",
+    "plcc": "PLCC",
+    "plcc_4": "PLCC, 4-parameter logistic",
+    "plcc_5": "PLCC, 5-parameter logistic",
+    "rmse": "RMSE",
+    "rmse_4": "RMSE, 4-parameter logistic",
+    "rmse_5": "RMSE, 5-parameter logistic",
+}
 """Spearman, Kendall tau-b, Pearson as it is and after a 4- and a 5-parameter logistic, and the root mean
 square error in units of the opinion scores, likewise. The step of a logistic may fall, so after a fit PLCC is positive
 for reversed scores too: SRCC and the plain PLCC show the direction."""

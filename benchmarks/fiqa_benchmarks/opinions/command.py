@@ -36,17 +36,6 @@ CHUNK = 256
 """Images between two moves of the progress bar; after an image that cannot be scored only these are read again."""
 LISTED = 3
 """Names shown of a long list."""
-TITLES = {
-    "srcc": "SRCC",
-    "krcc": "KRCC",
-    "plcc": "PLCC",
-    "plcc_4": "PLCC, 4-parameter logistic",
-    "plcc_5": "PLCC, 5-parameter logistic",
-    "rmse": "RMSE",
-    "rmse_4": "RMSE, 4-parameter logistic",
-    "rmse_5": "RMSE, 5-parameter logistic",
-}
-
 Unusable = dict[Path, InputError]
 """Images that could not be scored, and why."""
 
@@ -171,7 +160,7 @@ def _table(found: Accuracy) -> Table:
         table.add_column(escape(name), justify="right", overflow="fold")
     for key in STATISTICS:
         row = [found.engines[name][key] for name in (first, *others)]
-        table.add_row(TITLES[key], *map(_cell, (*row, *(found.differences[name][key] for name in others))))
+        table.add_row(STATISTICS[key], *map(_cell, (*row, *(found.differences[name][key] for name in others))))
     return table
 
 

@@ -11,15 +11,17 @@ from fiqa_runtime.artefact.spec import CpuPrecision
 from fiqa_runtime.backends.base import Backend
 from fiqa_runtime.errors import DependencyError, InputError, UnsupportedError
 
-PACKAGES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "opencv": "cv2"}
-"""ONNX backends with the package each needs; where nothing tells them apart the first installed one is taken."""
+ONNX_BACKENDS = {"onnxruntime": "onnxruntime", "openvino": "openvino", "opencv": "cv2"}
+"""The module that each ONNX backend needs, by the backend's name; the first installed one is preferred."""
+DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "openvino")
+"""Distributions whose versions decide which backend is the fastest here."""
 PLAN_BACKEND = "tensorrt"
 """The backend that runs plans, and nothing else."""
 
 
 def available() -> list[str]:
     """Names of the ONNX backends whose package is installed, preferred first."""
-    return [name for name, package in PACKAGES.items() if importlib.util.find_spec(package)]
+    return [name for name, package in ONNX_BACKENDS.items() if importlib.util.find_spec(package)]
 
 
 def open_backend(
@@ -44,8 +46,8 @@ def open_backend(
 
 def check_backend(name: str, artefact: Path, card: Card) -> None:
     """Raise what :func:`open_backend` would, as far as that can be told without loading anything."""
-    if name not in (*PACKAGES, PLAN_BACKEND):
-        raise InputError(f"unknown backend '{name}'; choose auto, {', '.join(PACKAGES)}, {PLAN_BACKEND}")
+    if name not in (*ONNX_BACKENDS, PLAN_BACKEND):
+        raise InputError(f"unknown backend '{name}'; choose auto, {', '.join(ONNX_BACKENDS)}, {PLAN_BACKEND}")
     if card.format == "plan" and name != PLAN_BACKEND:
         raise UnsupportedError(
             f"{artefact.name} is a TensorRT plan, backend {name} runs ONNX; use the .onnx file or --backend auto"
@@ -54,5 +56,5 @@ def check_backend(name: str, artefact: Path, card: Card) -> None:
         raise UnsupportedError(
             f"{artefact.name} is ONNX, backend {name} runs plans; fiqa-export {card.model} --target tensorrt builds one"
         )
-    if name in PACKAGES and name not in available():
+    if name in ONNX_BACKENDS and name not in available():
         raise DependencyError(f"backend {name} is not installed; pip install 'fiqa-edge[{name}]'")

@@ -20,7 +20,7 @@ import cv2
 
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.spec import CpuPrecision, check_precision
-from fiqa_runtime.backends import PLAN_BACKEND, available, check_backend
+from fiqa_runtime.backends import DISTRIBUTIONS, PLAN_BACKEND, available, check_backend
 from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.scoring.canaries import tolerance
 from fiqa_runtime.scoring.trial import Trial, try_backend
@@ -29,7 +29,6 @@ from fiqa_runtime.system.host import cpu_features, cpu_model, installed_versions
 
 FOLDER = "backends"
 """Folder in the user cache that holds the outcomes, one file for each."""
-PACKAGES = ("fiqa-edge", "numpy", "onnxruntime", "onnxruntime-gpu", "openvino")
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def _tried(
         "cpu": cpu_model(),
         "features": cpu_features(),
         "cores": usable_cores(own_groups()),
-        "versions": {**installed_versions(PACKAGES), "opencv": cv2.__version__},
+        "versions": {**installed_versions(("fiqa-edge", "numpy", *DISTRIBUTIONS)), "opencv": cv2.__version__},
         "threads": threads,
         "precision": precision,
     }

@@ -13,7 +13,7 @@ from fiqa_export.verdict.recipe import FP16
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.spec import OutputSpec
 from fiqa_runtime.artefact.zoo import MODELS
-from fiqa_runtime.backends import PACKAGES, open_backend
+from fiqa_runtime.backends import ONNX_BACKENDS, open_backend
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.faces.detector import Detector
 from fiqa_runtime.images.preprocess import network_input, prepare
@@ -24,7 +24,7 @@ from fiqa_runtime.scoring.scorer import Scorer
 from tests.help.onnx_graphs import identity
 
 
-@pytest.mark.parametrize("backend", PACKAGES)
+@pytest.mark.parametrize("backend", ONNX_BACKENDS)
 @pytest.mark.parametrize("name", MODELS)
 def test_network_sees_the_same(name: str, backend: str, tmp_path: Path) -> None:
     spec = MODELS[name].input
@@ -45,7 +45,7 @@ def test_export(seeded_engine: Path, tmp_path: Path) -> None:
     crops = [seeded_image(i, 112, 112) for i in range(3)] + [seeded_image(9, 130, 130)]
     with Scorer(seeded_engine, "onnxruntime") as outside:
         expected = outside.score(crops)
-    for backend in PACKAGES:
+    for backend in ONNX_BACKENDS:
         with Scorer(exported.path, backend) as inside:
             assert inside.card.input.raw
             np.testing.assert_allclose(inside.score(crops), expected, atol=1e-6, rtol=0)

@@ -13,7 +13,7 @@ import onnx
 import pytest
 from fiqa_runtime.artefact.card import METADATA_KEY, Card, card_path, read_card
 from fiqa_runtime.artefact.zoo import FOREIGN_ARTEFACTS
-from fiqa_runtime.backends import PACKAGES
+from fiqa_runtime.backends import ONNX_BACKENDS
 from fiqa_runtime.errors import ArtefactError, CardError
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.onnx_bytes.metadata import read_metadata
@@ -244,7 +244,7 @@ def test_a_known_file_of_others_needs_no_card(artefact: Path, monkeypatch: pytes
     model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 1
     onnx.save(model, artefact)
     monkeypatch.setitem(FOREIGN_ARTEFACTS, sha256_file(artefact), next(iter(FOREIGN_ARTEFACTS.values())))
-    for backend in PACKAGES:
+    for backend in ONNX_BACKENDS:
         scorer = Scorer(artefact, backend)
         assert scorer.card.licence == "CC BY 4.0 (OpenCV Zoo)"
         scores = scorer.score([seeded_image(0, 112, 112), seeded_image(1, 112, 112)])

@@ -13,7 +13,7 @@ import onnx
 import pytest
 from fiqa_runtime.artefact.card import Card, read_card, with_files, write_card
 from fiqa_runtime.artefact.zoo import MODELS
-from fiqa_runtime.backends import PACKAGES
+from fiqa_runtime.backends import ONNX_BACKENDS
 from fiqa_runtime.backends.base import in_file_order
 from fiqa_runtime.backends.cuda.cuda_python_driver import CudaPythonDriver
 from fiqa_runtime.backends.opencv import OpenCvBackend
@@ -79,8 +79,8 @@ def broken_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
     """The package is found, and fails when it is imported."""
     monkeypatch.delitem(sys.modules, "fiqa_runtime.backends.onnxruntime", raising=False)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.setattr("fiqa_runtime.backends.available", lambda: list(PACKAGES))
-    monkeypatch.setattr("fiqa_runtime.faces.detector.available", lambda: list(PACKAGES))
+    monkeypatch.setattr("fiqa_runtime.backends.available", lambda: list(ONNX_BACKENDS))
+    monkeypatch.setattr("fiqa_runtime.faces.detector.available", lambda: list(ONNX_BACKENDS))
 
 
 BROKEN = r"backend onnxruntime is installed but cannot be imported \(.*\); pip install .*'fiqa-edge\[onnxruntime\]'"
@@ -113,7 +113,7 @@ def test_outputs_that_the_card_does_not_count(seeded_engine: Path) -> None:
         in_file_order(["score", "map"], card)
 
 
-@pytest.mark.parametrize("backend", PACKAGES)
+@pytest.mark.parametrize("backend", ONNX_BACKENDS)
 def test_closing_twice(seeded_engine: Path, backend: str) -> None:
     with Scorer(seeded_engine, backend) as scorer:
         scorer.close()

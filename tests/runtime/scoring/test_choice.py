@@ -17,7 +17,7 @@ import pytest
 from fiqa_runtime.artefact.card import Card, card_path, read_card
 from fiqa_runtime.artefact.facts import Verdict
 from fiqa_runtime.artefact.spec import CpuPrecision
-from fiqa_runtime.backends import PACKAGES
+from fiqa_runtime.backends import ONNX_BACKENDS
 from fiqa_runtime.errors import CardError, DependencyError, InputError, VerdictError
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring import choice
@@ -90,7 +90,7 @@ def test_the_fastest_is_taken_and_remembered(bench: Bench, card: Card, tmp_path:
     again = decide("auto", Path("x.onnx"), card)
     assert (again.backend, again.trials) == (first.backend, first.trials)
     assert again.note.startswith(f"remembered in {tmp_path}")
-    assert sorted(bench.tried) == sorted(PACKAGES)
+    assert sorted(bench.tried) == sorted(ONNX_BACKENDS)
 
 
 def test_a_fast_backend_with_wrong_scores_is_not_taken(bench: Bench, card: Card) -> None:
@@ -101,7 +101,7 @@ def test_a_fast_backend_with_wrong_scores_is_not_taken(bench: Bench, card: Card)
 
 
 def test_no_backend_with_right_scores_is_a_verdict(bench: Bench, card: Card) -> None:
-    bench.wrong = set(PACKAGES)
+    bench.wrong = set(ONNX_BACKENDS)
     with pytest.raises(VerdictError, match=r"no backend gives the canaries of x\.onnx .*export it again") as caught:
         decide("auto", Path("x.onnx"), card)
     assert "\n" not in str(caught.value)
@@ -128,7 +128,7 @@ def test_another_question_is_tried_anew(
     else:
         monkeypatch.setattr(choice, "installed_versions", lambda packages: {"openvino": "0"})
     decide("auto", Path("x.onnx"), card, threads, precision)
-    assert sorted(bench.tried) == sorted(PACKAGES)
+    assert sorted(bench.tried) == sorted(ONNX_BACKENDS)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"question": {}, "trials": [{}]}', b"\xff"])
@@ -138,7 +138,7 @@ def test_a_damaged_memory_is_measured_again(bench: Bench, card: Card, tmp_path: 
     file.write_bytes(content)
     bench.tried.clear()
     assert decide("auto", Path("x.onnx"), card).backend == "opencv"
-    assert sorted(bench.tried) == sorted(PACKAGES)
+    assert sorted(bench.tried) == sorted(ONNX_BACKENDS)
     assert json.loads(file.read_text(encoding="utf-8"))["trials"][0]["backend"] == "opencv"
 
 
@@ -222,7 +222,7 @@ def test_a_card_inside_the_file_does_not_answer_for_another_file(bench: Bench, c
         path.write_text(name)
         bench.tried.clear()
         decide("auto", path, inside)
-        assert len(bench.tried) == len(PACKAGES)
+        assert len(bench.tried) == len(ONNX_BACKENDS)
 
 
 def test_no_success_is_not_remembered(bench: Bench, card: Card) -> None:

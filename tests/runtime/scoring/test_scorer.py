@@ -13,7 +13,7 @@ import pytest
 from fiqa_runtime.artefact.card import card_path
 from fiqa_runtime.artefact.location import find_artefact
 from fiqa_runtime.artefact.score_map import ScoreMap
-from fiqa_runtime.backends import PACKAGES
+from fiqa_runtime.backends import ONNX_BACKENDS
 from fiqa_runtime.errors import ArtefactError, CardError, DependencyError, InputError
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
@@ -24,7 +24,7 @@ from tests.help.places import GOLDEN
 SCORES = json.loads((GOLDEN / "ediffiqa-t.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture(params=PACKAGES, scope="module")
+@pytest.fixture(params=ONNX_BACKENDS, scope="module")
 def scorer(request: pytest.FixtureRequest, seeded_engine: Path) -> Scorer:
     return Scorer(seeded_engine, request.param)
 
