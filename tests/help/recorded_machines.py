@@ -185,3 +185,13 @@ MACHINES = {
     "Orin, JetPack 7.2": ORIN_JETPACK_7_2,
     "desktop": DESKTOP,
 }
+
+BARE = replace(
+    DESKTOP.with_probe("cuda", error="libcuda.so.1: cannot open shared object file").with_probe("tensorrt"),
+    files={"/proc/meminfo": DESKTOP.files["/proc/meminfo"]},
+)
+"""The desktop without a driver and without any TensorRT."""
+RTX = BARE.with_package("tensorrt-rtx-cu13-libs", "1.7.1").with_probe(
+    "tensorrt_rtx", version="1.7.1.116", file="/x/tensorrt_rtx/__init__.py", capabilities=["7.5", "8.6", "8.9", "12.0"]
+)
+"""The same with TensorRT-RTX, which builds without a GPU."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fiqa_runtime.artefact.card import card_path
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.onnx_bytes.data_file import data_file
 from fiqa_runtime.system.files import NamedFile
 
 ENGINES = Path("engines")
@@ -26,5 +27,5 @@ def find_artefact(name: str | Path) -> Path:
 def artefact_inputs(engine: str) -> list[NamedFile]:
     """The files of the artefact `engine`, which no output may replace; raises InputError where there is none."""
     path = find_artefact(engine)
-    data = path.with_name(f"{path.name}.data")
-    return [("the artefact", path), ("the artefact's card", card_path(path)), ("the artefact's weights", data)]
+    files = {"the artefact": path, "the artefact's card": card_path(path), "the artefact's weights": data_file(path)}
+    return list(files.items())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.system.schema import check_bounds
+from fiqa_runtime.system.spread import evenly
 
 KNOTS = 512
 """Points of a map; of more images evenly spaced ranks are kept."""
@@ -36,7 +37,7 @@ class ScoreMap:
     @classmethod
     def between(cls, fp32: NDArray[np.floating], artefact: NDArray[np.floating]) -> ScoreMap:
         """The map from two score lists (N,) of the same images in the same order, N >= 1."""
-        positions = np.linspace(0, len(fp32) - 1, min(len(fp32), KNOTS)).round().astype(int)
+        positions = evenly(KNOTS, len(fp32))
         first, second = (np.sort(np.asarray(scores, np.float64))[positions] for scores in (fp32, artefact))
         return cls(tuple(first.tolist()), tuple(second.tolist()))
 

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from fiqa_runtime.diagnosis.reference import MatchedScores, match_reference, read_reference
 from fiqa_runtime.diagnosis.trials import Trials, try_crops, try_photos
 from fiqa_runtime.diagnosis.verdict import Diagnosis, diagnose
@@ -15,6 +13,7 @@ from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detector import Detector
 from fiqa_runtime.images.align import Method
 from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.spread import evenly
 from fiqa_runtime.terminal.console import progress_bar
 from fiqa_runtime.terminal.outputs import write_json
 
@@ -32,7 +31,8 @@ def diagnose_scores(
     UnsupportedError for networks whose crop five landmarks do not give.
     """
     matched = match_reference(read_reference(reference), images)
-    chosen = _spread(list(matched.scores))
+    images = list(matched.scores)
+    chosen = [images[index] for index in evenly(MOST_IMAGES, len(images))]
     with progress_bar() as report:
         if detector is None:
             trials = try_crops(scorer, chosen, report)
@@ -50,11 +50,6 @@ def diagnose_scores(
         write_json({**document, "backend": backend, **found.as_json(), "remarks": remarks}, json)
     if json != "-":
         sys.stdout.writelines(f"{line}\n" for line in (*_table(found), *remarks, str(found)))
-
-
-def _spread(paths: list[Path]) -> list[Path]:
-    chosen = np.linspace(0, len(paths) - 1, min(len(paths), MOST_IMAGES)).round().astype(int)
-    return [paths[index] for index in chosen.tolist()]
 
 
 def _nothing_in_common(matched: MatchedScores, trials: Trials, reference: Path) -> str:

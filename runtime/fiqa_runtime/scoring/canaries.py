@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.spec import CpuPrecision
 from fiqa_runtime.errors import CardError
+from fiqa_runtime.system.spread import evenly
 
 PROBES = 8
 """Most values that a canary remembers of one output."""
@@ -19,8 +20,7 @@ scores and no larger than this keeps their rank correlation above 0.995, the bud
 def probe(output: NDArray[np.floating]) -> tuple[float, ...]:
     """At most eight values, evenly spread over the flattened output of one image: what a canary remembers."""
     flat = output.reshape(-1)
-    positions = np.linspace(0, flat.size - 1, min(flat.size, PROBES)).round().astype(int)
-    return tuple(float(v) for v in flat[positions])
+    return tuple(float(v) for v in flat[evenly(PROBES, flat.size)])
 
 
 def tolerance(card: Card, precision: CpuPrecision) -> dict[str, float]:

@@ -80,7 +80,7 @@ def test_all_walks_the_registry(export: Invoke, tmp_path: Path, monkeypatch: pyt
 def test_artefact_names_no_path_of_this_machine(seeded_engine: Path) -> None:
     content = seeded_engine.read_bytes()
     for place in (ROOT, Path(sys.prefix), Path.home()):
-        assert str(place).encode() not in content
+        assert place == Path(place.anchor) or str(place).encode() not in content, "a home may be /, which is everywhere"
 
 
 def test_failed_verdict_leaves_nothing(export: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

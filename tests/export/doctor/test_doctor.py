@@ -1,42 +1,27 @@
-"""The doctor on recorded machines, on this one, and on a driver library without a GPU."""
+"""The doctor's verdict on recorded machines."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from fiqa_export.doctor import probe
 from fiqa_export.doctor.checks import TARGETS, Diagnosis, Line, judge, sensible_workspace
-from fiqa_export.doctor.facts import EXPORT_PACKAGES, TensorRt
-from fiqa_export.doctor.gather import ThisMachine, gather, l4t_version
-from fiqa_export.doctor.jetpack import has_kernels, jetpack_version, shipped_with
+from fiqa_export.doctor.facts import EXPORT_PACKAGES
+from fiqa_export.doctor.gather import gather
 from fiqa_export.doctor.screen import run_doctor
 from fiqa_export.plan.target import WORKSPACE_SHARE
-from fiqa_runtime.errors import InputError, UnsupportedError
 
-from tests.help.places import STUB_LIBCUDA
 from tests.help.recorded_machines import (
+    BARE,
     DESKTOP,
     MACHINES,
     ORIN_JETPACK_6_2,
     ORIN_JETPACK_7_2,
+    RTX,
     THOR_JETPACK_7_0,
     RecordedMachine,
     gpu,
-)
-
-BARE = replace(
-    DESKTOP.with_probe("cuda", error="libcuda.so.1: cannot open shared object file").with_probe("tensorrt"),
-    files={"/proc/meminfo": DESKTOP.files["/proc/meminfo"]},
-)
-RTX = BARE.with_package("tensorrt-rtx-cu13-libs", "1.7.1").with_probe(
-    "tensorrt_rtx", version="1.7.1.116", file="/x/tensorrt_rtx/__init__.py", capabilities=["7.5", "8.6", "8.9", "12.0"]
 )
 
 
@@ -252,143 +237,3 @@ def test_rtx_builds_without_a_gpu() -> None:
     assert diagnose(hopper, "tensorrt-rtx").works
     assert "builds plans that do not run here" in lines(hopper, "tensorrt-rtx")["kernels"].text
     assert "there is none for Jetson" in (lines(ORIN_JETPACK_6_2, "tensorrt-rtx")["tensorrt_rtx"].fix or "")
-
-
-@pytest.mark.parametrize(
-    ("version", "place", "capability", "jetpack", "answer"),
-    [
-        ("10.3.0", "apt", "8.7", "6.2", True),
-        ("10.7.0", "apt", "8.7", "6.2", True),
-        ("10.8.0", "apt", "8.7", "6.2", False),
-        ("10.3.0", "pip", "8.7", "6.2", True),
-        ("10.7.0", "pip", "8.7", "6.2", False),
-        ("10.13.3", "pip", "8.7", "6.2", False),
-        ("10.16.1", "pip", "8.7", "6.2", False),
-        ("10.13.3", "apt", "8.7", "7.2", False),
-        ("10.16.2", "apt", "8.7", "7.2", True),
-        ("10.16.1", "pip", "8.7", "7.2", True),
-        ("10.16.1", "pip", "8.7", None, None),
-        ("11.0.0", "pip", "8.7", "7.2", None),
-        ("11.3.0", "pip", "8.7", "7.2", False),
-        ("11.4.0", "pip", "8.7", "7.2.2", False),
-        ("11.4.1", "pip", "8.7", "7.2.1", False),
-        ("11.4.1", "pip", "8.7", "7.2.2", True),
-        ("11.4.1", "pip", "8.7", "6.2", False),
-        ("10.13.0", "pip", "11.0", "7.0", False),
-        ("10.13.3", "apt", "11.0", "7.0", True),
-        ("11.3.0", "pip", "11.0", "7.1", False),
-        ("10.4.0", "pip", "7.0", None, True),
-        ("10.5.0", "pip", "7.0", None, False),
-        ("10.3.0", "pip", "6.1", None, False),
-        ("10.7.0", "pip", "12.0", None, False),
-        ("10.8.0", "pip", "12.0", None, True),
-        ("10.3.0", "pip", "9.0", None, True),
-        ("11.4.1", "pip", "8.9", None, True),
-    ],
-)
-def test_kernels(version: str, place: str, capability: str, jetpack: str | None, answer: bool | None) -> None:
-    trt = TensorRt("tensorrt", version, "apt" if place == "apt" else "pip", None)
-    assert has_kernels(trt, capability, jetpack) is answer
-
-
-def test_jetpack_versions() -> None:
-    assert l4t_version(None) is None
-    assert l4t_version("nonsense") is None
-    assert jetpack_version("36.4.7", None) == "6.2.1"
-    assert jetpack_version("39.2.0", "7.2.1-b49") == "7.2.1"
-    assert jetpack_version("99.0.0", None) is None
-    assert shipped_with("6.2.1") == shipped_with("6.2")
-    assert shipped_with(None) is None
-
-
-def test_screen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
-    run_doctor("auto", None, ORIN_JETPACK_6_2)
-    screen = capsys.readouterr().out
-    assert len(screen.splitlines()) <= 24
-    assert max(map(len, screen.splitlines())) <= 120
-    assert "target auto: builds plans with tensorrt" in screen
-    with pytest.raises(UnsupportedError) as refused:
-        run_doctor("tensorrt", None, STOPPED["pip's TensorRT on JetPack 6"][0])
-    assert str(refused.value) == (
-        "target tensorrt cannot work here: kernels: tensorrt 10.7.0 has none for GPUs of compute capability 8.7; "
-        "take JetPack's 10.3: pip uninstall tensorrt tensorrt-cu12, then sudo apt install python3-libnvinfer"
-    )
-    assert refused.value.exit_code == 2
-    screen = capsys.readouterr().out
-    assert len(screen.splitlines()) <= 24
-    assert "-> take JetPack's 10.3" in screen
-    assert "pip's tensorrt 10.7.0 hides apt's 10.3.0.30-1+cuda12.5" in screen
-    assert "target tensorrt: cannot work" in screen
-
-
-def test_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    run_doctor("auto", "-", DESKTOP)
-    document = json.loads(capsys.readouterr().out)
-    assert (document["target"], document["works"], document["flavours"]) == ("auto", True, ["tensorrt"])
-    assert document["facts"]["gpu"]["compute_capability"] == "8.9"
-    with pytest.raises(UnsupportedError):
-        run_doctor("tensorrt", str(tmp_path / "doctor.json"), BARE)
-    document = json.loads((tmp_path / "doctor.json").read_text(encoding="utf-8"))
-    assert document["works"] is False
-    assert {line["status"] for line in document["lines"]} == {"ok", "absent", "bad"}
-
-
-def test_unknown_target() -> None:
-    with pytest.raises(InputError, match="unknown target 'rtx'; choose auto, tensorrt, tensorrt-rtx"):
-        run_doctor("rtx", None, DESKTOP)
-
-
-def test_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
-    """For real: nothing recorded, nothing heavy loaded here."""
-    facts = gather(ThisMachine())
-    assert facts.python == sys.version.split()[0]
-    assert facts.packages["onnx"]
-    assert facts.exporters == EXPORT_PACKAGES
-    assert facts.opencv is not None
-    assert facts.memory is None or 0 < facts.memory[0] <= facts.memory[1]
-    assert (facts.gpu is None) is (facts.gpu_error is not None)
-    for target in TARGETS:
-        diagnosis = judge(facts, target)
-        assert all(line.fix for line in diagnosis.lines if line.status in ("bad", "warning"))
-    run_doctor("auto", None)
-    assert "target auto:" in capsys.readouterr().out
-
-
-def test_nothing_heavy_is_imported() -> None:
-    code = (
-        "import sys; from fiqa_export.doctor.screen import run_doctor; run_doctor('auto', '-');"
-        "print({'torch', 'onnx', 'tensorrt', 'tensorrt_rtx', 'scipy'} & set(sys.modules), file=sys.stderr)"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stderr.strip() == "set()"
-    assert json.loads(result.stdout)["works"] is True
-
-
-def test_a_probe_that_dies_is_an_answer() -> None:
-    answer = ThisMachine().probe("nonsense")
-    assert answer == {"error": "its process ended with 1: KeyError: 'nonsense'"}
-    assert ThisMachine().run(("no-such-command",)) is None
-
-
-@pytest.mark.parametrize("integrated", [False, True])
-def test_the_driver_is_asked_and_given_back(integrated: bool, tmp_path: Path) -> None:
-    compiler = shutil.which("cc")
-    if compiler is None or sys.platform != "linux":
-        pytest.skip("needs a C compiler on Linux")
-    command = [compiler, "-shared", "-fPIC", "-o", str(tmp_path / "libcuda.so.1"), str(STUB_LIBCUDA), "-ldl"]
-    subprocess.run(command, check=True, capture_output=True)
-    environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
-    if integrated:
-        environment["STUB_INTEGRATED"] = "1"
-    command = [sys.executable, "-m", "fiqa_export.doctor.probe", "cuda"]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert json.loads(result.stdout) == {
-        "name": "Stub GPU",
-        "compute_capability": "8.7",
-        "integrated": integrated,
-        "driver": "12.6",
-        "free": 1 << 20,
-        "total": 1 << 20,
-    }
-    assert "stub: 0 left, 0 retained, 0 pushed, 0 problems" in result.stderr

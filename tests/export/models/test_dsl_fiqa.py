@@ -31,7 +31,7 @@ from fiqa_runtime.scoring.scorer import Scorer
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tests.help.golden_samples import checksum, picture, recorded, tensor_sample
+from tests.help.golden_samples import checksum, picture, recorded, synthetic_landmarks, tensor_sample
 
 SCORE = {torch.float64: 1e-9, torch.float32: 3e-6}
 """Allowed relative deviation of a score."""
@@ -85,11 +85,6 @@ def crop_scores(
     visible = [visible_landmarks(landmarks, offset) for offset in offsets]
     parts = [slice(i, i + 4) for i in range(0, len(crops), 4)]
     return [float(s) for part in parts for s in run(network, crops[part], visible[part], dtype)]
-
-
-def synthetic_landmarks() -> NDArray[np.float32]:
-    k = np.arange(68)
-    return np.stack(((37 * k + 11) % 512, (101 * k + 29) % 512), axis=1).astype(np.float32)
 
 
 def test_state_dict_has_the_official_entries(network: Reference, golden: Callable[[str], Any]) -> None:

@@ -46,7 +46,7 @@ class RecordingScorer:
         return np.arange(len(crops), dtype=np.float32) / 8
 
 
-class FixedDetector(Detector):
+class FixedDetector:
     """Finds the same faces in every photo."""
 
     def __init__(self, *shifts: float) -> None:

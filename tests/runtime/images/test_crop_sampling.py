@@ -18,6 +18,8 @@ from fiqa_runtime.images.crop_sampling import (
 )
 from numpy.typing import NDArray
 
+from tests.help.golden_samples import synthetic_landmarks
+
 
 @pytest.fixture(scope="module")
 def document(golden: Callable[[str], Any]) -> dict[str, Any]:
@@ -26,9 +28,8 @@ def document(golden: Callable[[str], Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def landmarks() -> NDArray[np.float32]:
-    """The goldens' 68 synthetic landmarks."""
-    k = np.arange(68)
-    return np.stack(((37 * k + 11) % 512, (101 * k + 29) % 512), axis=1).astype(np.float32)
+    """The golden's landmarks."""
+    return synthetic_landmarks()
 
 
 def test_offsets_of_a_first_picture(document: dict[str, Any]) -> None:
