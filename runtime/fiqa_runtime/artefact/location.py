@@ -14,7 +14,8 @@ ENGINES = Path("engines")
 
 
 def find_artefact(name: str | Path) -> Path:
-    """`name` as it stands or, for a bare file name, in ``engines/``; raises InputError where there is neither."""
+    """The file `name`; a bare file name is also looked for in ``engines/``. Raises InputError where it is in
+    neither."""
     path = Path(name)
     candidates = [path, ENGINES / path] if path.parent == Path() else [path]
     for candidate in candidates:

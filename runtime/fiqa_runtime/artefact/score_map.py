@@ -1,7 +1,8 @@
-"""From the scores of a float32 network to those of its reduced-precision artefact, and so from threshold to threshold.
+"""The map from scores of a float32 network to scores of its artefact in reduced precision, which carries thresholds
+over.
 
-Both score the same images; what stands at the same rank belongs together, so the map is monotone, and a threshold
-that it carries over rejects the same share of those images as before (of more than 512, to one in 512).
+Both score the same images, and scores of the same rank belong together. So the map is monotone, and a threshold that it
+carries over rejects the same share of these images as before, to within one in 512.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from fiqa_runtime.system.schema import check_bounds
 from fiqa_runtime.system.spread import evenly
 
 KNOTS = 512
-"""Points of a map; of more images evenly spaced ranks are kept."""
+"""Most points of a map; where there are more images, evenly spaced ranks are kept."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,11 @@ class ScoreMap:
         return cls(tuple(first.tolist()), tuple(second.tolist()))
 
     def threshold(self, fp32: float) -> float:
-        """The artefact's threshold for a float32 one: at the same place between neighbours of the same ranks.
+        """The artefact's threshold for a float32 one: it lies at the same place between the neighbours of the same
+        ranks.
 
-        Beyond the images' scores both scales are taken to differ by what they differ at the end. Raises InputError for
-        a threshold that is not finite.
+        Beyond the scores of the images, the two scales are taken to be as far apart as at the last image. Raises
+        InputError for a threshold that is not finite.
         """
         check_threshold(fp32)
         first, second = np.array(self.fp32), np.array(self.artefact)

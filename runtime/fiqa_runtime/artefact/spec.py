@@ -1,4 +1,4 @@
-"""What a network expects and returns, as plain frozen data: the vocabulary of the zoo and of every card."""
+"""What a network takes and gives, as frozen data: the words that the zoo and every card are written in."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Checkpoint:
     key: str | None = None
     """Entry of the loaded dictionary that holds the state dict; None where the file is a bare state dict."""
     prefix: str = ""
-    """Prepended to the file's names to give our module's names (networks of several files)."""
+    """Put before the names in the file to give the names in our module, for networks of several files."""
     may_miss: tuple[str, ...] = ()
     """`fnmatch` patterns of the file's names that may be absent: recomputed, or without effect on any output."""
     may_have: tuple[str, ...] = ()
@@ -134,7 +134,7 @@ class ModelSpec:
     aliases: tuple[str, ...] = ()
     """Other names accepted on the command line."""
     max_batch: int = 32
-    """Largest batch the runtime sends at once: bounds activation memory."""
+    """Largest batch that the runtime sends at once, which bounds the memory for activations."""
     notes: tuple[str, ...] = field(default=())
     """What a user must know and would not guess."""
 

@@ -1,4 +1,4 @@
-"""Ways to run an artefact, all behind one protocol (:class:`fiqa_runtime.backends.base.Backend`)."""
+"""One file for each way to run an artefact; all offer :class:`fiqa_runtime.backends.base.Backend`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def open_backend(
 
 
 def check_backend(name: str, artefact: Path, card: Card) -> None:
-    """Raise what :func:`open_backend` would, as far as that can be told without loading anything."""
+    """Raise what :func:`open_backend` would raise, as far as that is known before the artefact is loaded."""
     if name not in (*ONNX_BACKENDS, PLAN_BACKEND):
         raise InputError(f"unknown backend '{name}'; choose auto, {', '.join(ONNX_BACKENDS)}, {PLAN_BACKEND}")
     if card.format == "plan" and name != PLAN_BACKEND:

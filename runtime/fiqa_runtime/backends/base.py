@@ -17,12 +17,13 @@ Inputs = Mapping[str, NDArray[np.float32] | NDArray[np.uint8]]
 
 
 class Backend(Protocol):
-    """One loaded artefact. Not to be used from two threads at once unless the backend says so."""
+    """One loaded artefact. Only one thread at a time may use it, unless the backend says otherwise."""
 
     name: str
     """`opencv`, `onnxruntime`, `openvino` or `tensorrt`."""
     info: Mapping[str, str]
-    """What a report should say: version, device, `arithmetic` of what the graph leaves in floating point."""
+    """What reports say about it: `version`, `device`, and `arithmetic`, the type that floating-point nodes compute
+    in."""
 
     def run(self, inputs: Inputs) -> Arrays:
         """Network inputs -> outputs by the card's names."""
@@ -34,7 +35,9 @@ class Backend(Protocol):
 
 
 def in_file_order(names: list[str], card: Card) -> list[str]:
-    """The card's name of each of a file's outputs `names`: the same, or the one in that place in files of others.
+    """The card's name of each output of a file, whose own `names` are in the order of the file.
+
+    A file of ours has the names of the card. In files of others the card's names count in their order.
 
     Raises ArtefactError where the file has more or fewer outputs than the card.
     """

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU, in float32 but for matrix products on ARM, where `fast` lets them run in bfloat16."""
+"""ONNX Runtime on the CPU. It computes in float32; on ARM, `fast` lets matrix products run in bfloat16."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fiqa_runtime.system.host import cpu_features
 
 ARM_BFLOAT16 = "mlas.enable_gemm_fastmath_arm64_bfloat16"
 STOP_SPINNING = "session.force_spinning_stop"
-"""At the end of a run threads sleep; by default they would hold the cores for a while that detection needs next."""
+"""Lets threads sleep at the end of a run. By default they would keep the cores busy, which detection needs next."""
 
 
 class OnnxRuntimeBackend:
@@ -40,7 +40,7 @@ class OnnxRuntimeBackend:
             self._session = _session(for_onnxruntime(artefact), options)
             if card.input.height is None and isinstance(self._session.get_inputs()[0].shape[2], int):
                 self._session = _session(free_size(artefact.read_bytes(), card.input.name), options)
-        except Exception as error:  # ONNX Runtime raises a dozen unrelated classes here
+        except Exception as error:  # ONNX Runtime raises a dozen classes here that have no base of their own
             reason = str(error).splitlines()[0]
             raise ArtefactError(f"ONNX Runtime cannot load {artefact}: {reason}; export it again") from error
         self._inputs = [i.name for i in self._session.get_inputs()]

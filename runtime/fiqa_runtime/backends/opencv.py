@@ -16,7 +16,7 @@ from fiqa_runtime.errors import UnsupportedError
 
 
 class OpenCvBackend:
-    """A `cv2.dnn` network. OpenCV's thread count is one number for the whole process."""
+    """A `cv2.dnn` network. It shares the number of threads with everything else that OpenCV does in this process."""
 
     name = "opencv"
 

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU. By itself it computes in bfloat16 or float16 where the processor does; `exact` forbids it."""
+"""OpenVINO on the CPU. It computes in bfloat16 or float16 where the processor can; `exact` keeps it in float32."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def score_crops(
 def _scores(
     crops: dict[Path, Image], scorer: Scorer, points: dict[Path, NDArray[np.float32]]
 ) -> dict[Path, float | FiqaError]:
-    """The score of each crop, or why it has none; together, and one by one where one of them is refused."""
+    """The score of each crop, or why it has none. Crops are scored together, and one by one where one is refused."""
     landmarks = [points[path] for path in crops] if points else None
     try:
         return dict(zip(crops, scorer.score(list(crops.values()), landmarks).tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""``fiqa-score --diagnose``: scores from elsewhere against this engine under every usual mistake."""
+"""``fiqa-score --diagnose``: which usual mistake turns this engine's scores into the ones from elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fiqa_runtime.terminal.console import progress_bar
 from fiqa_runtime.terminal.outputs import write_json
 
 MOST_IMAGES = 64
-"""Images that are enough; of more these many are tried, evenly chosen."""
+"""Images to try: so many are enough, and are chosen evenly from more."""
 LISTED = 3
 
 

@@ -21,7 +21,7 @@ _FACE = re.compile(r"\.face\d+\.png$")
 
 
 def picture_places(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
-    """By file, the `target` of :func:`write_pictures`: below `folder` as it lies below the folder common to `files`.
+    """The `target` of :func:`write_pictures` by file. It lies below `folder` as the file lies below the common folder.
 
     Raises InputError where a picture would take the place of one of `files`.
     """
@@ -75,5 +75,5 @@ def _with_map(crop: Image, scorer: Scorer) -> Image:
 
 
 def _write(path: Path, picture: Image) -> None:
-    # imencode: imwrite neither takes every path nor says why it failed
+    # imencode, since imwrite does not take every path and does not say why it failed
     write_bytes(path, cv2.imencode(".png", picture)[1].tobytes())

@@ -73,7 +73,7 @@ class ImageResult:
 
 
 Stream = Iterable[tuple[ImageResult, Image | None]]
-"""Results as they come, each with the image where it could be read."""
+"""Results in the order in which they come, each with its image where that could be read."""
 
 
 def _face(face: Face) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def as_document(scorer: Scorer, images: list[ImageResult], settings: dict[str, A
 
 @contextmanager
 def csv_writer(path: Path | None) -> Iterator[Any]:
-    """A function that appends an :class:`ImageResult` to the CSV at `path`; it gets its name when all is written.
+    """A function that appends an :class:`ImageResult` to the CSV. The file appears at `path` once all is written.
 
     Raises InputError where it cannot be written; what the body of the `with` statement raises is left alone.
     """

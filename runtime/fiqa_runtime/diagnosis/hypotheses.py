@@ -1,4 +1,4 @@
-"""The usual mistakes of a face quality pipeline, as things that can be tried out on an image.
+"""The usual mistakes of a face quality pipeline, in a form in which each can be tried on an image.
 
 A hypothesis is a way to prepare pixels (which crop, which resize) together with a way to feed them (colour order,
 mean and standard deviation). The first one of a list is always the card's own.
@@ -44,9 +44,9 @@ class Hypothesis:
 
 
 def feed_hypotheses(spec: InputSpec) -> list[Hypothesis]:
-    """Mistakes after the pixels are there: the card's own way, exchanged colours, normalisation missing or doubled.
+    """The card's own way, and mistakes in feeding the pixels: exchanged colours, normalisation missing or doubled.
 
-    A graph that takes raw pixels normalises them itself: of these mistakes it can be fed exchanged colours alone.
+    A graph that takes raw pixels normalises them itself, so only exchanged colours can be tried on it.
     """
     other: Colour = "BGR" if spec.colour == "RGB" else "RGB"
     own = Hypothesis("none", AS_THE_CARD_SAYS, spec)

@@ -1,11 +1,11 @@
-"""Scores that somebody else computed: read from their file, matched with the images here.
+"""Scores that somebody else computed are read from their file, and matched with the images here.
 
 | file   | content                                                                                        |
 |--------|------------------------------------------------------------------------------------------------|
 | `.csv` | `image,score` with or without a header, or what ``fiqa-score --csv`` and ``--quality-file`` write |
 | `.txt` | `path score` per line, CR-FIQA's quality file                                                  |
 
-Of several lines of one image the last counts; where boxes are given, the one of the largest face.
+Where an image has several lines, the last one counts; where the lines have boxes, the one of the largest face.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def read_reference(path: Path) -> dict[str, float]:
 def match_reference(reference: Mapping[str, float], images: Sequence[Path]) -> MatchedScores:
     """Find the image of every name: the one that shares most of the end of its path, suffixes apart.
 
-    Of several names of one image the one that shares most counts; the others are of images that are not here. Raises
+    Where several names fit one image, the one that shares most counts; the others name images that are not here. Raises
     InputError where two images fit a name equally well, or two names one image.
     """
     by_stem: dict[str, list[Path]] = {}

@@ -37,7 +37,7 @@ class Trials:
 
     @property
     def telling(self) -> dict[Hypothesis, list[float]]:
-        """Those of `scores` that exist for every image and differ from the card's own, and the card's own."""
+        """The card's own scores, and those of `scores` that exist for every image and differ from them."""
         own, *_ = self.scores.values()
         return {h: given for h, given in self.scores.items() if given is own or (given != own and _finite(given))}
 
@@ -76,7 +76,7 @@ def try_photos(
 def _try(
     scorer: Scorer, hypotheses: Sequence[Hypothesis], images: Sequence[Path], pixels: Pixels, report: Report
 ) -> Trials:
-    """One image after the other, so that memory holds one."""
+    """Try the images one after the other, so that only one is in memory."""
     trials = Trials(scores={hypothesis: [] for hypothesis in hypotheses})
     scorers = {hypothesis: _feeding(scorer, hypothesis) for hypothesis in hypotheses}
     for done, path in enumerate(images):

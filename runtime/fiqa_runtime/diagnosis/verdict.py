@@ -1,8 +1,8 @@
 """Which mistake best explains that somebody else's scores differ from ours.
 
 Every hypothesis of :mod:`fiqa_runtime.diagnosis.hypotheses` is tried on the same images; its residual is the root mean
-square of what it leaves of the difference. Beside it stands the residual after the best straight line from our scores
-to theirs, which finds scores that are scaled or turned round.
+square of the difference that it leaves. Beside it stands the residual after the best straight line from our scores to
+theirs, which finds scores that are scaled or reversed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from fiqa_runtime.scoring.agreement import Scores, score_lists
 Outcome = Literal["agree", "fault", "scaled", "fault and scaled", "unexplained"]
 
 FEWEST = 5
-"""Images below which a straight line, or chance, explains everything."""
+"""Fewest images: a straight line, or chance, explains everything about fewer."""
 FEWEST_FOR_BOTH = 10
-"""Images below which a fault and a straight line together do."""
+"""Fewest images for a mistake and a straight line together, which explain everything about fewer."""
 NOISE = 1e-5
 """Share of the largest score by which two runtimes differ in float32."""
 EXACT = 1e-3
@@ -32,11 +32,11 @@ EXACT = 1e-3
 CLOSE = 0.01
 """Share of the spread below which scores agree unless a hypothesis explains even that."""
 EXPLAINED = 0.1
-"""Share of the spread that a hypothesis may leave over..."""
+"""Share of the spread that a hypothesis may leave unexplained and still be named..."""
 BETTER = 4
-"""...if it leaves so many times less than the card's own way."""
+"""...where the card's own way leaves at least so many times more."""
 RIVALS = 2
-"""A hypothesis that leaves at most so many times the least cannot be told from the best."""
+"""A hypothesis that leaves at most so many times what the best one leaves cannot be told from it."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _verdict(findings: tuple[Finding, ...], spread: float, largest: float, image
 
 
 def _line_fits(finding: Finding, explained: float, spread: float) -> float | None:
-    """What the line through `finding` leaves over, if that is little; a constant reference is on every line."""
+    """What the straight line leaves unexplained, where that is little; a constant reference lies on every line."""
     if not spread or finding.scaled_residual is None or finding.scaled_residual > explained:
         return None
     return finding.scaled_residual

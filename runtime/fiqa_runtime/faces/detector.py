@@ -1,4 +1,4 @@
-"""Faces in a photo: YuNet in ONNX Runtime or OpenVINO, twice as fast as OpenCV's FaceDetectorYN, or through that."""
+"""Faces in a photo, found by YuNet: in ONNX Runtime, in OpenVINO, or through OpenCV's FaceDetectorYN."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from fiqa_runtime.images.preprocess import Image, check_image
 from fiqa_runtime.system.host import limit_opencv, thread_limit
 
 LONGEST = 2048
-"""Longest side in pixels at which faces are looked for where nothing else is asked; a larger photo is shrunk to it."""
+"""Default of `longest`: a photo whose longest side has more pixels is shrunk to it before faces are looked for."""
 CONFIDENCE = 0.6
-"""Detections below it are ignored where nothing else is asked."""
+"""Default of `min_confidence`: detections below it are ignored."""
 FACE_DETECTOR_YN = "FaceDetectorYN"
 COPY = 640
 """Longest side of the additional copy in which large faces are looked for."""
@@ -40,13 +40,13 @@ class Detector:
 
         faces = Detector().detect(image)        # uint8 BGR (H, W, 3) -> list[Detection]
 
-    Without `path` OpenCV Zoo's 2023 file is looked up, and downloaded if it is nowhere. `min_confidence` 0.6
-    keeps the blurred and the covered faces that a quality network should see; OpenCV's demos use 0.9. `nms`
-    is the largest overlap (intersection over union) of two faces, `top_k` the most candidates compared.
+    Without `path`, OpenCV Zoo's 2023 file is looked for on this machine, and downloaded where it is missing.
+    `min_confidence` 0.6 keeps the blurred and the covered faces that a quality network should see; OpenCV's demos use
+    0.9. `nms` is the largest overlap (intersection over union) of two faces, `top_k` the most candidates compared.
     `backend`: `auto` is ONNX Runtime where it is installed, else `opencv`, which is FaceDetectorYN, else `openvino`,
-    which prepares anew for every photo size. The boxes are the same to a thousandth of a pixel. Files exported with
-    ``--raw-input`` are not for `opencv`. `longest`: a photo with a longer side is shrunk to this many pixels; the time
-    falls with its square. Not to be used from two threads at once.
+    which prepares itself anew for every photo size. All give the same boxes to a thousandth of a pixel. `opencv` does
+    not take files exported with ``--raw-input``. `longest`: a photo with a longer side is shrunk to this many pixels;
+    the time falls with its square. Only one thread at a time may use a detector.
 
     Raises InputError for a missing file, a threshold outside 0..1 or a side below 64 px, ArtefactError where the file
     is not a YuNet, DependencyError where what `backend` names is not installed, UnsupportedError where FaceDetectorYN
@@ -54,7 +54,7 @@ class Detector:
     """
 
     engine: str
-    """What runs the file: `FaceDetectorYN`, or the backend before `YunetDecoder`."""
+    """What runs the file: `FaceDetectorYN`, or the name of a backend, whose outputs `YunetDecoder` decodes."""
 
     def __init__(
         self,
@@ -99,9 +99,9 @@ class Detector:
     def detect(self, image: Image) -> list[Detection]:
         """The faces of a uint8 BGR photo of any size, highest confidence first; an empty list without any.
 
-        A photo of at most 640 px is searched as it is. A larger one is searched as it is (shrunk to `longest` px
-        if need be) for faces of up to 300 px, and in a 640 px copy for larger ones, of which YuNet would find
-        but fragments. Raises InputError where `image` is not uint8 (H, W, 3).
+        A photo of at most 640 px is searched as it is. A larger one is searched twice: as it is (shrunk to `longest`
+        px if need be) for faces of up to 300 px, and in a copy of 640 px for larger faces, of which YuNet would find
+        only fragments in the original. Raises InputError where `image` is not uint8 (H, W, 3).
         """
         check_image(image)
         fine, shrunk = self._search(image, self.longest)
@@ -109,7 +109,8 @@ class Detector:
             return fine
         limit = LARGE * shrunk
         large = [face for face in self._search(image, COPY)[0] if _length(face) > limit]
-        # The two searches disagree on a face's size by some percent: let the ranges overlap, drop doubles.
+        # The two searches disagree by some percent on the size of a face, so the ranges overlap,
+        # and doubles are dropped.
         small = [face for face in fine if _length(face) < 1.2 * limit and not _is_inside(face, large)]
         return sorted(large + small, key=lambda face: -face.confidence)
 
@@ -135,7 +136,8 @@ def yunet_network(path: Path, name: str, threads: int | None = None) -> Run:
 
 
 def _input(path: Path) -> InputSpec:
-    """What the file takes: what its card says, which then has to be of this very file, or what YuNet's authors feed."""
+    """What the file takes: what its card says, which has to be the card of this very file, else what YuNet's authors
+    feed."""
     return read_card(path).input if has_card(path) else MODELS["yunet-s"].input
 
 
@@ -161,7 +163,7 @@ def _is_inside(face: Detection, others: list[Detection]) -> bool:
 
 
 def _check_is_yunet(path: Path) -> None:
-    # OpenCV crashes on some graphs of other networks, so look before it loads.
+    # OpenCV crashes on some graphs of other networks, so the file is looked at before OpenCV loads it.
     if not path.is_file():
         raise InputError(f"there is no detector {path}; check the spelling or use {DETECTOR.file}")
     content = path.read_bytes()
@@ -208,7 +210,7 @@ def _cannot_read(path: Path) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """OpenCV prints warnings about its own engines and errors about files it cannot import; not now."""
+    """Keep OpenCV from printing warnings about its engines, and errors about files that it cannot import."""
     log = getattr(cv2.utils, "logging", cv2)
     level = log.getLogLevel()
     log.setLogLevel(0)

@@ -1,4 +1,4 @@
-"""What the scores look like: boxes, landmarks and numbers on the photo, quality maps as pictures."""
+"""Pictures of scores: boxes, landmarks and numbers drawn on a photo, and quality maps in colour."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _text_size(text: str, shape: tuple[int, ...]) -> tuple[float, int, int, tupl
 
 
 def _place(size: tuple[int, int], box: Box, shape: tuple[int, ...], taken: Sequence[Box]) -> Box:
-    """The first free one of: above the box, below it, inside at its top, inside at its bottom."""
+    """The first free place among: above the box, below it, inside at its top, inside at its bottom."""
     width, height = size
     places = []
     for top in (box[1] - height, box[3], box[1], box[3] - height):

@@ -23,11 +23,12 @@ LANDMARKERS = ("facexformer-512", "facexformer")
 
 
 class PortraitQuality:
-    """Scores the faces of whole photos as DSL-FIQA's own preparation frames them, but for the detector.
+    """Scores the faces of whole photos, framed as in DSL-FIQA's own preparation, except for the detector.
 
-    The authors take MTCNN's largest face; this takes every face of YuNet, whose boxes differ, so scores are not
-    comparable with published ones. `landmarkers` are FaceXFormer at 512 x 512 and at 224 x 224; `margin` is the
-    per cent of the box added on each side (the authors use 80 and 100).
+    The authors take the first face of MTCNN; this class takes every face of `detector`. The boxes of other detectors
+    differ, so scores can be compared with published ones only where MTCNN finds the faces. `landmarkers` are
+    FaceXFormer at 512 x 512 and at 224 x 224; `margin` is the per cent of the box added on each side (the authors use
+    80 and 100).
     """
 
     def __init__(

@@ -29,7 +29,7 @@ STANDARD = np.array(
 """Where the landmarks belong in a 112 x 112 ArcFace crop. In single precision, as recognition code has it."""
 DEMO = STANDARD.copy()
 DEMO[4, 0] = 70.729904
-"""The same as OpenCV's eDifFIQA demo writes it, 4e-6 px apart in one number."""
+"""The same template as OpenCV's eDifFIQA demo writes it; one number differs by 4e-6 px."""
 
 LONGEST_SIDE = 32766
 """OpenCV 4 cannot warp a longer image."""
@@ -62,7 +62,7 @@ def least_squares(landmarks: NDArray[np.floating]) -> Matrix:
 def lmeds(landmarks: NDArray[np.floating]) -> Matrix:
     """The similarity that OpenCV's eDifFIQA demo uses, least median of squares, (2, 3) float64.
 
-    It may leave landmarks out and jumps when they move a little: for parity with the demo only.
+    It may leave landmarks out, and jumps when they move a little, so it is for parity with the demo only.
     Raises InputError where OpenCV finds no similarity.
     """
     matrix, _ = cv2.estimateAffinePartial2D(_points(landmarks).astype(np.float32), DEMO, method=cv2.LMEDS)
@@ -74,8 +74,8 @@ def lmeds(landmarks: NDArray[np.floating]) -> Matrix:
 def arcface_crop(image: Image, landmarks: NDArray[np.floating], method: Method = "least-squares") -> Image:
     """The face of a uint8 BGR image as an aligned uint8 BGR crop (112, 112, 3).
 
-    Bilinear, without anti-aliasing, black beyond the image: what recognition code does, and what the
-    networks' authors scored. Raises InputError for landmarks without extent and for images longer than
+    The crop is sampled bilinearly, without anti-aliasing, and is black beyond the image, as in recognition code and
+    in what the networks' authors scored. Raises InputError for landmarks without extent and for images longer than
     :data:`LONGEST_SIDE`.
     """
     matrix = least_squares(landmarks) if method == "least-squares" else lmeds(landmarks)

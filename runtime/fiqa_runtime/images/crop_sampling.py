@@ -1,4 +1,4 @@
-"""Which crops DSL-FIQA takes of a picture, and how it tells the network which landmarks they show."""
+"""The crops that DSL-FIQA takes of a picture, and the vector that tells the network which landmarks a crop shows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def crop_stream(seed: int = SEED) -> np.random.RandomState:
 
 
 def crop_offsets(height: int, width: int, crops: int, stream: np.random.RandomState) -> list[Offset]:
-    """`crops` times (top, left), drawn from `stream`: 0 <= top < height - 384, alike for left.
+    """The (top, left) of each of `crops` crops, drawn from `stream`: 0 <= top < height - 384, and likewise for left.
 
     Raises InputError where a side is shorter than 385 pixels.
     """
@@ -59,7 +59,7 @@ def check_landmarks(points: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def visible_landmarks(landmarks: Landmarks, offset: Offset) -> list[int]:
-    """Ascending indices of the `landmarks` (L, 2) in the crop at `offset`, whose four bounds all count.
+    """Ascending indices of the `landmarks` (L, 2) that lie in the crop at `offset`; its four borders belong to it.
 
     Landmarks are (x, y) in pixels of the picture.
     """
@@ -77,8 +77,8 @@ def all_visible(landmarks: Landmarks, offsets: Sequence[Offset]) -> bool:
 def landmark_vector(visible: Sequence[int], landmarks: int = LANDMARKS) -> NDArray[np.float32]:
     """Indices of the visible ones among `landmarks` -> float32 (500,) in [-1, 1], the network's second input.
 
-    Computed in float64, then rounded. Raises InputError for 500 visible landmarks and more, of which the
-    authors' script takes a random choice.
+    It is computed in float64, then rounded. Raises InputError for 500 visible landmarks or more; the authors'
+    script chooses some of them at random.
     """
     if len(visible) >= SLOTS:
         raise InputError(f"{len(visible)} visible landmarks are too many; give fewer than {SLOTS}, usually 68")

@@ -1,7 +1,8 @@
 """From a face box to the upright 512 x 512 picture and the 68 landmarks that DSL-FIQA is made for.
 
-Done as its landmark script does it, with FaceXFormer run twice and any detector's box in place of MTCNN's. Other
-detectors frame the face differently: only with MTCNN's boxes are scores comparable with published ones.
+The steps are those of DSL-FIQA's landmark script, which runs FaceXFormer twice; the box may come from any detector,
+where the script takes MTCNN's. Other detectors frame the face differently, so only scores with MTCNN's boxes can be
+compared with published ones.
 Pillow's resize and rotation are reproduced to the bit.
 """
 
@@ -90,7 +91,7 @@ def to_pixels(outputs: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 def roll_angle(left: Sequence[float] | NDArray[np.float32], right: Sequence[float] | NDArray[np.float32]) -> float:
     """Degrees to rotate counter-clockwise so that the eye points `left` and `right` (x, y) become level.
 
-    As published: the slope's size counts, its sign is that of the left point's height alone.
+    As published, the size of the slope counts, and the sign comes from the height of the left point alone.
     """
     dx, dy = abs(float(left[0]) - float(right[0])), abs(float(left[1]) - float(right[1]))
     left_is_lower = float(left[1]) > float(right[1])
@@ -125,7 +126,7 @@ def _fixed(value: float) -> int:
 
 
 def darken(image: Image) -> Image:
-    """What normalising and a truncating way back leave of a uint8 BGR image: some dark values drop by one."""
+    """A uint8 BGR image after it was normalised and converted back with truncation: some dark values are one lower."""
     return np.stack([table[image[..., c]] for c, table in enumerate(_round_trip())], axis=-1)
 
 

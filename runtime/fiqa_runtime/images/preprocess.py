@@ -20,7 +20,8 @@ MULTIPLE = 32
 
 
 def network_input(crops: Sequence[Image], spec: InputSpec) -> NDArray[np.float32] | NDArray[np.uint8]:
-    """What the graph takes for uint8 BGR crops (H, W, 3): :func:`prepare`, or with ``spec.raw`` uint8 (N, H', W', 3).
+    """The graph's input for uint8 BGR crops (H, W, 3): what :func:`prepare` gives, or uint8 (N, H', W', 3) if
+    ``spec.raw``.
 
     Raises InputError as :func:`prepare` does, and where a raw input would have to be resized in floating point.
     """
@@ -68,7 +69,10 @@ def to_network_size(crop: Image, spec: InputSpec) -> Image:
 
 
 def _tensor(images: Sequence[Image], spec: InputSpec) -> NDArray[np.float32]:
-    """(pixel - mean) * (1 / std) per channel in float32, written once into the NCHW tensor; 0 and 1 are left out."""
+    """(pixel - mean) * (1 / std) per channel in float32, written straight into the NCHW tensor.
+
+    A mean of 0 and a deviation of 1 cost nothing.
+    """
     height, width = images[0].shape[:2]
     tensor = np.empty((len(images), 3, height, width), np.float32)
     step = -1 if spec.colour == "RGB" else 1
@@ -84,7 +88,7 @@ def _tensor(images: Sequence[Image], spec: InputSpec) -> NDArray[np.float32]:
 
 @cache
 def _normalisation(mean: Channels, std: Channels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What is subtracted and what is multiplied, (3, 1, 1) each."""
+    """What is subtracted, and what the difference is multiplied by, (3, 1, 1) each."""
     scale = (1 / np.asarray(std)).astype(np.float32)
     return np.asarray(mean, np.float32)[:, None, None], scale[:, None, None]
 

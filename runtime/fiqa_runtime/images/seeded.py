@@ -1,7 +1,7 @@
 """Seeded random streams and test images, version 1 (numpy only).
 
 The rule gives every machine the same pictures from a few integers, so that a card can carry reference scores
-that any device re-computes without torch. Scores of seeded images mean nothing about faces.
+that any device re-computes without torch. The score of a seeded image says nothing about faces.
 """
 
 from __future__ import annotations

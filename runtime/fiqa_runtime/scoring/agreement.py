@@ -85,7 +85,7 @@ def agree(reference: Scores, other: Scores) -> Agreement:
 
 
 def flips(reference: NDArray[np.float64], other: NDArray[np.float64], share: float) -> float:
-    """Fraction of images whose decision changes when a user keeps the threshold and exchanges the network.
+    """Fraction of images whose decision changes when the network is exchanged and the threshold stays.
 
     A score at or above :func:`rejection_threshold` is accepted, hence tied images are accepted together. The
     same number is then applied to `other`. NaN for a single image, where no such threshold exists.
@@ -99,7 +99,7 @@ def flips(reference: NDArray[np.float64], other: NDArray[np.float64], share: flo
 def rejection_threshold(reference: NDArray[np.float64], share: float) -> float:
     """The score below which `share` of two or more images fall (rounded down, at least one image).
 
-    Half way between the best rejected and the worst accepted one, so that none sits on the edge.
+    It lies half way between the best rejected and the worst accepted score, so that no score equals it.
     """
     rejected = max(1, int(share * reference.size))
     below, above = np.sort(reference)[rejected - 1 : rejected + 1]
@@ -169,7 +169,8 @@ def _dense(values: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def _average_ranks(dense: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Ranks from 1 of values given as their position among the distinct values: counting replaces sorting."""
+    """Ranks, from 1, of values that are given as their position among the distinct values; so they are counted, not
+    sorted."""
     counts = np.bincount(dense)
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[dense], np.float64)
 

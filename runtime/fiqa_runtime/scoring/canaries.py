@@ -13,8 +13,8 @@ from fiqa_runtime.system.spread import evenly
 PROBES = 8
 """Most values that a canary remembers of one output."""
 FAST_SHARE = 0.02
-"""What `--cpu-precision fast` may move an output by, as a share of its range on the card. An error spread like the
-scores and no larger than this keeps their rank correlation above 0.995, the budget of int8."""
+"""How far `--cpu-precision fast` may move an output, as a share of its range on the card. Errors of this size that are
+spread like the scores keep their rank correlation above 0.995, the budget of int8."""
 
 
 def probe(output: NDArray[np.floating]) -> tuple[float, ...]:

@@ -3,8 +3,8 @@
     choice = decide("auto", path, card)
     print(*choice.lines(), sep="\\n")
 
-Backends are tried once per artefact, processor, versions, threads and precision, at batch 1; the user cache remembers
-the outcome. A backend that was named is never replaced by another.
+Backends are tried at batch 1, once for each combination of artefact, processor, versions, threads and precision. The
+user cache remembers the outcome. A backend that was named is never replaced by another.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def decide(
 ) -> Choice:
     """The backend for `artefact` where `name` is asked for: `auto` or a backend's name.
 
-    Raises InputError for an unknown name or precision, DependencyError or UnsupportedError where a named backend is
-    not installed or for other files, CardError where the card does not bound what `fast` may change, and VerdictError
-    where no backend, or not the named one, gives the canaries' values.
+    Raises InputError for an unknown name or precision, DependencyError where a named backend is not installed,
+    UnsupportedError where it is for other files, CardError where the card does not bound what `fast` may change, and
+    VerdictError where the named backend, or none of all, gives the canaries' values.
     """
     check_precision(precision)
     if card.format == "plan":
@@ -106,7 +106,7 @@ def _named_fast(name: str, artefact: Path, card: Card, threads: int | None) -> C
 def _tried(
     names: Sequence[str], artefact: Path, card: Card, threads: int | None, precision: CpuPrecision
 ) -> tuple[tuple[Trial, ...], str]:
-    """The outcome of all `names`, the fastest that passed first, and where it comes from."""
+    """What became of each of `names`, the fastest that passed first, and a note on where that comes from."""
     tolerance(card, precision)
     question = {
         "card": hashlib.sha256(card.to_json().encode()).hexdigest(),

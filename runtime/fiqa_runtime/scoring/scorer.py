@@ -44,9 +44,10 @@ class Scorer:
     Crops are uint8 BGR (H, W, 3), framed as ``card.input.framing`` says; another size is resized as the network's
     official script does it. Higher scores are better.
 
-    `backend`: `auto` is the fastest installed one that gives the canaries' values here; finding out takes seconds, for
-    the largest networks a minute, and is remembered in the user cache (:mod:`fiqa_runtime.scoring.choice`). A name is
-    that backend and no other; a loaded :class:`fiqa_runtime.backends.base.Backend` of your own is used as it is.
+    `backend`: `auto` is the fastest installed backend that gives the canaries' values here. Finding it takes seconds,
+    or a minute for the largest networks, and is remembered in the user cache (:mod:`fiqa_runtime.scoring.choice`). A
+    name means that backend and no other. A loaded :class:`fiqa_runtime.backends.base.Backend` of your own is used as
+    it is.
     `threads`: None leaves the number to the backend, within what a container grants.
     `cpu_precision`: `exact` is float32 arithmetic; `fast` allows bfloat16 and float16 where the canaries stay within
     :func:`fiqa_runtime.scoring.canaries.tolerance`.
@@ -116,9 +117,10 @@ class Scorer:
     def score(self, crops: Sequence[Image], landmarks: Sequence[Landmarks] | None = None) -> NDArray[np.float32]:
         """uint8 BGR crops -> float32 (N,), higher is better.
 
-        Networks that score pictures by several crops of their own (``card.input.sampling``) take whole pictures, each
-        with its `landmarks` (L, 2), x first, in pixels, L usually 68; without them every landmark counts as visible in
-        every crop. Raises InputError for unusable crops and landmarks, ArtefactError where a score is not finite.
+        Networks that score a picture by several crops of it (``card.input.sampling``) take whole pictures, each with
+        its
+        `landmarks` (L, 2), x first, in pixels, L usually 68. Without landmarks, each one counts as visible in every
+        crop. Raises InputError for unusable crops and landmarks, ArtefactError where a score is not finite.
         """
         if landmarks is not None:
             self._check_landmarks(len(crops), landmarks)

@@ -12,7 +12,7 @@ from fiqa_runtime.artefact.spec import CpuPrecision
 from fiqa_runtime.errors import FiqaError
 
 CHILD = "import sys; sys.path[:] = filter(None, sys.path); from fiqa_runtime.scoring.trial_process import main; main()"
-"""Without the working folder on the path, where anything may lie beside photos."""
+"""The working folder is taken off the path: beside photos there may be a file that Python would import."""
 
 
 @dataclass(frozen=True)

@@ -136,14 +136,14 @@ class _Stream:
 
 @cache
 def _primary_context(ordinal: int) -> Any:
-    """Kept for the process, as the CUDA runtime inside TensorRT keeps it."""
+    """The context is kept until the process ends, as the CUDA runtime inside TensorRT keeps it."""
     from cuda.bindings import driver as cuda
 
     return _call(cuda, "cuDevicePrimaryCtxRetain", _call(cuda, "cuDeviceGet", ordinal))
 
 
 def _call(cuda: Any, name: str, *arguments: Any) -> Any:
-    """Result of one driver call, a tuple where it has several; raises CudaError."""
+    """The result of one driver call, a tuple where there are several; raises CudaError where the call fails."""
     status, *values = getattr(cuda, name)(*arguments)
     if status != cuda.CUresult.CUDA_SUCCESS:
         kind = CudaMemoryError if status == cuda.CUresult.CUDA_ERROR_OUT_OF_MEMORY else CudaError

@@ -47,7 +47,7 @@ class Stream(Protocol):
         """What TensorRT takes."""
 
     def wait(self, event: Any) -> None:
-        """Let later work of this stream wait for the work that `event` marked."""
+        """Let work that is given to this stream later wait for the work that `event` marked."""
 
     def synchronize(self) -> None:
         """Wait in the calling thread until the stream is empty."""
@@ -79,7 +79,8 @@ class HostBlock(Protocol):
 
 
 class Driver(Protocol):
-    """What the backend asks of CUDA. Everything raises `error`, without memory the `memory_error` among them."""
+    """What the backend asks of CUDA. Every call may raise `error`, and `memory_error`, a subclass, where memory is
+    full."""
 
     name: str
     """Package that implements it."""
@@ -100,7 +101,7 @@ class Driver(Protocol):
         """Allocate `size` bytes on the GPU."""
 
     def host_block(self, size: int, mapped: bool) -> HostBlock:
-        """Allocate `size` page-locked bytes, where `mapped` also visible to the GPU."""
+        """Allocate `size` page-locked bytes; with `mapped` the GPU sees them too."""
 
     def stream(self) -> Stream: ...
 
@@ -115,7 +116,7 @@ class Driver(Protocol):
 
 @contextmanager
 def active(driver: Driver) -> Iterator[None]:
-    """The driver's context pushed in the calling thread, and popped at the end."""
+    """Push the driver's context in the calling thread, and pop it at the end."""
     driver.push()
     try:
         yield

@@ -9,7 +9,10 @@ from fiqa_runtime.errors import DependencyError
 
 
 def open_driver() -> Driver:
-    """pycuda, else cuda-python; raises DependencyError where there is neither, UnsupportedError without a GPU."""
+    """The driver on pycuda, or on cuda-python where pycuda is not installed.
+
+    Raises DependencyError where neither is installed, UnsupportedError where there is no GPU.
+    """
     if importlib.util.find_spec("pycuda"):
         from fiqa_runtime.backends.cuda.pycuda_driver import PycudaDriver
 

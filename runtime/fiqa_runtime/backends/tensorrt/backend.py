@@ -30,9 +30,9 @@ ARITHMETIC = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
 
 
 class TensorRtBackend:
-    """A plan on the GPU; `run` may be called from several threads and serves them one after the other.
+    """A plan on the GPU; `run` may be called from several threads, which are served one after the other.
 
-    `close`, leaving the last reference or the end of the process frees all its memory on the GPU and on the host.
+    All memory on the GPU and on the host is freed by `close`, when the last reference goes, or when the process ends.
     """
 
     name = "tensorrt"
@@ -79,7 +79,7 @@ class TensorRtBackend:
 
     @contextmanager
     def _on_gpu(self) -> Iterator[None]:
-        """The CUDA context in the calling thread, and CUDA's errors as ours."""
+        """Make the CUDA context current in the calling thread, and turn CUDA's errors into ours."""
         try:
             with active(self._driver):
                 yield
@@ -137,7 +137,8 @@ class TensorRtBackend:
                 running.append((slot, min(self._largest, count - start), self._enqueue(slot, part)))
             parts += [self._collect(*each) for each in running]
         except BaseException:
-            with suppress(self._driver.error):  # the first error is the one to tell; the buffers must be at rest
+            # The GPU has to be done with the buffers; the error that came first is the one to tell.
+            with suppress(self._driver.error):
                 self._uploads.synchronize()
                 self._stream.synchronize()
             raise
@@ -205,12 +206,16 @@ def open_artefact(
 
 
 def _free(driver: Driver, frees: ExitStack) -> None:
-    with suppress(driver.error), active(driver):  # on a GPU that has failed, as `run` said then, nothing can be freed
+    # Nothing can be freed on a GPU that has failed, and `run` has said so then.
+    with suppress(driver.error), active(driver):
         frees.close()
 
 
 def _matched(names: list[str], others: list[str]) -> dict[str, str] | None:
-    """`names` to `others`: each to itself where both have the same, else in order; None where one has more."""
+    """What each of `names` is called among `others`: the same where both have the same names, else in order.
+
+    None where one list is longer.
+    """
     if set(names) == set(others):
         return {name: name for name in names}
     return dict(zip(names, others, strict=True)) if len(names) == len(others) else None

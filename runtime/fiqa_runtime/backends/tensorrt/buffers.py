@@ -1,9 +1,8 @@
-"""GPU memory, streams and events: one small interface for the TensorRT backend, and the buffers made of it.
+"""The buffers in which one batch travels to the GPU and back.
 
-Two implementations: :mod:`fiqa_runtime.backends.cuda.pycuda_driver`, the default, and
-:mod:`fiqa_runtime.backends.cuda.cuda_python_driver` where pycuda is missing. Both use GPU 0 (CUDA_VISIBLE_DEVICES
-chooses which that is) and its primary context, the one of TensorRT and torch: it is retained once and left to the
-process, and every call below wants it pushed in the calling thread (:func:`active`).
+Both drivers use GPU 0 (CUDA_VISIBLE_DEVICES chooses which one that is) and its primary context, which TensorRT and
+torch use too. The context is retained once and left to the process. Every call below needs it to be current in the
+calling thread (:func:`fiqa_runtime.backends.cuda.driver.active`).
 """
 
 from __future__ import annotations
@@ -28,7 +27,8 @@ class Slot:
     """
 
     def __init__(self, driver: Driver, shapes: Mapping[str, Shape], frees: ExitStack, raw: Collection[str]) -> None:
-        """Allocate for the largest `shapes` by tensor; what `frees` will free. Raises the driver's errors."""
+        """Allocate for `shapes`, the largest of each tensor; `frees` frees all of it later. Raises the driver's
+        errors."""
         self._driver = driver
         self._raw = raw
         self._copies = not driver.gpu.integrated

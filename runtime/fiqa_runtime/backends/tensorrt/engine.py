@@ -14,7 +14,7 @@ from fiqa_runtime.backends.tensorrt.plan_facts import EXTRAS, PlanFacts
 from fiqa_runtime.errors import ArtefactError, DependencyError, UnsupportedError
 
 OUT_OF_MEMORY = re.compile(r"out ?of ?memory", re.IGNORECASE)
-"""In TensorRT's messages where an allocation failed."""
+"""Matches TensorRT's messages about a failed allocation."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Engine:
     """
 
     inputs: dict[str, Range]
-    """Shapes taken, by name in the plan's order."""
+    """Shapes that each input takes, by its name, in the plan's order."""
     raw: list[str]
-    """Inputs of uint8, the others being float32."""
+    """Names of the inputs of uint8; all others are float32."""
     outputs: list[str]
-    """Names given, in the plan's order."""
+    """Names of the outputs, in the plan's order."""
 
     def __init__(self, trt: Any, plan: bytes, facts: PlanFacts) -> None:
         """Deserialise; raises ArtefactError or UnsupportedError, MemoryError where the weights find no room.
@@ -114,7 +114,7 @@ class Engine:
                 raise self._failed(f"place '{name}' of")
 
     def execute(self, stream: int) -> None:
-        """Give the network to `stream`; returns at once. Always the same stream for one engine."""
+        """Start the network on `stream` and return at once. One engine is always given the same stream."""
         if not self._context.execute_async_v3(stream):
             raise self._failed("run")
 
@@ -143,7 +143,8 @@ class Engine:
         return runtime, lean
 
     def _refuse_invalid(self, plan: bytes) -> None:
-        """TensorRT-RTX alone says by itself why a plan does not fit the machine."""
+        """Raise UnsupportedError where TensorRT-RTX says that the plan does not fit this machine; TensorRT cannot say
+        it."""
         validity, causes = self._runtime.get_engine_validity(plan)
         if validity == self._trt.EngineValidity.INVALID:
             known = self._trt.EngineInvalidityDiagnostics.__members__.items()

@@ -1,4 +1,4 @@
-"""What a plan's card says about where it can run, and the refusals where that is not here."""
+"""Where a plan can run, as its card says, and the errors where this machine is not such a place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fiqa_runtime.errors import CardError, UnsupportedError
 EXTRAS = {"tensorrt": "tensorrt", "tensorrt_rtx": "rtx"}
 """Extra of fiqa-edge that brings each flavour of TensorRT."""
 TENSORRT_VERSIONS = ((10, 3), (12,))
-"""TensorRT from the first up to, not including, the second."""
+"""The first version of TensorRT that is supported, and the first that is not any more."""
 AMPERE = (8, 0)
 """Lowest compute capability of hardware-compatible plans."""
 
@@ -49,7 +49,8 @@ def plan_facts(card: Card, artefact: Path) -> PlanFacts:
 
 
 def _rebuild(card: Card, artefact: Path, flavour: str) -> str:
-    """From the ONNX file beside the plan, which needs no torch, else from what its weights were."""
+    """The command that builds the plan again: from the ONNX file beside it, which needs no torch, else from its
+    weights."""
     target = f"--target {flavour.replace('_', '-')}"
     onnx = artefact.with_suffix(".onnx")
     if onnx.is_file():
