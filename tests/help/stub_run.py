@@ -33,6 +33,9 @@ class StubGpu:
         self.log: list[object] = []
         self.users: dict[int, int] = {}
 
+    def while_executing(self) -> None:
+        """Nothing else happens meanwhile."""
+
     def call(self, name: str, *details: Any) -> None:
         self.users.clear()
 
