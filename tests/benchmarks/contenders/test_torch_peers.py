@@ -18,6 +18,8 @@ from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.images.seeded import seeded_image
 
+from tests.help.cards import plan_build
+
 
 def test_the_compiled_peer_gives_the_scores_of_the_eager_one(
     seeded_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -60,7 +62,7 @@ def test_cuda_graphs_compare_with_plans(seeded_engine: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("peer", TORCH_PEERS)
 def test_plans_are_compared_on_their_gpu(seeded_engine: Path, monkeypatch: pytest.MonkeyPatch, peer: str) -> None:
-    card = replace(read_card(seeded_engine), format="plan")
+    card = replace(read_card(seeded_engine), format="plan", plan=plan_build({}))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     assert torch_device(peer, card) == "cuda"

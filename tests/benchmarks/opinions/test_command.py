@@ -203,7 +203,7 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     "NaN": (["--mos", "nan.csv", "--images", "{folder}", "--engine", "{engine}"], ["'00.png' is 'nan'"]),
     "nothing fits": (["--mos", "other.csv", "--images", "{folder}", "--engine", "{engine}"], ["none of 1 labels"]),
     "constant labels": (["--mos", "flat.csv", "--images", "{folder}", "--engine", "{engine}"], ["scores are equal"]),
-    "all damaged": (["--mos", "damaged", "--engine", "{engine}"], ["none of 1 labelled images", "no image"]),
+    "all damaged": (["--mos", "damaged", "--engine", "{engine}"], ["none of 1 labelled images", "not an image"]),
     "bad cache": (["--mos", "{folder}", "--cache", "nan.csv", "--engine", "{engine}"], ["nan.csv cannot be used"]),
     "rounds": (["--mos", "{folder}", "--rounds", "3", "--engine", "{engine}"], ["--mos makes no use of --rounds"]),
     "lost cache": (["--cache", "c", "--engine", "{engine}"], ["--cache is a part of --mos"]),
