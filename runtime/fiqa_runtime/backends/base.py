@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiqa_runtime.artefact.card import Card
-from fiqa_runtime.errors import ArtefactError
+from fiqa_runtime.errors import ArtefactError, InputError
 
 Arrays = dict[str, NDArray[np.float32]]
 Inputs = Mapping[str, NDArray[np.float32] | NDArray[np.uint8]]
@@ -17,7 +17,7 @@ Inputs = Mapping[str, NDArray[np.float32] | NDArray[np.uint8]]
 
 
 class Backend(Protocol):
-    """One loaded artefact. Only one thread at a time may use it, unless the backend says otherwise."""
+    """One loaded artefact. Any number of threads may use it at once; each gets what it would get alone."""
 
     name: str
     """`opencv`, `onnxruntime`, `openvino` or `tensorrt`."""
@@ -26,12 +26,26 @@ class Backend(Protocol):
     in."""
 
     def run(self, inputs: Inputs) -> Arrays:
-        """Network inputs -> outputs by the card's names."""
+        """Network inputs -> outputs by the card's names.
+
+        Raises ArtefactError or UnsupportedError where the runtime refuses to compute them, InputError after `close`.
+        """
         ...
 
     def close(self) -> None:
         """Free everything; the backend cannot run afterwards. A second call does nothing."""
         ...
+
+
+def closed(name: str) -> InputError:
+    """The error for a run after `close` of the artefact called `name`."""
+    return InputError(f"{name} is closed; open it again")
+
+
+def failed(name: str, runtime: str, error: Exception) -> ArtefactError:
+    """The error for a run of the artefact called `name` that `runtime` refused with `error`."""
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return ArtefactError(f"{runtime} cannot run {name} on this input ({reason}); export it again with fiqa-export")
 
 
 def in_file_order(names: list[str], card: Card) -> list[str]:

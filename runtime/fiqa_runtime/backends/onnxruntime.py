@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import platform
-from contextlib import suppress
 from pathlib import Path
 
 import onnxruntime as ort
 
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.spec import CpuPrecision
-from fiqa_runtime.backends.base import Arrays, Inputs, in_file_order
+from fiqa_runtime.backends.base import Arrays, Inputs, closed, failed, in_file_order
 from fiqa_runtime.errors import ArtefactError
 from fiqa_runtime.onnx_bytes.free_size import free_size
 from fiqa_runtime.onnx_bytes.prelu import for_onnxruntime
@@ -37,23 +36,30 @@ class OnnxRuntimeBackend:
             options.add_session_config_entry(ARM_BFLOAT16, "1")
             arithmetic = "float32, matrix products in bfloat16"
         try:
-            self._session = _session(for_onnxruntime(artefact), options)
+            self._session: ort.InferenceSession | None = _session(for_onnxruntime(artefact), options)
             if card.input.height is None and isinstance(self._session.get_inputs()[0].shape[2], int):
                 self._session = _session(free_size(artefact.read_bytes(), card.input.name), options)
         except Exception as error:  # ONNX Runtime raises a dozen classes here that have no base of their own
             reason = str(error).splitlines()[0]
             raise ArtefactError(f"ONNX Runtime cannot load {artefact}: {reason}; export it again") from error
+        self._artefact = artefact.name
         self._inputs = [i.name for i in self._session.get_inputs()]
         self._outputs = in_file_order([o.name for o in self._session.get_outputs()], card)
         self.info = {"version": ort.__version__, "device": "cpu", "arithmetic": arithmetic}
 
     def run(self, inputs: Inputs) -> Arrays:
         feed = inputs if set(inputs) == set(self._inputs) else dict(zip(self._inputs, inputs.values(), strict=True))
-        return dict(zip(self._outputs, self._session.run(None, dict(feed)), strict=True))
+        session = self._session
+        if session is None:
+            raise closed(self._artefact)
+        try:
+            results = session.run(None, dict(feed))
+        except Exception as error:  # as in __init__
+            raise failed(self._artefact, "ONNX Runtime", error) from error
+        return dict(zip(self._outputs, results, strict=True))
 
     def close(self) -> None:
-        with suppress(AttributeError):  # closed before
-            del self._session
+        self._session = None
 
 
 def _session(model: str | bytes, options: ort.SessionOptions) -> ort.InferenceSession:

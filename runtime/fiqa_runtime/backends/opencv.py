@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 import cv2
 import numpy as np
 
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.spec import CpuPrecision
-from fiqa_runtime.backends.base import Arrays, Inputs, in_file_order
+from fiqa_runtime.backends.base import Arrays, Inputs, closed, in_file_order
 from fiqa_runtime.errors import UnsupportedError
 
 
 class OpenCvBackend:
-    """A `cv2.dnn` network. It shares the number of threads with everything else that OpenCV does in this process."""
+    """A `cv2.dnn` network, which runs for one thread after the other.
+
+    It shares the number of its own threads with everything else that OpenCV does in this process.
+    """
 
     name = "opencv"
 
@@ -24,26 +27,30 @@ class OpenCvBackend:
         if threads:
             cv2.setNumThreads(threads)
         try:
-            self._net = cv2.dnn.readNetFromONNX(str(artefact))
+            self._net: cv2.dnn.Net | None = cv2.dnn.readNetFromONNX(str(artefact))
         except cv2.error as error:
             raise self._refused(artefact.name, error) from error
         self._artefact = artefact.name
+        self._lock = Lock()
         self._layers = [str(n) for n in self._net.getUnconnectedOutLayersNames()]
         self._outputs = in_file_order(self._layers, card)
         self.info = {"version": cv2.__version__, "device": "cpu", "arithmetic": "float32"}
 
     def run(self, inputs: Inputs) -> Arrays:
-        try:
-            for name, array in inputs.items():
-                self._net.setInput(array, name if len(inputs) > 1 else "")
-            results = self._net.forward(self._layers)
-        except cv2.error as error:
-            raise self._refused(self._artefact, error) from error
-        return {name: np.asarray(r, np.float32) for name, r in zip(self._outputs, results, strict=True)}
+        with self._lock:
+            if self._net is None:
+                raise closed(self._artefact)
+            try:
+                for name, array in inputs.items():
+                    self._net.setInput(array, name if len(inputs) > 1 else "")
+                results = self._net.forward(self._layers)
+            except cv2.error as error:
+                raise self._refused(self._artefact, error) from error
+            return {name: np.array(r, np.float32) for name, r in zip(self._outputs, results, strict=True)}
 
     def close(self) -> None:
-        with suppress(AttributeError):  # closed before
-            del self._net
+        with self._lock:
+            self._net = None
 
     @staticmethod
     def _refused(name: str, error: cv2.error) -> UnsupportedError:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
 
 import numpy as np
 import openvino as ov
 
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.spec import CpuPrecision
-from fiqa_runtime.backends.base import Arrays, Inputs, in_file_order
+from fiqa_runtime.backends.base import Arrays, Inputs, closed, failed, in_file_order
 from fiqa_runtime.errors import UnsupportedError
 
 TYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 
 class OpenVinoBackend:
-    """A compiled OpenVINO model and one inference request."""
+    """A compiled OpenVINO model, with as many inference requests as there are threads that run it at once."""
 
     name = "openvino"
 
@@ -33,12 +36,13 @@ class OpenVinoBackend:
             model = core.read_model(str(artefact))
             if card.input.height is None and model.inputs[0].partial_shape.is_static:
                 model.reshape([1, 3, -1, -1])
-            self._model = core.compile_model(model, "CPU", config)
+            self._model: Any = core.compile_model(model, "CPU", config)
         except RuntimeError as error:
             raise UnsupportedError(
                 f"OpenVINO cannot run {artefact.name}: {_reason(str(error))}; use --backend onnxruntime"
             ) from error
-        self._request = self._model.create_infer_request()
+        self._artefact = artefact.name
+        self._idle: SimpleQueue[Any] = SimpleQueue()
         self._inputs = [port.get_any_name() for port in self._model.inputs]
         self._outputs = in_file_order([port.get_any_name() for port in model.outputs], card)
         computed = self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
@@ -46,14 +50,33 @@ class OpenVinoBackend:
 
     def run(self, inputs: Inputs) -> Arrays:
         feed = inputs if set(inputs) == set(self._inputs) else dict(zip(self._inputs, inputs.values(), strict=True))
-        self._request.infer(dict(feed), share_inputs=True)
-        return {
-            name: np.array(self._request.get_output_tensor(i).data, np.float32) for i, name in enumerate(self._outputs)
-        }
+        with self._request() as request:
+            try:
+                request.infer(dict(feed), share_inputs=True)
+            except (RuntimeError, TypeError, ValueError) as error:
+                raise failed(self._artefact, "OpenVINO", error) from error
+            return {
+                name: np.array(request.get_output_tensor(i).data, np.float32) for i, name in enumerate(self._outputs)
+            }
+
+    @contextmanager
+    def _request(self) -> Iterator[Any]:
+        """An inference request that no other thread uses: an idle one, or a new one."""
+        model = self._model
+        if model is None:
+            raise closed(self._artefact)
+        try:
+            request = self._idle.get_nowait()
+        except Empty:
+            request = model.create_infer_request()
+        yield request
+        self._idle.put(request)
 
     def close(self) -> None:
-        with suppress(AttributeError):  # closed before
-            del self._request, self._model
+        self._model = None
+        with suppress(Empty):
+            while True:
+                self._idle.get_nowait()
 
 
 def _reason(error: str) -> str:

@@ -70,6 +70,10 @@ class LeftOutError(InputError):
     def __init__(self, faces: list[Face], refused: Sequence[InputError]) -> None:
         super().__init__(f"{len(refused)} of {len(faces) + len(refused)} faces cannot be scored: {refused[0]}")
         self.faces = faces
+        self._refused = refused
+
+    def __reduce__(self) -> tuple[type[LeftOutError], tuple[object, ...]]:
+        return LeftOutError, (self.faces, self._refused)
 
 
 def without_refused(faces: list[Face], refused: Sequence[InputError]) -> list[Face]:
@@ -99,6 +103,9 @@ class FaceQuality:
         self.scorer = scorer
         self.detector = detector
         self.align: Method = align
+
+    def __reduce__(self) -> tuple[type[FaceQuality], tuple[object, ...]]:
+        return FaceQuality, (self.scorer, self.detector, self.align)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from copy import copy
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +47,8 @@ class Scorer:
     or a minute for the largest networks, and is remembered in the user cache (:mod:`fiqa_runtime.scoring.choice`). A
     name means that backend and no other. A loaded :class:`fiqa_runtime.backends.base.Backend` of your own is used as
     it is.
+    Any number of threads may use one scorer.
+
     `threads`: None leaves the number to the backend, within what a container grants.
     `cpu_precision`: `exact` is float32 arithmetic; `fast` allows bfloat16 and float16 where the canaries stay within
     :func:`fiqa_runtime.scoring.canaries.tolerance`.
@@ -69,6 +70,7 @@ class Scorer:
         self.path = find_artefact(artefact)
         self.card = read_card(self.path)
         self.cpu_precision: CpuPrecision = cpu_precision
+        self._threads = threads
         if isinstance(backend, str):
             threads = threads or thread_limit()
             path = self.path.resolve()
@@ -100,9 +102,19 @@ class Scorer:
         return self._with_card(replace(self.card, max_batch=n))
 
     def _with_card(self, card: Card) -> Scorer:
-        scorer = copy(self)
-        scorer.card = card
+        scorer = object.__new__(type(self))  # a copy would open the artefact anew, as a pickled one is
+        vars(scorer).update(vars(self) | {"card": card})
         return scorer
+
+    def __reduce__(self) -> tuple[Callable[..., Scorer], tuple[object, ...]]:
+        """A pickled scorer is its path and settings: the artefact is opened anew where it arrives, in the same backend.
+
+        Raises InputError for a scorer on a backend of your own, whose way to be opened is not known.
+        """
+        if self.choice is None:
+            raise InputError(f"{self!r} runs on a backend of your own; pickle what opens it")
+        settings = (str(self.path.absolute()), self.backend.name, self._threads, self.cpu_precision)
+        return _reopened, (*settings, self.card)
 
     @property
     def has_score(self) -> bool:
@@ -118,8 +130,7 @@ class Scorer:
         """uint8 BGR crops -> float32 (N,), higher is better.
 
         Networks that score a picture by several crops of it (``card.input.sampling``) take whole pictures, each with
-        its
-        `landmarks` (L, 2), x first, in pixels, L usually 68. Without landmarks, each one counts as visible in every
+        its `landmarks` (L, 2), x first, in pixels, L usually 68. Without landmarks, each one counts as visible in every
         crop. Raises InputError for unusable crops and landmarks, ArtefactError where a score is not finite.
         """
         if landmarks is not None:
@@ -218,3 +229,8 @@ class Scorer:
             crop_scores = self.outputs(cut(picture, offsets), vectors)["score"].reshape(-1)
             scores[index] = crop_scores.sum(dtype=np.float32) / np.float32(sampling.crops)
         return scores
+
+
+def _reopened(path: str, backend: str, threads: int | None, precision: CpuPrecision, card: Card) -> Scorer:
+    """What a pickled scorer becomes."""
+    return Scorer(path, backend, threads, precision)._with_card(card)

@@ -192,6 +192,19 @@ def test_faces_too_large_for_the_network_are_found_whole(yunet: Path, images_dir
         assert not ((centre > best.box[:2]) & (centre < best.box[:2] + best.box[2:])).all()
 
 
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_a_clear_face_in_front_of_a_large_one_stays(yunet: Path, images_dir: Path, factor: int) -> None:
+    """As a child in front of an adult, or the picture on a card: two faces at every size."""
+    face = read_image(images_dir / "skimage/astronaut.png")[40:200, 150:300]
+    canvas = np.full((640, 640, 3), 110, np.uint8)
+    canvas[20:620, 40:600] = cv2.resize(face, (560, 600), interpolation=cv2.INTER_CUBIC)
+    canvas[430:505, 140:210] = cv2.resize(face, (70, 75), interpolation=cv2.INTER_AREA)
+    photo = np.asarray(cv2.resize(canvas, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8)
+    small, large = sorted(Detector(yunet).detect(photo), key=lambda found: found.box[2])
+    np.testing.assert_allclose(small.box / factor, [153, 443, 42, 51], atol=4)
+    np.testing.assert_allclose(large.box / factor, [152, 115, 332, 403], atol=4)
+
+
 def test_a_face_in_a_picture_of_20000_pixels_is_found(yunet: Path, images_dir: Path) -> None:
     face = np.asarray(cv2.resize(read_image(images_dir / "skimage/astronaut.png"), (2048, 2048)), np.uint8)
     image = np.full((2048, 20_000, 3), 128, np.uint8)

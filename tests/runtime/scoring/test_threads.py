@@ -1,77 +1,142 @@
-"""Threads and streams: what a container leaves, how streams share it, and that results stay."""
+"""One scorer, detector or pipeline for many threads and processes: bit for bit what one thread gets."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable
+import asyncio
+import multiprocessing
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-import cv2
+import numpy as np
+import onnx
 import pytest
+from fiqa_export.pipeline import export
+from fiqa_runtime import ArtefactError, Detector, FaceQuality, FiqaError, InputError, LeftOutError, Scorer
+from fiqa_runtime.artefact.card import read_card, with_files, write_card
+from fiqa_runtime.backends import ONNX_BACKENDS
 from fiqa_runtime.images.seeded import seeded_image
-from fiqa_runtime.scoring.scorer import Scorer
-from fiqa_runtime.system import host
-from fiqa_runtime.system.host import thread_limit
+from onnx import TensorProto, helper
 
-from tests.help.commands import Invoke
-
-
-@pytest.mark.parametrize(("cores", "expected"), [(64.0, None), (8.0, None), (2.0, 2), (1.5, 1), (0.25, 1)])
-def test_threads_follow_the_container(monkeypatch: pytest.MonkeyPatch, cores: float, expected: int | None) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(host, "usable_cores", lambda groups: cores)
-    assert thread_limit() == expected
+THREADS = 4
+CROPS = [np.clip(seeded_image(0, 112, 112).astype(int) + 9 * step, 0, 255).astype(np.uint8) for step in range(8)]
+PHOTOS = [seeded_image(index, 160, 200) for index in range(4)]
 
 
-@pytest.mark.parametrize(("streams", "threads", "each"), [(2, 4, 2), (4, 2, 1), (2, None, 3), (1, None, 6)])
-def test_streams_share_the_threads(
-    monkeypatch: pytest.MonkeyPatch, streams: int, threads: int | None, each: int
-) -> None:
-    monkeypatch.setattr(host, "usable_cores", lambda groups: 6.5)
-    assert host.threads_per_stream(streams, threads) == each
+def installed(backend: str) -> str:
+    pytest.importorskip(ONNX_BACKENDS[backend], reason=f"pip install 'fiqa-edge[{backend}]'")
+    return backend
 
 
-@pytest.mark.parametrize(("options", "expected"), [(("--threads", "3"), 3), ((), 1)])
-def test_opencv_keeps_to_the_threads(
-    score: Invoke,
-    seeded_engine: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    options: tuple[str, ...],
-    expected: int,
-) -> None:
-    given: list[int] = []
-    monkeypatch.setattr(cv2, "setNumThreads", given.append)
-    monkeypatch.setattr(host, "thread_limit", lambda: 1)
-    cv2.imwrite(str(tmp_path / "crop.png"), seeded_image(0, 112, 112))
-    engine = ("--engine", seeded_engine, "--backend", "onnxruntime")
-    assert score(tmp_path / "crop.png", *engine, "--aligned", *options).code == 0
-    assert given == [expected]
+def at_once(work: Callable[[int], Any], count: int) -> list[Any]:
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(work, range(count)))
 
 
-@pytest.mark.parametrize("options", [("--overlap",), ("--streams", "2")])
-def test_overlap_and_streams_give_the_same_document(
-    score: Invoke, seeded_engine: Path, images_dir: Path, weights_dir: Path, options: tuple[str, ...]
-) -> None:
-    yunet = weights_dir / "face_detection_yunet_2023mar.onnx"
-    command = (images_dir / "dlib", "--engine", seeded_engine, "--detector", yunet, "--backend", "onnxruntime")
-    plain, fast = (json.loads(score(*command, *more, "--json", "-").out) for more in ((), options))
-    assert [image["path"] for image in fast["images"]] == [image["path"] for image in plain["images"]]
-    for ours, theirs in zip(fast["images"], plain["images"], strict=True):
-        for a, b in zip(ours["faces"], theirs["faces"], strict=True):
-            assert a["quality"] == pytest.approx(b["quality"], abs=1e-6)
-            assert a["box"] == pytest.approx(b["box"], abs=1e-3)
+@pytest.fixture(scope="module")
+def yunet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """YuNet under seeded weights: what it finds means nothing, and is the same every time."""
+    return export("yunet-s", "seeded", tmp_path_factory.mktemp("yunet")).path
 
 
-Seen = list[int | None]
+@pytest.fixture(params=ONNX_BACKENDS)
+def scorer(request: pytest.FixtureRequest, seeded_engine: Path) -> Iterator[Scorer]:
+    with Scorer(seeded_engine, installed(request.param), threads=1) as opened:
+        yield opened
 
 
-@pytest.mark.parametrize("threads", [None, 3])
-def test_the_scorer_hands_threads_on(seeded_engine: Path, monkeypatch: pytest.MonkeyPatch, threads: int | None) -> None:
-    seen: Seen = []
-    opened: Callable[..., object] = lambda name, path, card, threads, precision: seen.append(threads)  # noqa: E731
-    monkeypatch.setattr("fiqa_runtime.scoring.scorer.open_backend", opened)
-    monkeypatch.setattr("fiqa_runtime.scoring.scorer.thread_limit", lambda: 1)
-    Scorer(seeded_engine, "opencv", threads)
-    assert seen == [threads or 1]
+def test_scores_of_many_threads_are_those_of_one(scorer: Scorer) -> None:
+    alone = [scorer.score([crop])[0] for crop in CROPS]
+    assert len(set(alone)) == len(CROPS)
+    together = at_once(lambda i: scorer.score([CROPS[i % 8]])[0], 200)
+    np.testing.assert_array_equal(together, [alone[i % 8] for i in range(200)])
+
+
+def test_scores_within_an_event_loop(scorer: Scorer) -> None:
+    async def all_at_once() -> list[Any]:
+        return await asyncio.gather(*(asyncio.to_thread(scorer.score, [crop]) for crop in CROPS))
+
+    np.testing.assert_array_equal(np.ravel(asyncio.run(all_at_once())), [scorer.score([crop])[0] for crop in CROPS])
+
+
+@pytest.mark.parametrize("backend", ONNX_BACKENDS)
+def test_one_pipeline_in_many_threads(backend: str, seeded_engine: Path, yunet: Path) -> None:
+    detector = Detector(yunet, 0.3, backend=installed(backend), threads=1)
+    with Scorer(seeded_engine, backend, threads=1) as scorer:
+        quality = FaceQuality(scorer, detector)
+        alone = [found(quality, photo) for photo in PHOTOS]
+        assert any(faces.size for faces in alone)
+        for index, faces in enumerate(at_once(lambda i: found(quality, PHOTOS[i % 4]), 24)):
+            np.testing.assert_array_equal(faces, alone[index % 4])
+
+
+def found(quality: FaceQuality, photo: np.ndarray) -> np.ndarray:
+    try:
+        faces = quality.assess(photo)
+    except LeftOutError as error:
+        faces = error.faces
+    return np.array([[*face.box, *face.landmarks.ravel(), face.confidence, face.quality] for face in faces])
+
+
+def test_a_closed_scorer_says_so(scorer: Scorer) -> None:
+    scorer.close()
+    scorer.close()
+    with pytest.raises(InputError, match=r"is closed; open it again$"):
+        scorer.score(CROPS[:1])
+
+
+@pytest.mark.parametrize("backend", ONNX_BACKENDS)
+def test_what_a_runtime_refuses_while_it_runs_is_one_line(backend: str, seeded_engine: Path, tmp_path: Path) -> None:
+    """A file whose only node needs another batch than the one that comes."""
+    path = tmp_path / seeded_engine.name
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in SHAPES.items()]
+    shape = helper.make_tensor("shape", TensorProto.INT64, [2], [3, 112 * 112])
+    node = helper.make_node("Reshape", ["input", "shape"], ["score"])
+    graph = helper.make_graph([node], "graph", values[:1], values[1:], [shape])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+    write_card(with_files(read_card(seeded_engine), tmp_path, [path.name]), path)
+    with pytest.raises(FiqaError) as caught, Scorer(path, installed(backend), threads=1) as scorer:
+        scorer.score(CROPS[:2])
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+SHAPES: dict[str, list[str | int]] = {"input": ["batch", 3, 112, 112], "score": [3, 112 * 112]}
+
+
+def test_a_pickled_scorer_is_the_same_scorer(scorer: Scorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fewer = scorer.with_max_batch(2)
+    monkeypatch.chdir(tmp_path)
+    for one in (scorer, fewer):
+        with pickle.loads(pickle.dumps(one)) as copy:
+            assert (copy.backend.name, copy.card) == (one.backend.name, one.card)
+            np.testing.assert_array_equal(copy.score(CROPS), one.score(CROPS))
+    with pytest.raises(InputError, match="pickle what opens it"):
+        pickle.dumps(Scorer(scorer.path, scorer.backend))
+
+
+def test_pipelines_and_their_errors_can_be_pickled(scorer: Scorer, yunet: Path) -> None:
+    detector = Detector(yunet, 0.3, backend=scorer.backend.name)
+    quality = FaceQuality(scorer, detector, "lmeds")
+    copy = pickle.loads(pickle.dumps(quality))
+    assert copy.settings == quality.settings
+    assert copy.detector.engine == detector.engine
+    for photo in PHOTOS[:2]:
+        np.testing.assert_array_equal(found(copy, photo), found(quality, photo))
+    error = pickle.loads(pickle.dumps(LeftOutError([], [InputError("one"), InputError("two")])))
+    assert (str(error), error.faces) == ("2 of 2 faces cannot be scored: one", [])
+
+
+@pytest.mark.parametrize("start", ["spawn", "forkserver"])
+def test_processes_get_the_scorer_itself(seeded_engine: Path, start: str) -> None:
+    with Scorer(seeded_engine, "onnxruntime", threads=1) as scorer:
+        context = multiprocessing.get_context(start)
+        with ProcessPoolExecutor(2, mp_context=context) as pool:
+            scores = [pool.submit(scorer.score, [crop]) for crop in CROPS[:4]]
+            assert [score.result()[0] for score in scores] == [scorer.score([crop])[0] for crop in CROPS[:4]]
+
+
+def test_an_artefact_error_keeps_its_kind() -> None:
+    assert isinstance(pickle.loads(pickle.dumps(ArtefactError("line"))), ArtefactError)
