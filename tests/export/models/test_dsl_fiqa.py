@@ -33,9 +33,9 @@ from torch import Tensor
 
 from tests.help.golden_samples import checksum, picture, recorded, synthetic_landmarks, tensor_sample
 
-SCORE = {torch.float64: 1e-9, torch.float32: 3e-6}
-"""Allowed relative deviation of a score."""
-INSIDE = {torch.float64: 1e-9, torch.float32: 5e-6}
+SCORE = {torch.float64: 1e-9, torch.float32: 1e-5}
+"""Allowed relative deviation of a score; in float32 processors differ in the order of sums."""
+INSIDE = {torch.float64: 1e-9, torch.float32: 2e-5}
 """Allowed deviation of an intermediate, relative to its largest sampled value."""
 NAMES = {"iqa.vit_tap": "iqa.vit", "de.fea": "de"}
 """Modules that the goldens call otherwise."""
