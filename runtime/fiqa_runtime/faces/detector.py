@@ -35,8 +35,8 @@ SMALLEST = 64
 SAME = 0.3
 """Overlap (intersection over union) above which two detections are one face."""
 CLEAR = 0.75
-"""Confidence from which a detection within a large face is a face of its own. The surest fragment in 180 enlargements of
-the sample photos had 0.55, the least sure of the faces that were enlarged 0.80."""
+"""Confidence from which a detection within a large face is a face of its own. In 180 enlargements of the sample photos
+the surest fragment had 0.55, and the least sure of the enlarged faces 0.80."""
 LARGE = 300
 """A face longer than this is taken from the small copy: YuNet is made for faces of 10 to 300 pixels."""
 

@@ -206,7 +206,12 @@ class Scorer:
     def _output(self, name: str, what: str, crops: Sequence[Image]) -> NDArray[np.float32]:
         if all(output.name != name for output in self.card.outputs):
             raise InputError(f"{self.card.model} gives no {what}; fiqa-export --list shows what each network gives")
-        return self.outputs(crops)[name]
+        found = self.outputs(crops)[name]
+        if len(found) != len(crops) or (name == "score" and found.size != len(crops)):
+            raise ArtefactError(
+                f"{self.path.name} gave '{name}' of shape {found.shape} for {len(crops)} crops; export it with fiqa-export"
+            )
+        return found
 
     def _score_pictures(
         self, pictures: Sequence[Image], sampling: CropSampling, landmarks: Sequence[Landmarks] | None

@@ -56,14 +56,14 @@ def test_scores_of_many_threads_are_those_of_one(scorer: Scorer) -> None:
 
 def test_scores_within_an_event_loop(scorer: Scorer) -> None:
     async def all_at_once() -> list[Any]:
-        return await asyncio.gather(*(asyncio.to_thread(scorer.score, [crop]) for crop in CROPS))
+        return list(await asyncio.gather(*(asyncio.to_thread(scorer.score, [crop]) for crop in CROPS)))
 
     np.testing.assert_array_equal(np.ravel(asyncio.run(all_at_once())), [scorer.score([crop])[0] for crop in CROPS])
 
 
 @pytest.mark.parametrize("backend", ONNX_BACKENDS)
 def test_one_pipeline_in_many_threads(backend: str, seeded_engine: Path, yunet: Path) -> None:
-    detector = Detector(yunet, 0.3, backend=installed(backend), threads=1)
+    detector = Detector(yunet, 0.3, top_k=6, backend=installed(backend), threads=1)
     with Scorer(seeded_engine, backend, threads=1) as scorer:
         quality = FaceQuality(scorer, detector)
         alone = [found(quality, photo) for photo in PHOTOS]
@@ -118,7 +118,7 @@ def test_a_pickled_scorer_is_the_same_scorer(scorer: Scorer, monkeypatch: pytest
 
 
 def test_pipelines_and_their_errors_can_be_pickled(scorer: Scorer, yunet: Path) -> None:
-    detector = Detector(yunet, 0.3, backend=scorer.backend.name)
+    detector = Detector(yunet, 0.3, top_k=6, backend=scorer.backend.name)
     quality = FaceQuality(scorer, detector, "lmeds")
     copy = pickle.loads(pickle.dumps(quality))
     assert copy.settings == quality.settings
