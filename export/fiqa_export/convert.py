@@ -1,4 +1,4 @@
-"""fp32 ONNX -> ONNX of another precision, and what a card says about the way there."""
+"""Dispatch by precision: which step makes an ONNX file of that precision from the fp32 file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from fiqa_export.verdict.recipe import Precision
 def convert(
     reference: Reference, fp32: Path, precision: Precision, int8: Int8Order | None, report: Report
 ) -> tuple[Path, dict[str, Any]]:
-    """The artefact of `precision` made of `fp32`, in the same folder, and plain data on the conversion.
+    """Make the artefact of `precision` from the file `fp32`, in the same folder; also returns facts about the
+    conversion, for the card.
 
     Raises what :func:`fiqa_export.fp16.step.fp16_step` and :func:`fiqa_export.int8.step.int8_step` raise.
     """

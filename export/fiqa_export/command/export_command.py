@@ -1,4 +1,4 @@
-"""What ``fiqa-export`` does with each network once its options are read, and what it tells about it."""
+"""What ``fiqa-export MODEL`` does once its options are read: export each network, and report on it."""
 
 from __future__ import annotations
 
@@ -80,18 +80,18 @@ def _one(name: str, weights: str | None, out: Path, options: Options, delivery: 
 
 
 def _notes(card: Card) -> Iterator[str]:
-    """What people have to know of one network."""
+    """Lines about one network that people have to know."""
     yield f"weights of {card.model}: {card.weights['description']}"
     yield f"licence of {card.model}: {card.licence}"
     left_out = card.parity.get("left_out")
     if left_out:
-        yield f"{card.model}: {len(left_out)} pictures of --images could not serve ({left_out[0]}), the card names them"
+        yield f"{card.model}: {len(left_out)} pictures of --images cannot be used ({left_out[0]}), the card names them"
     for line in _on_calibration(card.conversion):
         yield f"{card.model}: {line}"
 
 
 def _on_calibration(conversion: Mapping[str, Any]) -> Iterator[str]:
-    """What people have to know of the calibration images; nothing where there were none."""
+    """Lines about the calibration images that people have to know, where there were any."""
     if conversion.get("warning"):
         yield str(conversion["warning"])
     left_out = {reason: count for reason, count in (conversion.get("left_out") or {}).items() if count}

@@ -1,4 +1,4 @@
-"""``fiqa-export FILE.onnx``: a plan of a finished artefact, on a device that has neither torch nor checkpoints."""
+"""``fiqa-export FILE.onnx``: builds the plan of a finished artefact, on a device with neither torch nor checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture of the mixtures of precisions that the search tried: how much is int8 against how good."""
+"""Draws the mixtures that the search tried: how much of each is int8, and how good it is."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fiqa_runtime.system.files import write_bytes
 
 
 def draw_pareto(result: SearchResult, path: Path, title: str = "") -> None:
-    """Draw the trials of `result` to `path` (PNG or SVG, by its suffix), the chosen one marked.
+    """Draw the mixtures of `result` to `path` (PNG or SVG, by its suffix) and mark the chosen one.
 
-    Across is what of the multiply-accumulates is left in float32, 1 - `mac_share` of each trial's facts; the colour is
-    `bytes`, the size of the file. Raises InputError for another suffix or a folder that cannot be written,
-    DependencyError without matplotlib.
+    The horizontal axis is the share of multiply-accumulates left in float32, 1 - `mac_share`; the colour is the size of
+    the file, `bytes`. Raises InputError for another suffix or a folder that cannot be written, DependencyError without
+    matplotlib.
     """
     if path.suffix not in (".png", ".svg"):
         raise InputError(f"cannot draw {path.name}; name a .png or .svg file")
@@ -45,13 +45,13 @@ def _megabytes(trials: Iterable[Trial]) -> list[float]:
 
 
 def _columns(trials: Iterable[Trial]) -> tuple[list[float], list[float]]:
-    """How much is left in float32 (%), and how good it is."""
+    """Per cent of the multiply-accumulates that are left in float32, and the quality, of each mixture."""
     places = [(100 * (1 - trial.judged.facts["mac_share"]), trial.judged.quality) for trial in trials]
     return [x for x, _ in places], [y for _, y in places]
 
 
 def _axes() -> tuple[Any, Any]:
-    """A figure of its own, outside pyplot's state: nothing to close, no window system needed."""
+    """A figure outside pyplot's state, so that it need not be closed and needs no window system."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

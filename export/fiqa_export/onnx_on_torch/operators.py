@@ -1,4 +1,4 @@
-"""ONNX operators on torch tensors: one small function each, in the arithmetic of the tensors it is given."""
+"""ONNX operators on torch tensors: one small function each, which computes in the type of its tensors."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> T
 
 
 def _broadcast(parameter: Tensor, x: Tensor, axis: int) -> Tensor:
-    """A scale or zero point per slice of `axis`, shaped to multiply `x`."""
+    """`parameter`, one scale or zero point per slice along `axis`, in a shape that multiplies `x`."""
     if parameter.numel() == 1:
         return parameter.reshape(())
     return parameter.reshape([-1 if i == axis % x.ndim else 1 for i in range(x.ndim)])

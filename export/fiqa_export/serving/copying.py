@@ -1,4 +1,4 @@
-"""What every hand-over to a server does: check the artefact, and copy it with its data file and its card."""
+"""What all serving formats share: they check the artefact, and copy it with its data file and its card."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ def refuse_plan(file: str, card: Card, server: str) -> None:
 
 
 def max_batch(card: Card) -> int:
-    """Largest batch to send at once: a plan's own, whatever multiple of it the card recommends to our runtime."""
+    """Largest batch that a server may send: that of a plan's profile, else that of the card. The card of a plan gives a
+    multiple, for our runtime."""
     return int(card.plan["profile"][card.input.name]["max"][0]) if card.format == "plan" else card.max_batch
 
 
 def copy_artefact(artefact: Path, card: Card, folder: Path) -> None:
-    """Copy the files of `artefact` into `folder` under their names, each through a temporary one, the card last.
+    """Copy the files of `artefact` into `folder` under their names, each through a temporary file, and the card last.
 
     Raises InputError where a file cannot be copied.
     """

@@ -209,7 +209,7 @@ def test_every_bad_line_has_its_fix(what: str, target: str) -> None:
         (
             replace(ORIN_JETPACK_6_2, files={"/proc/meminfo": ORIN_JETPACK_6_2.files["/proc/meminfo"]}, dpkg=""),
             "kernels",
-            "the builder says it",
+            "the builder tells",
         ),
     ],
 )
@@ -311,7 +311,7 @@ def test_screen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     with pytest.raises(UnsupportedError) as refused:
         run_doctor("tensorrt", None, STOPPED["pip's TensorRT on JetPack 6"][0])
     assert str(refused.value) == (
-        "target tensorrt cannot work here: kernels: tensorrt 10.7.0 has none for GPUs of compute capability 8.7; "
+        "target tensorrt cannot work here: kernels: tensorrt 10.7.0 has no kernels for GPUs of compute capability 8.7; "
         "take JetPack's 10.3: pip uninstall tensorrt tensorrt-cu12, then sudo apt install python3-libnvinfer"
     )
     assert refused.value.exit_code == 2

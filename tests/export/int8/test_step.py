@@ -222,7 +222,7 @@ def test_mixture_that_gives_no_numbers_is_a_failed_one(tmp_path: Path, monkeypat
         def run(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
             return [np.full_like(x, np.nan) if self._int8 else x for x in self._session.run(names, feed)]
 
-    monkeypatch.setattr("fiqa_export.int8.step.open_session", Overflowing)
+    monkeypatch.setattr("fiqa_export.int8.judge.open_session", Overflowing)
     save_network(tmp_path / "fp32.onnx")
     result = step(tmp_path)
     with pytest.raises(VerdictError, match="score: not finite"):
