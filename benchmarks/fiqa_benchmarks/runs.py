@@ -46,7 +46,7 @@ class Output:
     """What :func:`fiqa_benchmarks.speed.machine.machine` says; empty where neither page nor document tells it."""
 
     def write(self, document: Mapping[str, Any], shown: Callable[[], Mapping[str, Any]] = dict) -> None:
-        """The document first, then the page, with the machine and what people are `shown` besides."""
+        """Write the document, then the page; the page also gets the machine and the sections that `shown` returns."""
         if self.json:
             write_json(document, self.json)
         if self.html:
@@ -55,7 +55,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Settings:
-    """How time is measured."""
+    """How speed is measured."""
 
     threads: int | None
     rounds: int | None
@@ -108,7 +108,8 @@ def measure_speed(
     gate: Gate | None,
     discarded: Mapping[str, Any],
 ) -> None:
-    """Every contender on `crops` (uint8 BGR) beside the first, in one document with `discarded` of ``--edc``.
+    """Measure every contender on `crops` (uint8 BGR) and compare it with the first. `discarded`, from ``--edc``, goes
+    into the same document.
 
     Raises VerdictError where the first breaks a budget of `gate`, SystemExit where a contender did not run.
     """
@@ -140,7 +141,8 @@ def measure_speed(
 
 
 def _shown(results: Sequence[Result], crops: list[Image], settings: Settings) -> dict[str, Any]:
-    """What the page shows besides the document: how scores lie and, on faces, how they fall as these get worse."""
+    """What the page shows besides the document: the scores and, for images of faces, how they fall as faces get
+    worse."""
     shown = sections(results, crops, crop_names(settings.images, len(crops)))
     if settings.images:
         with progress_bar() as report:

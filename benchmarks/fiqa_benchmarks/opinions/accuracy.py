@@ -1,4 +1,4 @@
-"""How well scores predict people's opinions: correlations and errors with intervals, engines side by side."""
+"""Measures how well scores predict people's opinions: correlations and errors with intervals, engines side by side."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 STATISTICS = ("srcc", "krcc", "plcc", "plcc_4", "plcc_5", "rmse", "rmse_4", "rmse_5")
-"""Spearman, Kendall tau-b, Pearson as it is and after a 4- and a 5-parameter logistic, and the root mean
-square error in units of the opinion scores, likewise. The step of a logistic may fall, so after a fit PLCC is positive
-for reversed scores too: SRCC and the plain PLCC show the direction."""
+"""Spearman, Kendall tau-b, Pearson without a fit and after a 4- and a 5-parameter logistic, and likewise the root mean
+square error in units of the opinion scores. A fitted logistic may fall, so after a fit PLCC is positive for reversed
+scores too. SRCC and the PLCC without a fit show the direction."""
 FEWEST_TO_FIT = 6
 SHAPES = ((-5.0, 0.1), (5.0, 50.0))
 CENTRES = np.linspace(-3, 3, 25)
@@ -26,7 +26,7 @@ SLOPES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic and its percentile bootstrap 95 % interval; NaN where undefined."""
+    """A statistic and its percentile bootstrap 95 % interval; NaN where it is undefined."""
 
     value: float
     low: float
@@ -41,13 +41,13 @@ class Accuracy:
     """Agreement of several engines with the same mean opinion scores."""
 
     images: int
-    """Images scored and labelled."""
+    """Number of images that are scored and labelled."""
     resamples: int
-    """Bootstrap draws behind each interval."""
+    """Number of bootstrap draws for each interval."""
     engines: Mapping[str, Mapping[str, Estimate]]
-    """By engine, by name of :data:`STATISTICS`."""
+    """Estimates by engine and by name of :data:`STATISTICS`."""
     differences: Mapping[str, Mapping[str, Estimate]]
-    """By engine but the first: its statistic minus the first engine's, over the same draws."""
+    """For every engine but the first: its statistics minus those of the first engine, over the same draws."""
     notes: tuple[str, ...] = ()
     """What a reader must know, such as constant scores."""
 
@@ -58,7 +58,7 @@ class Accuracy:
         return "\n".join(lines + list(self.notes))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data for `json.dumps`; undefined numbers are None."""
+        """Plain data for `json.dumps`; undefined numbers become None."""
         data: dict[str, Any] = _without_nan(asdict(self))
         return data
 
@@ -66,9 +66,9 @@ class Accuracy:
 def accuracy(mos: Scores, engines: Mapping[str, Scores], resamples: int = 1000, seed: int = 0) -> Accuracy:
     """Compare the scores (N,) of each engine with the mean opinion scores `mos` (N,), higher better in both.
 
-    Images are drawn with replacement, the same for every engine. The logistics are fitted once, on all
-    images: intervals do not hold the uncertainty of the fit. Same seed, same result. Cost per draw and engine:
-    O(N log N). Raises InputError where a list is empty, not finite or of another length, or the opinion scores
+    Images are drawn with replacement, the same images for every engine. The logistics are fitted once, on all images,
+    so the intervals do not include the uncertainty of the fit. The same seed gives the same result. Cost per draw and
+    engine: O(N log N). Raises InputError where a list is empty, not finite or of another length, or the opinion scores
     are constant; DependencyError without SciPy.
     """
     _require_scipy()
@@ -102,11 +102,11 @@ def accuracy(mos: Scores, engines: Mapping[str, Scores], resamples: int = 1000, 
 def logistic_map(scores: Floats, mos: Floats, parameters: Literal[4, 5]) -> Floats:
     """`scores` (N,) on the scale of `mos` (N,) through the logistic that fits best (least squares).
 
-    Four parameters: a step a * sigmoid(k * (s - c)) + b. Five: the same on a line, + d * s. The step may fall. In
-    standard deviations of the scores its centre c stays within 5 of their mean and its slope k within 0.1..50,
-    because on scores that bend one way only the best step would lie at infinity. The other parameters are linear
-    and solved exactly for each (c, k), so that only two are searched, starting from the best centre for each of
-    seven slopes. NaN where the scores are constant or fewer than six.
+    With four parameters it is a step a * sigmoid(k * (s - c)) + b; with five a line is added, + d * s. The step may
+    fall. In units of the standard deviation of the scores, the centre c stays within 5 of their mean and the slope k
+    within 0.1..50: for scores that bend one way only, the best step would lie at infinity. The other parameters are
+    linear and solved exactly for each (c, k). So only two are searched, from the best centre for each of seven slopes.
+    NaN where the scores are constant or fewer than six.
     """
     from scipy.optimize import least_squares
     from scipy.special import expit
@@ -132,7 +132,7 @@ def logistic_map(scores: Floats, mos: Floats, parameters: Literal[4, 5]) -> Floa
 
 
 class _Judge:
-    """One engine's scores against the opinion scores, with the logistics fitted once, on all images."""
+    """The scores of one engine beside the opinion scores, with the logistics fitted once, on all images."""
 
     def __init__(self, scores: Floats, mos: Floats) -> None:
         self.mos = mos
@@ -153,7 +153,7 @@ class _Judge:
         return np.array([spearman(scores, mos), tau, *correlations, *errors])
 
     def notes(self) -> list[str]:
-        """What is not available, in words."""
+        """What is not available for this engine, in words."""
         if np.ptp(self.scores) == 0:
             return ["constant scores, correlation undefined"]
         if self.mos.size < FEWEST_TO_FIT:

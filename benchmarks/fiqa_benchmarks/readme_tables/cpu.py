@@ -1,4 +1,4 @@
-"""How fast a CPU scores faces: a table of ratios, each measured within interleaved rounds, marked reached or not.
+"""Makes the CPU table: ratios of times, each measured in interleaved rounds and marked as reached or not.
 
     python -m fiqa_benchmarks.readme_tables.cpu --engines engines/bench --json cpu.json
 
@@ -38,7 +38,8 @@ PLANS = (
     Plan("dsl-fiqa", (20,), 20, 3, ("openvino",), one_by_one=True),
     Plan("ifqa-plus", (1, 2), 16, 3, ("openvino",)),
 )
-"""What takes part; the two largest without ONNX Runtime, which is slower there and would add minutes."""
+"""The networks that are measured. The two largest are not run in ONNX Runtime, which is slower for them and would add
+minutes."""
 WIDTH = 150
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -85,7 +86,7 @@ def command(
 
 
 def _chosen(names: Iterable[str]) -> list[Plan]:
-    """The plans of the networks called `names`; raises InputError where one is unknown or has none."""
+    """The entries of the networks called `names`; raises InputError where one is unknown or not in the table."""
     models = [find_model(name.strip()).name for name in names]
     known = {plan.model: plan for plan in PLANS}
     if lost := [model for model in models if model not in known]:
@@ -96,7 +97,7 @@ def _chosen(names: Iterable[str]) -> list[Plan]:
 def _parts(
     plans: Iterable[Plan], engines: Path, images: Path | None, threads: int | None, report: Report
 ) -> Iterable[Callable[[], list[Row]]]:
-    """What is measured one after the other."""
+    """The measurements, in order."""
     for plan in plans:
         engine, int8 = (engines / f"{plan.model}.{precision}.onnx" for precision in ("fp32", "int8"))
         found = int8 if int8.is_file() else None
@@ -125,7 +126,7 @@ def _memory(engine: Path, images: Path | None) -> list[Row]:
 
 
 def _export(model: str, weights: str, folder: Path) -> None:
-    """In a process of its own, whose memory is gone before anything is timed."""
+    """Export in a process of its own, so that its memory is free again before anything is timed."""
     if (folder / f"{model}.fp32.onnx").is_file():
         return
     command = [sys.executable, "-m", "fiqa_export.cli", model, "--weights", weights, "--out", str(folder)]

@@ -1,4 +1,5 @@
-"""One network in every way this machine can run it, in the same interleaved rounds, each held against torch."""
+"""Times one network in every way that this machine can run it, in the same interleaved rounds, and compares each with
+torch."""
 
 from __future__ import annotations
 
@@ -36,14 +37,14 @@ class Plan:
     model: str
     batches: tuple[int, ...]
     images: int
-    """Images on which scores are compared under seeded weights."""
+    """Number of images on which scores are compared, under seeded weights."""
     rounds: int
     backends: tuple[str, ...] = ("onnxruntime", "openvino")
-    """Of the float file, exact; OpenVINO also fast."""
+    """Backends of the float file in exact arithmetic; OpenVINO also runs it in fast arithmetic."""
     plain: bool = False
-    """Also the plain export in ONNX Runtime and OpenCV."""
+    """Whether the plain export is run too, in ONNX Runtime and OpenCV."""
     one_by_one: bool = False
-    """torch takes the images one by one, as the authors' script does."""
+    """Whether torch takes the images one by one, as the authors' script does."""
 
 
 @dataclass
@@ -52,14 +53,14 @@ class Measured:
 
     weights: str
     timings: dict[int, dict[str, dict[str, Timing]]] = field(default_factory=dict)
-    """By batch, contender and step."""
+    """Times by batch, contender and step."""
     srcc: dict[str, float] = field(default_factory=dict)
-    """By contender: rank correlation of its scores with torch's."""
+    """Rank correlation of the scores with those of torch, by contender."""
     missing: dict[str, str] = field(default_factory=dict)
-    """By contender: why it was not measured."""
+    """Why a contender was not measured, by contender."""
 
     def ratio(self, batch: int, slower: str, faster: str) -> Ratio:
-        """Time of `slower` divided by that of `faster`, network alone."""
+        """Time of `slower` divided by that of `faster`, for the network alone."""
         timings = self.timings[batch]
         return ratio(timings[slower][NETWORK], timings[faster][NETWORK])
 
@@ -86,7 +87,8 @@ def entered(plan: Plan, engine: Path, int8: Path | None) -> list[Contender]:
 def measure_network(
     plan: Plan, engine: Path, int8: Path | None = None, threads: int | None = None, report: Report = silent
 ) -> Measured:
-    """Open, compare and time; raises what opening torch raises, the error of another contender becomes `missing`."""
+    """Open all contenders, compare and time them. Raises what opening torch raises; errors of other contenders go to
+    `missing`."""
     with tempfile.TemporaryDirectory(prefix="fiqa-bench-") as folder, ExitStack() as stack:
         running: dict[str, Scorer] = {}
         measured: Measured | None = None
@@ -117,7 +119,7 @@ def measure_network(
 
 
 def _steps(scorer: Scorer, crops: list[Image]) -> Steps:
-    """The network alone and, where a crop is one input, from crops to scores."""
+    """What is timed: the network alone and, where each crop is one input, the way from crops to scores."""
     feeds = list(scorer.batches(crops))
     steps = {NETWORK: lambda: [scorer.backend.run(feed) for feed in feeds]}
     if scorer.card.input.sampling is None and scorer.backend.name != TORCH:
@@ -126,14 +128,15 @@ def _steps(scorer: Scorer, crops: list[Image]) -> Steps:
 
 
 def _images(card: Card, count: int) -> list[Image]:
-    """Seeded images for seeded weights; under trained ones, which rank faces, a face degraded step by step."""
+    """Seeded images for seeded weights; for trained ones, which rank faces, a face that is degraded step by step."""
     if card.weights.get("kind") == "seeded" or not card.input.height or not card.input.width:
         return seeded_crops(card.input, count)
     return [image for image, _ in ParitySet(0, default_pictures(), (card.input.height, card.input.width))]
 
 
 def _ready(contender: Contender, folder: Path, threads: int | None) -> Contender:
-    """`contender` prepared; seeded weights of the largest networks need not become gigabytes of files for torch."""
+    """`contender`, prepared. Torch gets seeded weights by their seed, so that gigabytes of files need not be written
+    for the largest networks."""
     weights = read_card(Path(contender.artefact)).weights
     if contender.backend == TORCH and weights.get("kind") == "seeded":
         return replace(contender, weights=f"seeded:{weights['seed']}")

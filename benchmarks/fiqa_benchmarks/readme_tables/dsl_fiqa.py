@@ -1,9 +1,9 @@
-"""What each of DSL-FIQA's savings saves: the tables of the README.
+"""Makes the README's tables of what each of DSL-FIQA's savings saves.
 
     python -m fiqa_benchmarks.readme_tables.dsl_fiqa
 
-Exports the network under seeded weights as it is and with one saving taken back each (minutes, some gigabytes), then
-times one batch of crops in each form against the best, and the 20 crops of a photo in batches of several sizes.
+Exports the network under seeded weights as it is, and once without each saving (minutes, some gigabytes). Then it times
+one batch of crops in each variant and in the best one, and the 20 crops of a photo in batches of several sizes.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ from fiqa_benchmarks.speed.memory import footprint
 RUNTIMES = ("onnxruntime", "openvino")
 """OpenCV is left out: it is the slowest there and would add minutes."""
 SIZES = (1, 4, 20)
-"""Crops at once: one by one as published, ours, and all of a photo."""
+"""Crops at once: one by one as published, four as in our artefacts, and all 20 of a photo."""
 CROPS = 20
 ATTENTION = "attention in fused form"
-"""In OpenVINO one operation each, against its parts; in ONNX Runtime its softmax in one node, against written out."""
+"""What this saving means: in OpenVINO each attention is one operation instead of its parts, in ONNX Runtime its softmax
+is one node instead of several."""
 
 app = typer.Typer(add_completion=False)
 
@@ -47,7 +48,8 @@ app = typer.Typer(add_completion=False)
 def measure_savings(
     forms: Mapping[str, Form], runtimes: Sequence[str], threads: int | None, rounds: int | None, report: Report
 ) -> list[Gain]:
-    """One batch of crops without each saving against the best form, in each runtime; two networks in memory at once."""
+    """Time one batch of crops without each saving and in the best variant, in each runtime. Two networks are in memory
+    at once."""
     best = forms[BEST]
     found: dict[str, dict[str, Ratio | str]] = {}
     for runtime in runtimes:
@@ -74,7 +76,7 @@ def _unfused(runtime: str, best: Form, threads: int | None) -> Way:
 def measure_batches(
     best: Form, runtime: str, threads: int | None, rounds: int | None, report: Report
 ) -> dict[int, tuple[Timing, int]]:
-    """By number of crops at once: time of CROPS crops, and peak resident bytes in a process of its own."""
+    """By number of crops at once: the time of CROPS crops, and peak resident bytes in a process of its own."""
     contenders = {size: Contender(str(size), str(_with_card(best, runtime, size)), runtime) for size in SIZES}
     memory = {size: footprint(each, [size], threads).peak_bytes[size] for size, each in contenders.items()}
     (crops,) = best.feed.values()
@@ -90,7 +92,7 @@ def measure_batches(
 
 
 def _with_card(best: Form, runtime: str, size: int) -> Path:
-    """`best` under another name, with a card that allows `size` crops at once."""
+    """The file of `best` under another name, with a card that allows `size` crops at once."""
     path = best.path.with_name(f"{runtime}.{size}.onnx")
     os.link(best.path, path)
     spec = best.spec

@@ -1,4 +1,5 @@
-"""DSL-FIQA with one of its savings taken back each: what the published code computes, and we do not."""
+"""Variants of DSL-FIQA, each without one of its savings: they compute what the published code computes and ours does
+not."""
 
 from __future__ import annotations
 
@@ -29,16 +30,16 @@ NETWORK = "dsl-fiqa-visible"
 
 @dataclass(frozen=True)
 class Form:
-    """One export."""
+    """One exported variant."""
 
     name: str
-    """BEST, or the saving that it lacks."""
+    """BEST, or the saving that the variant lacks."""
     path: Path
     spec: ModelSpec
     macs: int
-    """Multiplications with addition for one crop, of convolutions and matrix products."""
+    """Multiply-accumulates of convolutions and matrix products for one crop."""
     feed: Inputs
-    """One batch of crops, as many as the card allows."""
+    """One batch of as many crops as the card allows."""
 
 
 def write_forms(folder: Path) -> Iterator[Form]:
@@ -59,7 +60,7 @@ def write_forms(folder: Path) -> Iterator[Form]:
         (LANDMARKS, "dsl-fiqa", lambda reference: None),
     )
     for number, (name, network, alter) in enumerate(forms):
-        gc.collect()  # references and graphs point at themselves: the one before would keep its gigabyte
+        gc.collect()  # references and graphs refer to themselves: without this the one before would keep its gigabyte
         reference, _ = load_reference(network, "seeded")
         alter(reference)
         path = folder / f"{number}.onnx"
@@ -72,7 +73,7 @@ def write_forms(folder: Path) -> Iterator[Form]:
 
 
 def count_macs(work: Callable[[], object]) -> int:
-    """Multiplications with addition that torch does in convolutions and matrix products during `work`."""
+    """Multiply-accumulates of the convolutions and matrix products that torch computes during `work`."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
@@ -81,7 +82,8 @@ def count_macs(work: Callable[[], object]) -> int:
 
 
 def repeat_queries(reference: Any) -> None:
-    """Each of the decoder's 96 queries six times before its attention, as published, instead of each answer after it.
+    """Repeat each of the decoder's 96 queries six times before its attention, as published, instead of each answer
+    after it.
 
     `reference`: a :class:`fiqa_export.models.dsl_fiqa.DSLFIQA`, changed in place.
     """
@@ -98,7 +100,8 @@ def repeat_queries(reference: Any) -> None:
 
 
 def keep_dead_branches(reference: Any) -> None:
-    """ViT blocks 10 and 11 with its classifier, and the encoder's second output: further outputs, so that they stay.
+    """Keep ViT blocks 10 and 11 with the classifier, and the encoder's second output, by making them outputs of the
+    graph.
 
     `reference` as for :func:`repeat_queries`.
     """

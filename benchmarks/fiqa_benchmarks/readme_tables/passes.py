@@ -1,9 +1,9 @@
-"""What each rewrite of an exported graph gains in each runtime: the table of the README.
+"""Makes the README's table of what each rewrite of an exported graph gains in each runtime.
 
     python -m fiqa_benchmarks.readme_tables.passes
 
-Networks are exported under seeded weights (minutes), without and with each measure, and timed at batch 1 in float32,
-all forms of a network in the same interleaved rounds.
+Networks are exported under seeded weights (minutes), without and with each measure, and timed at batch 1 in float32.
+All variants of a network are timed in the same interleaved rounds.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MEASURES: Mapping[str, tuple[str, ...]] = {
     "ifqa": ("pointwise_on_small_maps", "average_inside_kernel", "convolve_before_repeat"),
     "facexformer": ("fold_constants", "unused_and_double", *OPERATORS),
 }
-"""What is measured on which network; the two passes that only give names are not."""
+"""The measures that are timed on each network. The two passes that only give names are left out."""
 
 app = typer.Typer(add_completion=False)
 
@@ -45,9 +45,9 @@ app = typer.Typer(add_completion=False)
 def measure_gains(
     network: str, threads: int | None = None, rounds: int | None = None, report: Report = silent
 ) -> list[Gain]:
-    """Export `network` under seeded weights in every form of MEASURES and time the forms in each installed runtime.
+    """Export `network` under seeded weights without and with each of its MEASURES, and time the files in each runtime.
 
-    Raises InputError for a network that has none, and what exporting raises.
+    Raises InputError for a network without measures, and what exporting raises.
     """
     if network not in MEASURES:
         raise InputError(f"nothing is measured on {network}; choose from {', '.join(MEASURES)}")

@@ -1,4 +1,4 @@
-"""What each precision costs each network: the table of the README, from the cards of exported artefacts.
+"""Makes the README's table of what each precision costs each network, from the cards of exported artefacts.
 
 fiqa-export all --weights seeded --fp16 --target none --out E
 fiqa-export all --weights seeded --int8 --calib FACES --target none --out E
@@ -49,7 +49,7 @@ def row(card: Card, size: int) -> str:
 
 
 def _correlation(parity: Mapping[str, Any]) -> str:
-    """The smallest of an output other than the score, over images."""
+    """The smallest correlation of an output other than the score, over images."""
     correlations = [r for r in parity["correlation"].values() if r is not None]
     return f"{min(correlations):.4f}" if correlations else NONE
 

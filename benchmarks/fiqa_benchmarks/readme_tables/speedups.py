@@ -1,4 +1,4 @@
-"""What one thing gains: the same work without and with it, in the same interleaved rounds."""
+"""Measures what one thing gains: times the same work without and with it, in the same interleaved rounds."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Gain:
 def compare(
     pairs: Mapping[str, tuple[Way, Way]], rounds: int | None, report: Report, what: str
 ) -> dict[str, Ratio | str]:
-    """By measure: time of the first way of its pair divided by that of the second, or why one of them does not run.
+    """By measure: time of the first of its pair divided by that of the second, or why one of them does not run.
 
-    A way that stands in several pairs is opened and timed once.
+    One that is part of several pairs is opened and timed once.
     """
     running: dict[Way, Backend] = {}
     failed: dict[Way, str] = {}
@@ -72,7 +72,8 @@ def compare(
 
 
 def open_form(runtime: str, path: Path, spec: ModelSpec, threads: int | None) -> Backend:
-    """The file `path` in `runtime` as it stands: without what our backend for ONNX Runtime rewrites on loading."""
+    """Open the file `path` in `runtime` as it is, without what our own backend for ONNX Runtime rewrites when it loads
+    a file."""
     card = Card(spec.name, "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, spec.max_batch)
     threads = threads or thread_limit()
     return PlainSession(path, card, threads) if runtime == "onnxruntime" else open_backend(runtime, path, card, threads)
