@@ -38,12 +38,12 @@ PARTS = {
     "--edc": ("--embeddings", "--scores", "--protocol", "--metric", "--lower-is-better"),
     "--baseline": ("--budget", "--junit"),
 }
-"""By kind of run: the options that mean nothing without it."""
+"""The options that mean nothing without their kind of run."""
 IGNORES = {
     "--mos": ("--batch", "--rounds", "--roofline"),
     "--pipeline": ("--batch", "--roofline", "--against", "--html"),
 }
-"""By kind of run: the options that it ignores."""
+"""The options that each kind of run ignores."""
 IGNORED_WITHOUT_ENGINE = (
     *("--batch", "--rounds", "--roofline", "--against", "--backend", "--cpu-precision", "--images", "--threads"),
 )

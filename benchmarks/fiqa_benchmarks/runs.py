@@ -25,11 +25,9 @@ from fiqa_benchmarks.photos.bench import bench_pipeline
 from fiqa_benchmarks.report.ladders import score_ladders
 from fiqa_benchmarks.report.page import write_report
 from fiqa_benchmarks.report.sections import opinion_sections, sections
-from fiqa_benchmarks.speed.bench import Result, as_json, bench
+from fiqa_benchmarks.speed.bench import Result, bench, bench_json
 from fiqa_benchmarks.speed.machine import versions
-from fiqa_benchmarks.speed.roofline import as_json as roofline_json
-from fiqa_benchmarks.speed.roofline import lines as roofline_lines
-from fiqa_benchmarks.speed.roofline import measure_peaks, reached
+from fiqa_benchmarks.speed.roofline import measure_peaks, reached, roofline_json, roofline_lines
 from fiqa_benchmarks.speed.speed_tables import print_tables
 
 
@@ -125,7 +123,7 @@ def measure_speed(
         document["roofline"] = roofline_json(peaks, shares)
     source = {"source": str(settings.images or "seeded"), "count": len(crops)}
     document["settings"] = {"batches": settings.sizes, "threads": settings.threads, "images": source}
-    document |= {**as_json(results), **discarded}
+    document |= {**bench_json(results), **discarded}
     verdict = gate and gate.judge(results, out.machine, settings.threads)
     if verdict:
         document["gate"] = verdict.as_json()

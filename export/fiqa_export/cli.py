@@ -23,7 +23,7 @@ from fiqa_export.verdict.recipe import FP16, INT8, RECIPES, Recipe
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 USES = {"--list": ("--json",), "--doctor": ("--target", "--json")}
-"""By option: the only ones that it uses."""
+"""The options that each of these options uses; it ignores all others."""
 PLAN = ("--batch", "--workspace", "--optimisation", "--version-compatible", "--hardware-compatible", "--dla")
 """The options of a plan."""
 FINISHED = ("MODEL", "--target", *PLAN, "--triton", "--deepstream", "--json")
@@ -130,15 +130,15 @@ def export(
     check_outputs([("--json", json)], [*read, *written])
     _need("onnx")
     from fiqa_export.plan.target import PlanOptions
-    from fiqa_export.serving.delivery import Delivery
+    from fiqa_export.serving.delivery import ServingFolders
 
     flags = (optimisation, version_compatible, hardware_compatible, dla)
     plan = PlanOptions(target, _batch(batch), workspace and workspace << 20, *flags)
-    delivery = Delivery(triton, deepstream)
+    servers = ServingFolders(triton, deepstream)
     if from_file:
         from fiqa_export.command.plan_command import plan_of
 
-        plan_of(model, plan, delivery, json)
+        plan_of(model, plan, servers, json)
         return
     _need(*EXPORT_PACKAGES)
     from fiqa_export.command.export_command import export_all
@@ -146,7 +146,7 @@ def export(
 
     recipe = _within(recipe, names, min_srcc, max_flips)
     options = Options(recipe, images, calib, raw_input, keep_failed)
-    export_all(names, weights, out, options, None if target == "none" else plan, delivery, json)
+    export_all(names, weights, out, options, None if target == "none" else plan, servers, json)
 
 
 def _written(names: list[str], precision: str) -> Iterator[str]:

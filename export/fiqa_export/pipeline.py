@@ -25,7 +25,7 @@ from fiqa_export.models import Reference
 from fiqa_export.plan.step import Plan, add_plan
 from fiqa_export.plan.target import PlanOrder
 from fiqa_export.publishing import publish, seal, versions, workplace
-from fiqa_export.verdict.judgement import CANARIES, Judgement, judge, parity_set
+from fiqa_export.verdict.judgement import CANARIES, Judgement, judge_artefact, parity_set
 from fiqa_export.verdict.parity import Parity
 from fiqa_export.verdict.recipe import FP32, Recipe
 
@@ -99,7 +99,7 @@ def export(
             take_raw_input(artefact, card.input)
             card = replace(card, input=replace(card.input, raw=True))
         write_card(with_files(card, folder, files_of(artefact)), artefact)
-        judgement = judge(reference, artefact, images, options.recipe, budget, report)
+        judgement = judge_artefact(reference, artefact, images, options.recipe, budget, report)
         parity = judgement.parity
         failure = f"{name} {precision} differs from torch: {'; '.join(parity.failures)}"
         if not parity.passed and not options.keep_failed:
@@ -154,7 +154,7 @@ def _judged(card: Card, reference: Reference, judgement: Judgement, recipe: Reci
 
 
 def _tolerance(card: Card, parity: Parity, recipe: Recipe) -> dict[str, float]:
-    """By output, in its units: how far a device may be from the canaries. It is what the budget allows, or twice the
+    """How far a device may be from the canaries, by output and in its units: what the budget allows, or twice the
     difference that the parity check found where that is more."""
     tolerance = {}
     for output in card.outputs:

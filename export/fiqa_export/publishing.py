@@ -20,7 +20,7 @@ from fiqa_runtime.system.host import installed_versions
 
 from fiqa_export.graph.files import files_of, write_onnx
 
-PACKAGES = (
+VERSIONED_PACKAGES = (
     *("fiqa-edge", "torch", "onnx", "onnxscript", "onnxruntime", "onnxruntime-gpu", "numpy"),
     *("opencv-python", "opencv-python-headless"),
 )
@@ -87,4 +87,4 @@ def publish(folder: Path, out: Path, name: str) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of all packages that take part in an export, by the name under which each is installed."""
-    return {"python": platform.python_version(), **installed_versions(PACKAGES)}
+    return {"python": platform.python_version(), **installed_versions(VERSIONED_PACKAGES)}

@@ -26,7 +26,7 @@ from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.host import thread_limit
 
 from fiqa_benchmarks.contenders.plain_export import SUFFIX, PlainSession, export_plain, reference_of
-from fiqa_benchmarks.contenders.torch_peers import TORCH_PEERS, speeded_up, torch_device
+from fiqa_benchmarks.contenders.torch_peers import TORCH_PEERS, accelerated, torch_device
 
 PEERS = (*TORCH_PEERS, *PACKAGES, *(name + SUFFIX for name in PACKAGES))
 """Names that ``--against`` takes."""
@@ -43,9 +43,10 @@ class Contender:
     backend: str
     """A torch peer, or what :class:`Scorer` takes; with `-plain` behind it for the plain export."""
     weights: str | None = None
-    """For torch peers, as in :func:`fiqa_export.checkpoints.checkpoint.load_reference`; None until :func:`prepare`."""
+    """Weights of a torch peer, named as for :func:`fiqa_export.checkpoints.checkpoint.load_reference`; None until
+    :func:`prepare`."""
     cpu_precision: CpuPrecision = "exact"
-    """As for :class:`Scorer`."""
+    """`exact` or `fast`, as for :class:`Scorer`."""
 
 
 def contenders(
@@ -122,7 +123,7 @@ class TorchBackend:
         self._reference = reference_of(card, weights)
         self._input = card.input.name
         self._device = torch_device(peer, card)
-        self._network = speeded_up(peer, self._reference.to(self._device).outputs)
+        self._network = accelerated(peer, self._reference.to(self._device).outputs)
         self.info: Mapping[str, str] = {
             "version": torch.__version__,
             "device": torch.cuda.get_device_name() if self._device == "cuda" else "cpu",

@@ -38,7 +38,7 @@ def torch_device(peer: str, card: Card) -> str:
     return "cuda"
 
 
-def speeded_up(peer: str, network: Network) -> Network:
+def accelerated(peer: str, network: Network) -> Network:
     """`network` in the form in which `peer` runs it. It takes and gives tensors on one device; the first run of a shape
     is slow."""
     if peer == COMPILED:

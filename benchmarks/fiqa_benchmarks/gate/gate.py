@@ -53,10 +53,10 @@ class Check:
     """One line of the budget."""
 
     budget: str
-    """Its key."""
+    """The key of the budget."""
     limit: float
     value: float | None
-    """None where it could not be measured."""
+    """The measured value; None where it could not be measured."""
     note: str = ""
     """How it was measured, or why not."""
 

@@ -77,14 +77,14 @@ def accuracy(mos: Scores, engines: Mapping[str, Scores], resamples: int = 1000, 
     target, *lists = score_lists(mos, *engines.values())
     if np.ptp(target) == 0:
         raise InputError("all opinion scores are equal, so no correlation exists; check the label file")
-    judges = {name: _Judge(scores, target) for name, scores in zip(engines, lists, strict=True)}
+    fits = {name: _EngineFit(scores, target) for name, scores in zip(engines, lists, strict=True)}
     drawn = {name: np.empty((resamples, len(STATISTICS))) for name in engines}
     generator = np.random.default_rng(seed)
     for i in range(resamples):
         index = generator.integers(target.size, size=target.size)
-        for name, judge in judges.items():
-            drawn[name][i] = judge.statistics(index)
-    values = {name: judge.statistics(np.arange(target.size)) for name, judge in judges.items()}
+        for name, fit in fits.items():
+            drawn[name][i] = fit.statistics(index)
+    values = {name: fit.statistics(np.arange(target.size)) for name, fit in fits.items()}
     first = next(iter(engines))
     return Accuracy(
         images=target.size,
@@ -95,7 +95,7 @@ def accuracy(mos: Scores, engines: Mapping[str, Scores], resamples: int = 1000, 
             for name in engines
             if name != first
         },
-        notes=tuple(f"{name}: {note}" for name, judge in judges.items() for note in judge.notes()),
+        notes=tuple(f"{name}: {note}" for name, fit in fits.items() for note in fit.notes()),
     )
 
 
@@ -131,7 +131,7 @@ def logistic_map(scores: Floats, mos: Floats, parameters: Literal[4, 5]) -> Floa
     return mapped(min(ends, key=cost))
 
 
-class _Judge:
+class _EngineFit:
     """The scores of one engine beside the opinion scores, with the logistics fitted once, on all images."""
 
     def __init__(self, scores: Floats, mos: Floats) -> None:

@@ -44,7 +44,7 @@ class PipelineResult:
     """Number of faces that our flow found."""
     demo_faces: int
     timings: dict[str, Timing]
-    """By flow: the time of one pass over all photos, without reading them."""
+    """Time of one pass over all photos, without reading them, by flow."""
     ratio: Ratio
     """Time of the demo's flow divided by that of ours."""
     box_difference: float | None

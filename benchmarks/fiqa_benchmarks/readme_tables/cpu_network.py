@@ -31,7 +31,7 @@ PLAIN = ("onnxruntime-plain", "opencv-plain")
 
 
 @dataclass(frozen=True)
-class Plan:
+class NetworkTask:
     """What is run of one network."""
 
     model: str
@@ -49,7 +49,7 @@ class Plan:
 
 @dataclass
 class Measured:
-    """What came of a :class:`Plan`."""
+    """The results of a :class:`NetworkTask`."""
 
     weights: str
     timings: dict[int, dict[str, dict[str, Timing]]] = field(default_factory=dict)
@@ -71,21 +71,21 @@ class Measured:
         return min(usable, key=lambda name: timings[name][NETWORK].percentile(50), default=None)
 
 
-def entered(plan: Plan, engine: Path, int8: Path | None) -> list[Contender]:
-    """The contenders of `plan`, torch first."""
+def entered(task: NetworkTask, engine: Path, int8: Path | None) -> list[Contender]:
+    """The contenders of `task`, torch first."""
     path = str(engine)
-    found = [Contender(TORCH, path, TORCH), *(Contender(name, path, name) for name in plan.backends)]
-    if "openvino" in plan.backends:
+    found = [Contender(TORCH, path, TORCH), *(Contender(name, path, name) for name in task.backends)]
+    if "openvino" in task.backends:
         found.append(Contender(BFLOAT, path, "openvino", cpu_precision="fast"))
     if int8:
         found += [Contender(name, str(int8), name.split()[1]) for name in INT8]
-    if plan.plain:
+    if task.plain:
         found += [Contender(name, path, name) for name in PLAIN]
     return found
 
 
 def measure_network(
-    plan: Plan, engine: Path, int8: Path | None = None, threads: int | None = None, report: Report = silent
+    task: NetworkTask, engine: Path, int8: Path | None = None, threads: int | None = None, report: Report = silent
 ) -> Measured:
     """Open all contenders, compare and time them. Raises what opening torch raises; errors of other contenders go to
     `missing`."""
@@ -93,13 +93,13 @@ def measure_network(
         running: dict[str, Scorer] = {}
         measured: Measured | None = None
         expected: NDArray[np.float32] | None = None
-        for contender in entered(plan, engine, int8):
+        for contender in entered(task, engine, int8):
             try:
                 scorer = stack.enter_context(open_contender(_ready(contender, Path(folder), threads), threads))
                 measured = measured or Measured(str(scorer.card.weights.get("kind")))
-                if plan.one_by_one and contender.name == TORCH:
+                if task.one_by_one and contender.name == TORCH:
                     scorer = scorer.with_max_batch(1)
-                crops = _images(scorer.card, plan.images)
+                crops = _images(scorer.card, task.images)
                 scores = scorer.outputs(crops)["score"].reshape(-1)
                 reference = scores if expected is None else expected
                 measured.srcc[contender.name] = agree(reference, scores).srcc
@@ -111,9 +111,9 @@ def measure_network(
             expected = reference
             running[contender.name] = scorer
         assert measured
-        for batch in plan.batches:
+        for batch in task.batches:
             steps = [_steps(scorer, fill(crops, batch)) for scorer in running.values()]
-            timings = measure(steps, plan.rounds, report, f"{plan.model}: rounds with batch {batch}")
+            timings = measure(steps, task.rounds, report, f"{task.model}: rounds with batch {batch}")
             measured.timings[batch] = dict(zip(running, timings, strict=True))
     return measured
 

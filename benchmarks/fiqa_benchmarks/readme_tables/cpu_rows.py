@@ -48,7 +48,7 @@ class Row:
     batch: str
     limit: float
     value: float | None
-    """None where it could not be measured."""
+    """The measured value; None where it could not be measured."""
     low: float | None = None
     high: float | None = None
     how: str = ""
@@ -154,8 +154,8 @@ def detector_row(yunet: Path, images: Path | None, threads: int | None, report: 
 
 
 def pipeline_row(engine: Path, yunet: Path, images: Path | None, threads: int | None, report: Report) -> Row:
-    """From photos to scored faces, beside the demo's flow: exact arithmetic, the best backend, one photo per core at
-    once."""
+    """The way from photos to scored faces beside the demo's flow: exact arithmetic, the best backend, one photo per
+    core at once."""
     contender = Contender("ours", str(engine), "auto")
     streams = max(int(threads or usable_cores(own_groups())), 1)
     result = bench_pipeline(contender, _photos(images), yunet, threads, 10, report, streams)

@@ -29,7 +29,7 @@ NETWORK = "dsl-fiqa-visible"
 
 
 @dataclass(frozen=True)
-class Form:
+class Variant:
     """One exported variant."""
 
     name: str
@@ -42,8 +42,8 @@ class Form:
     """One batch of as many crops as the card allows."""
 
 
-def write_forms(folder: Path) -> Iterator[Form]:
-    """Export DSL-FIQA under seeded weights, best form first, to `folder`: a gigabyte each.
+def write_variants(folder: Path) -> Iterator[Variant]:
+    """Export DSL-FIQA under seeded weights, best variant first, to `folder`: a gigabyte each.
 
     Raises DependencyError without torch.
     """
@@ -53,13 +53,13 @@ def write_forms(folder: Path) -> Iterator[Form]:
     from fiqa_export.checkpoints.checkpoint import load_reference
     from fiqa_export.graph.to_onnx import export_onnx
 
-    forms: tuple[tuple[str, str, Callable[[Any], None]], ...] = (
+    variants: tuple[tuple[str, str, Callable[[Any], None]], ...] = (
         (BEST, NETWORK, lambda reference: None),
         (QUERIES, NETWORK, repeat_queries),
         (DEAD, NETWORK, keep_dead_branches),
         (LANDMARKS, "dsl-fiqa", lambda reference: None),
     )
-    for number, (name, network, alter) in enumerate(forms):
+    for number, (name, network, alter) in enumerate(variants):
         gc.collect()  # references and graphs refer to themselves: without this the one before would keep its gigabyte
         reference, _ = load_reference(network, "seeded")
         alter(reference)
@@ -69,7 +69,7 @@ def write_forms(folder: Path) -> Iterator[Form]:
         crops = network_input(seeded_crops(spec.input, spec.max_batch), spec.input)
         extra = {name: tensor.numpy() for name, tensor in reference.extra_inputs(spec.max_batch).items()}
         macs = count_macs(lambda: reference.outputs(torch.from_numpy(crops[:1]), **reference.extra_inputs(1)))  # noqa: B023
-        yield Form(name, path, spec, macs, {spec.input.name: crops, **extra})
+        yield Variant(name, path, spec, macs, {spec.input.name: crops, **extra})
 
 
 def count_macs(work: Callable[[], object]) -> int:

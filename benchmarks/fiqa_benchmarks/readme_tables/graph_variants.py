@@ -21,7 +21,7 @@ OPERATORS = ("LayerNormalization", "Gelu", "Softmax")
 """Operators that are one node in our graphs, and that ONNX also defines by smaller operators."""
 
 
-def write_forms(network: str, measures: Sequence[str], folder: Path) -> dict[str, tuple[Path, Path]]:
+def write_variants(network: str, measures: Sequence[str], folder: Path) -> dict[str, tuple[Path, Path]]:
     """Export `network` under seeded weights to `folder`; returns the file without and the file with each of `measures`.
 
     A measure is the name of a pass of :mod:`fiqa_export.graph.passes`, one of OPERATORS, BATCH_NORMS or PRELU.
@@ -37,7 +37,7 @@ def write_forms(network: str, measures: Sequence[str], folder: Path) -> dict[str
     plain, best = folder / "plain.onnx", folder / "best.onnx"
     ir.save(trace(load_reference(network, "seeded")[0]).model, plain)
     _passed(plain, best)
-    forms = {}
+    variants = {}
     for measure in measures:
         other = folder / f"{measure}.onnx"
         if measure == PRELU:
@@ -48,8 +48,8 @@ def write_forms(network: str, measures: Sequence[str], folder: Path) -> dict[str
             other = written_out_file(best, measure)
         else:
             _passed(plain, other, left_out=measure)
-        forms[measure] = (best, other) if measure == PRELU else (other, best)
-    return forms
+        variants[measure] = (best, other) if measure == PRELU else (other, best)
+    return variants
 
 
 def _passed(plain: Path, path: Path, left_out: str | None = None) -> None:

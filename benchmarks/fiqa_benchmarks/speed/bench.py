@@ -188,7 +188,7 @@ def _difference(expected: Arrays, outputs: Arrays) -> Difference:
     return Difference(max_abs, agree(*(array[:, 0] for array in pairs["score"])) if "score" in pairs else None)
 
 
-def as_json(results: Sequence[Result]) -> dict[str, Any]:
+def bench_json(results: Sequence[Result]) -> dict[str, Any]:
     """The parts `contenders` and `ratios` of the JSON document. Where a ratio is above 1, the first contender is
     faster."""
     return {

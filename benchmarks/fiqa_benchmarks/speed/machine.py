@@ -9,7 +9,7 @@ from typing import Any
 from fiqa_runtime.errors import DependencyError
 from fiqa_runtime.system.host import cpu_features, cpu_model, installed_versions, memory_limit, own_groups, usable_cores
 
-PACKAGES = (
+VERSIONED_PACKAGES = (
     *("fiqa-edge", "numpy", "opencv-python", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu"),
     *("openvino", "torch", "onnx", "tensorrt", "tensorrt-rtx"),
 )
@@ -38,4 +38,4 @@ def machine() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the installed packages that affect speed or scores."""
-    return {"python": platform.python_version(), **installed_versions(PACKAGES)}
+    return {"python": platform.python_version(), **installed_versions(VERSIONED_PACKAGES)}

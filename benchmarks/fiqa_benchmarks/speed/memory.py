@@ -26,9 +26,9 @@ class Footprint:
     """What a contender takes in a process of its own."""
 
     load_seconds: float
-    """From nothing to ready: importing the backend, reading the files, building the network."""
+    """Seconds until the contender is ready: importing the backend, reading the files, building the network."""
     peak_bytes: dict[int, int]
-    """By batch size: the largest resident memory so far, with Python, numpy and OpenCV."""
+    """Largest resident memory so far, with Python, numpy and OpenCV, by batch size."""
 
 
 def footprint(contender: Contender, batches: Sequence[int], threads: int | None = None) -> Footprint:

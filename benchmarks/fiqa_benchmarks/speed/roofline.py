@@ -90,13 +90,13 @@ def reached(results: Sequence[Result], peaks: Mapping[str, float]) -> list[Reach
     return found
 
 
-def lines(peaks: Mapping[str, float], networks: Sequence[Reached]) -> list[str]:
+def roofline_lines(peaks: Mapping[str, float], networks: Sequence[Reached]) -> list[str]:
     """Lines for people."""
     kinds = ", ".join(f"{value / 1e9:.0f} Gop/s {kind}" for kind, value in peaks.items())
     return [f"Roofline: {SIDE} x {SIDE} matrix products here {kinds}", *(f"  {network}" for network in networks)]
 
 
-def as_json(peaks: Mapping[str, float], networks: Sequence[Reached]) -> dict[str, Any]:
+def roofline_json(peaks: Mapping[str, float], networks: Sequence[Reached]) -> dict[str, Any]:
     """Plain data for the JSON document."""
     return {"matrix": SIDE, "peaks": dict(peaks), "contenders": [asdict(network) for network in networks]}
 

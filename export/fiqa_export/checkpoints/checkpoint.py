@@ -115,7 +115,7 @@ def canonicalise(
     wanted = {name[len(prefix) :]: tensor for name, tensor in expected.items() if name.startswith(prefix)}
     absent = [name for name in wanted if name not in found]
     extra = [name for name in found if name not in wanted]
-    faults = {
+    problems = {
         "missing": _unmatched(absent, checkpoint.may_miss),
         "unexpected": _unmatched(extra, checkpoint.may_have),
         "misshapen": [
@@ -124,8 +124,8 @@ def canonicalise(
             if name in found and found[name].shape != tensor.shape
         ],
     }
-    if any(faults.values()):
-        lists = "; ".join(f"{len(names)} {fault}: {_first(names)}" for fault, names in faults.items() if names)
+    if any(problems.values()):
+        lists = "; ".join(f"{len(names)} {problem}: {_first(names)}" for problem, names in problems.items() if names)
         raise CheckpointError(f"{lists}; take the checkpoint from {checkpoint.page}")
     if absent:
         remarks.append(f"{len(absent)} entries absent, recomputed or without effect: {_first(absent)}")

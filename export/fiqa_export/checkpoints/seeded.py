@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fiqa_export.models import Reference
-from fiqa_export.models.inputs import network_input
+from fiqa_export.models.inputs import reference_input
 
 __all__ = ["load_seeded", "seeded_image", "seeded_tensor"]
 
@@ -71,7 +71,7 @@ def _calibrate(model: Reference, norms: list[nn.BatchNorm1d | nn.BatchNorm2d], s
     height, width = model.calibration_size
     images = [seeded_image(100 + i, height, width, seed) for i in range(model.calibration_images)]
     with torch.no_grad():
-        model.calibration_forward(network_input(images, model.spec.input, torch.float64))
+        model.calibration_forward(reference_input(images, model.spec.input, torch.float64))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()

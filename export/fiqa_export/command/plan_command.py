@@ -13,10 +13,10 @@ from rich.markup import escape
 
 from fiqa_export.plan.step import add_plan
 from fiqa_export.plan.target import PlanOptions, order_plan
-from fiqa_export.serving.delivery import Delivery
+from fiqa_export.serving.delivery import ServingFolders
 
 
-def plan_of(name: str, options: PlanOptions, delivery: Delivery, json: str | None) -> None:
+def plan_of(name: str, options: PlanOptions, servers: ServingFolders, json: str | None) -> None:
     """Build the plan of the ONNX artefact `name` beside it.
 
     Raises what :func:`fiqa_export.plan.target.order_plan` and :func:`fiqa_export.plan.step.add_plan` raise, InputError
@@ -34,7 +34,7 @@ def plan_of(name: str, options: PlanOptions, delivery: Delivery, json: str | Non
     )
     with progress_bar() as report:
         built = add_plan(path, card, order, report)
-    delivery.deliver(path, card, built)
+    servers.write(path, card, built)
     line = f"built {built.path} with {built.card.plan['flavour']} {built.card.plan['version']}"
     stderr.print(escape(line), soft_wrap=True, highlight=False)
     if json:

@@ -11,12 +11,11 @@ from fiqa_runtime.backends.tensorrt.plan_facts import EXTRAS, TENSORRT_VERSIONS,
 
 from fiqa_export.doctor.facts import EXPORT_PACKAGES, Facts, TensorRt
 from fiqa_export.doctor.jetpack import Shipped, has_kernels, jetpack_version, shipped_with
-from fiqa_export.plan import target as build_target
-from fiqa_export.plan.target import FLAVOURS, WORKSPACE_SHARE
+from fiqa_export.plan.target import FLAVOURS, TARGETS, WORKSPACE_SHARE
 
 Status = Literal["ok", "absent", "warning", "bad"]
-TARGETS = {"auto": (), **{target: (flavour,) for target, flavour in build_target.TARGETS.items()}}
-"""By target: the flavours of TensorRT that it needs. `auto` takes what there is; without any it must still export
+NEEDED_FLAVOURS = {"auto": (), **{target: (flavour,) for target, flavour in TARGETS.items()}}
+"""The flavours of TensorRT that each target needs. `auto` takes what there is; without any it must still export
 ONNX."""
 LITTLE_MEMORY = 1 << 30
 OLDEST_PYTHON, OLDEST_OPENCV = (3, 10), (4, 8)
@@ -57,12 +56,12 @@ class Diagnosis:
         return next(line for line in self.lines if line.status == "bad")
 
 
-def judge(facts: Facts, target: str) -> Diagnosis:
-    """What can be built here for `target`, a key of TARGETS, and every line with its status."""
+def judge_facts(facts: Facts, target: str) -> Diagnosis:
+    """What can be built here for `target`, a key of NEEDED_FLAVOURS, and every line with its status."""
     lines = [line for check in CHECKS for line in check(facts, target)]
     stopped = {what for line in lines for what in line.stops}
     flavours = tuple(flavour for flavour in FLAVOURS if flavour not in stopped)
-    needed = set(TARGETS[target]) or (set() if flavours else {"export"})
+    needed = set(NEEDED_FLAVOURS[target]) or (set() if flavours else {"export"})
     judged = tuple(_with_status(line, needed) for line in lines)
     return Diagnosis(target, judged, flavours, not needed & stopped)
 
@@ -147,7 +146,7 @@ def _tensorrt(facts: Facts, target: str) -> Iterator[Line]:
 
 
 def _missing(facts: Facts, flavour: str, target: str) -> Line:
-    asked = flavour in TARGETS[target]
+    asked = flavour in NEEDED_FLAVOURS[target]
     if facts.l4t is not None and flavour == "tensorrt":
         if "python3-libnvinfer" not in facts.apt:
             fix = "sudo apt install python3-libnvinfer"

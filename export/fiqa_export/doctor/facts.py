@@ -20,7 +20,7 @@ class TensorRt:
     flavour: str
     """`tensorrt` or `tensorrt_rtx`."""
     version: str | None
-    """None where it cannot be imported."""
+    """Its version; None where it cannot be imported."""
     place: Place
     """Which package manager installed the one that Python imports."""
     cuda: int | None
@@ -51,7 +51,7 @@ class Facts:
     """Everything the doctor looks at."""
 
     python: str
-    """Like `3.10.12`."""
+    """Version of Python, like `3.10.12`."""
     sees_apt: bool
     """Whether this Python sees packages that apt installed: outside virtual environments, or in one that lets them
     in."""
@@ -80,4 +80,4 @@ class Facts:
     memory: tuple[int, int] | None
     """Available bytes and all bytes of the processor, as Linux says; an integrated GPU shares them."""
     opencv: OpenCv | None
-    """None where it cannot be imported."""
+    """The OpenCV that Python imports; None where it cannot be imported."""

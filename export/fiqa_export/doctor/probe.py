@@ -22,7 +22,7 @@ from fiqa_export.doctor.facts import EXPORT_PACKAGES
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 INTEGRATED, MAJOR, MINOR = 18, 75, 76
 """Values of the enumeration CUdevice_attribute."""
-PACKAGES = re.compile(
+ASKED_FOR = re.compile(
     "|".join((r"tensorrt.*|pycuda|cuda-bindings|polygraphy|opencv-.*|onnxruntime-.*", *EXPORT_PACKAGES))
 )
 
@@ -108,7 +108,7 @@ def packages() -> dict[str, Any]:
     found = []
     for distribution in metadata.distributions():
         name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"] or "").lower()
-        if PACKAGES.fullmatch(name):
+        if ASKED_FOR.fullmatch(name):
             found.append([name, distribution.version, str(distribution.locate_file(""))])
     return {"packages": found, "exporters": [name for name in EXPORT_PACKAGES if find_spec(name)]}
 

@@ -16,14 +16,14 @@ import onnx
 import onnx_ir as ir
 from fiqa_runtime.errors import UnsupportedError
 
-from fiqa_export.fp16.kept import plan_kept
+from fiqa_export.fp16.kept import nodes_to_keep
 from fiqa_export.graph.loading import is_float, open_graph, save_graph
 
 FP32, FP16 = ir.DataType.FLOAT, ir.DataType.FLOAT16
 
 
 @dataclass(frozen=True)
-class Fp16Plan:
+class Fp16Result:
     """What was converted to fp16 and what was not."""
 
     kept: Mapping[str, str]
@@ -34,7 +34,7 @@ class Fp16Plan:
     """Number of casts between the two precisions."""
 
 
-def to_fp16(fp32: Path, fp16: Path, ranges: Mapping[str, float]) -> Fp16Plan:
+def to_fp16(fp32: Path, fp16: Path, ranges: Mapping[str, float]) -> Fp16Result:
     """Write the fp16 version of the ONNX file `fp32` to `fp16`; the result passes onnx.checker.
 
     `ranges` is the largest magnitude of every activation of `fp32` by tensor name, see
@@ -43,15 +43,15 @@ def to_fp16(fp32: Path, fp16: Path, ranges: Mapping[str, float]) -> Fp16Plan:
     raises.
     """
     model = open_graph(fp32)
-    return write_fp16(model, fp16, plan_kept(model.graph, ranges))
+    return write_fp16(model, fp16, nodes_to_keep(model.graph, ranges))
 
 
-def write_fp16(model: ir.Model, fp16: Path, kept: Mapping[str, str]) -> Fp16Plan:
+def write_fp16(model: ir.Model, fp16: Path, kept: Mapping[str, str]) -> Fp16Result:
     """Convert `model` in place and write it. Exactly the nodes `kept`, and those without an fp16 form, stay in fp32."""
-    plan = _Conversion(model, kept).run()
+    result = _Conversion(model, kept).run()
     save_graph(model, fp16)
     onnx.checker.check_model(str(fp16), full_check=True)
-    return plan
+    return result
 
 
 class _Conversion:
@@ -64,13 +64,13 @@ class _Conversion:
         self._twins: dict[ir.Value, ir.Value] = {}
         self._converted = self._casts = 0
 
-    def run(self) -> Fp16Plan:
+    def run(self) -> Fp16Result:
         for node in list(self._graph):
             if node.op_type != "Cast" and any(map(is_float, node.outputs)):
                 self._convert(node)
         self._give_fp32_outputs()
         self._drop_unused_weights()
-        return Fp16Plan(self._kept, self._converted, self._casts)
+        return Fp16Result(self._kept, self._converted, self._casts)
 
     def _convert(self, node: ir.Node) -> None:
         takes, gives = _admits_fp16(node, self._opset)
@@ -133,7 +133,7 @@ class _Conversion:
 
 
 def _admits_fp16(node: ir.Node, opset: int) -> tuple[list[bool], bool]:
-    """For each input whether it may be fp16, and whether the first output may, by the operator's ONNX schema."""
+    """Whether each input of `node`, and its first output, may be fp16 by the operator's ONNX schema."""
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, node.domain)
     except onnx.defs.SchemaError as error:

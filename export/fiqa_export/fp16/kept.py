@@ -110,7 +110,7 @@ _LOSES = {
 }
 
 
-def plan_kept(graph: ir.Graph, ranges: Mapping[str, float]) -> dict[str, str]:
+def nodes_to_keep(graph: ir.Graph, ranges: Mapping[str, float]) -> dict[str, str]:
     """Names of the nodes that stay in fp32 with the reason of each, in the order of the graph.
 
     `ranges` is the largest magnitude of every float activation by name. Raises InputError where one is missing.

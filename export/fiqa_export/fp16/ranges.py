@@ -20,7 +20,7 @@ from fiqa_export.graph.loading import activations, open_graph
 
 
 @dataclass(frozen=True)
-class Range:
+class Extremes:
     """Smallest and largest value of one tensor; infinite where the network itself overflows. Single NaNs may go
     unnoticed, because ONNX Runtime's reductions pass over them."""
 
@@ -33,7 +33,7 @@ class Range:
         return float(np.maximum(-self.low, self.high))
 
 
-def activation_ranges(network: Path, batches: Iterable[Inputs]) -> dict[str, Range]:
+def activation_ranges(network: Path, batches: Iterable[Inputs]) -> dict[str, Extremes]:
     """Range of every float activation of the ONNX file `network`, inputs and outputs included, by tensor name.
 
     `batches` are network inputs by graph name, float32 with a batch axis; they are read one at a time. Raises
@@ -50,7 +50,7 @@ def activation_ranges(network: Path, batches: Iterable[Inputs]) -> dict[str, Ran
         measured = True
     if not measured:
         raise InputError(f"no inputs to measure the ranges of {network.name} with; give at least one image")
-    return {name: Range(float(low), float(high)) for name, low, high in zip(names, lowest, highest, strict=True)}
+    return {name: Extremes(float(low), float(high)) for name, low, high in zip(names, lowest, highest, strict=True)}
 
 
 def _graph_of_extremes(network: Path) -> tuple[list[str], bytes]:

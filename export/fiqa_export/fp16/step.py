@@ -38,8 +38,8 @@ def fp16_step(reference: Reference, fp32: Path, fp16: Path, report: Report = sil
 
     ranges = activation_ranges(fp32, feeds())
     report(what, len(images), len(images))
-    plan = to_fp16(fp32, fp16, {name: extremes.largest for name, extremes in ranges.items()})
-    return {"kept_in_fp32": dict(plan.kept), "nodes_in_fp16": plan.converted, "casts": plan.casts}
+    result = to_fp16(fp32, fp16, {name: extremes.largest for name, extremes in ranges.items()})
+    return {"kept_in_fp32": dict(result.kept), "nodes_in_fp16": result.converted, "casts": result.casts}
 
 
 def _ranging_images(reference: Reference) -> Iterator[Image]:

@@ -64,17 +64,17 @@ class Images:
     feed: Feed
     """Turns an image into network inputs."""
 
-    def ranging(self, most: int | None = None) -> Half:
+    def ranging(self, most: int | None = None) -> ImagePart:
         """The half with which ranges and rounding are found; of it at most `most` images, evenly spread."""
-        return Half(_thinned(self.whole.halves()[0], most), self.feed)
+        return ImagePart(_thinned(self.whole.halves()[0], most), self.feed)
 
-    def judging(self, most: int | None = None) -> Half:
+    def judging(self, most: int | None = None) -> ImagePart:
         """The half with which methods are chosen and on which mixtures are judged; likewise."""
-        return Half(_thinned(self.whole.halves()[1], most), self.feed)
+        return ImagePart(_thinned(self.whole.halves()[1], most), self.feed)
 
 
 @dataclass(frozen=True)
-class Half:
+class ImagePart:
     """One half of the images, or a part of it, given as network inputs; each pass reads the images again."""
 
     images: CalibrationSet

@@ -17,7 +17,7 @@ from fiqa_runtime.system.progress import Report
 
 from fiqa_export.int8.calibration import (
     Feed,
-    Half,
+    ImagePart,
     open_session,
 )
 from fiqa_export.verdict.parity import Parity, compare, flip_failures
@@ -31,7 +31,7 @@ class MixtureJudge:
         self,
         fp32: Path,
         parity: ParitySet,
-        judging: Half | None,
+        judging: ImagePart | None,
         feed: Feed,
         outputs: Sequence[OutputSpec],
         budget: Budget,

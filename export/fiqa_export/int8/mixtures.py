@@ -44,7 +44,7 @@ class Int8Result:
     search: SearchResult
     """The mixtures tried. Their facts include `bytes`, `bytes_share` (of the size of the fp32 file) and `mac_share`."""
     kept: Mapping[str, str]
-    """By node, what stays in float32: `activations` or `all`; the one that went back first comes first."""
+    """What stays in float32, by node: `activations` or `all`; the node that went back first comes first."""
     mac_share: float
     """Share of the multiply-accumulates of convolutions that are computed in int8; of all layers where there are no
     convolutions."""
@@ -67,17 +67,17 @@ class Int8Result:
 
     def as_json(self) -> dict[str, Any]:
         """Plain data for the card."""
-        plain = {key: value for key, value in vars(self).items() if key != "search"}
-        trials = [
+        data = {key: value for key, value in vars(self).items() if key != "search"}
+        mixtures = [
             {
                 "kept": len(t.kept),
                 "quality": json_number(t.judged.quality),
                 "passed": t.passed,
                 **{name: json_number(value) for name, value in t.judged.facts.items()},
             }
-            for t in self.search.trials
+            for t in self.search.mixtures
         ]
-        return {**plain, "kept": dict(self.kept), "trials": trials}
+        return {**data, "kept": dict(self.kept), "trials": mixtures}
 
 
 def to_int8(

@@ -44,7 +44,7 @@ class FirstOrder:
     """Shifts from rounding weights to the nearest level, by layer."""
 
     def best_methods(self) -> dict[str, str]:
-        """For every tensor the method whose range moves the targets least."""
+        """The method whose range moves the targets least, for every tensor."""
 
         def power(method: str, tensor: str) -> float:
             return _power(np.sum(list(self.activations[method][tensor].values()), axis=0))
@@ -53,7 +53,7 @@ class FirstOrder:
         return {tensor: min(self.activations, key=lambda method: power(method, tensor)) for tensor in tensors}
 
     def hurt(self, methods: Mapping[str, str]) -> dict[str, float]:
-        """By node: root mean square of the shift that rounding the tensors it reads causes, each with its method."""
+        """Root mean square, by node, of the shift that rounding its inputs causes, each rounded by its method."""
         shifts: dict[str, Shifts] = {}
         for tensor, method in methods.items():
             for node, shift in self.activations[method][tensor].items():
@@ -61,7 +61,7 @@ class FirstOrder:
         return {node: _power(shift) ** 0.5 for node, shift in shifts.items()}
 
     def hurt_by_weights(self) -> dict[str, float]:
-        """By layer: root mean square of the shift that rounding its weights causes."""
+        """Root mean square, by layer, of the shift that rounding its weights causes."""
         return {node: _power(shift) ** 0.5 for node, shift in self.weights.items()}
 
 
@@ -111,9 +111,9 @@ class _Tape:
         self._candidates = set(candidates(model.graph))
         self._stream = rng("first order")
         self.activations: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-        """By method, tensor and node that reads it: the shift of every target, image after image."""
+        """Shift of every target, image after image, by method, tensor and the node that reads it."""
         self.weights: dict[str, list[float]] = defaultdict(list)
-        """By layer: the shift of every target, image after image."""
+        """Shift of every target, image after image, by layer."""
 
     def play(self, feed: Inputs) -> list[float]:
         """The targets for one image; their backward passes append to `activations` and `weights`."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fiqa_export.models import Reference
 
 
-def network_input(
+def reference_input(
     images: Sequence[NDArray[np.uint8]], spec: InputSpec, dtype: torch.dtype = torch.float32
 ) -> torch.Tensor:
     """uint8 BGR images -> the normalised tensor (N, 3, H, W) that the network sees.
@@ -32,5 +32,5 @@ def network_input(
 
 def graph_inputs(reference: Reference, image: NDArray[np.uint8]) -> Arrays:
     """The inputs of the graph for one uint8 BGR image: float32 arrays with a batch axis of 1, by name."""
-    tensors = {reference.spec.input.name: network_input([image], reference.spec.input), **reference.extra_inputs(1)}
+    tensors = {reference.spec.input.name: reference_input([image], reference.spec.input), **reference.extra_inputs(1)}
     return {name: tensor.numpy() for name, tensor in tensors.items()}

@@ -21,7 +21,7 @@ from fiqa_export.onnx_on_torch.arguments import DTYPES
 from fiqa_export.onnx_on_torch.graph import Arguments, Results, TorchGraph, compute
 
 
-class HalfBackend:
+class OnnxOnTorch:
     """Runs an ONNX file on torch, one node after the other, on the CPU; a backend like those of the runtime.
 
     Raises UnsupportedError for an operator that it does not cover, ArtefactError where a tensor does not have the type

@@ -14,7 +14,7 @@ from fiqa_export.onnx_on_torch.arguments import DTYPES, Operator, ints, pad, req
 from fiqa_export.onnx_on_torch.moving_operators import MOVING_OPERATORS
 
 
-def _plain(function: Callable[..., Tensor]) -> Operator:
+def _of_inputs_alone(function: Callable[..., Tensor]) -> Operator:
     return lambda node, *inputs: function(*inputs)
 
 
@@ -136,7 +136,7 @@ def _dequantize(node: ir.Node, x: Tensor, scale: Tensor, zero: Tensor | None = N
     return levels * _broadcast(scale, x, axis)
 
 
-_PLAIN: dict[str, Callable[..., Any]] = {
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Abs": torch.abs,
     "Add": torch.add,
     "Clip": _clip,
@@ -159,7 +159,7 @@ _PLAIN: dict[str, Callable[..., Any]] = {
 }
 
 OPERATORS: dict[str, Operator] = {
-    **{name: _plain(function) for name, function in _PLAIN.items()},
+    **{name: _of_inputs_alone(function) for name, function in _FUNCTIONS.items()},
     **MOVING_OPERATORS,
     "AveragePool": _pool,
     "BatchNormalization": _batch_norm,

@@ -13,15 +13,15 @@ from fiqa_export.serving.triton import write_triton
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """The servers that get an artefact: its plan where TensorRT built one, else the ONNX file."""
+class ServingFolders:
+    """The folders of the servers that get an artefact: its plan where TensorRT built one, else the ONNX file."""
 
     triton: Path | None = None
     """Triton model repository."""
     deepstream: Path | None = None
     """Folder for DeepStream's nvinfer."""
 
-    def deliver(self, onnx: Path, card: Card, plan: Plan | None) -> None:
+    def write(self, onnx: Path, card: Card, plan: Plan | None) -> None:
         """Hand over the artefact; raises UnsupportedError where a server cannot run it."""
         if plan and plan.card.plan["flavour"] == "tensorrt":
             onnx, card = plan.path, plan.card

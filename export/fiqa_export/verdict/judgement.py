@@ -16,7 +16,7 @@ from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.progress import Report
 
 from fiqa_export.models import Reference
-from fiqa_export.onnx_on_torch.backend import HalfBackend
+from fiqa_export.onnx_on_torch.backend import OnnxOnTorch
 from fiqa_export.verdict.parity import Parity, compare, reference_outputs, scores_of
 from fiqa_export.verdict.recipe import Budget, Recipe
 
@@ -38,14 +38,14 @@ class Judgement:
     """The map from the reference's scores to the artefact's; None for fp32, and where the network gives no score."""
 
 
-def judge(
+def judge_artefact(
     reference: Reference, artefact: Path, images: ParitySet, recipe: Recipe, budget: Budget, report: Report
 ) -> Judgement:
     """Compare `artefact`, whose card lies beside it, with `reference`. fp16 is run in true half arithmetic."""
     expected: list[Arrays] = []
     actual: list[Arrays] = []
     rungs = []
-    backend: str | Backend = "onnxruntime" if recipe.precision != "fp16" else HalfBackend(artefact)
+    backend: str | Backend = "onnxruntime" if recipe.precision != "fp16" else OnnxOnTorch(artefact)
     with Scorer(artefact, backend) as scorer:
         what = f"{reference.spec.name}: compare with torch"
         for done, (image, rung) in enumerate(images):

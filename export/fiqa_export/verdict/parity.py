@@ -16,7 +16,7 @@ from fiqa_runtime.scoring.agreement import Agreement, agree, json_number, pearso
 from numpy.typing import NDArray
 
 from fiqa_export.models import Reference
-from fiqa_export.models.inputs import network_input
+from fiqa_export.models.inputs import reference_input
 from fiqa_export.verdict.recipe import Budget
 from fiqa_export.verdict.same_faces import Faces, compare_faces
 
@@ -30,12 +30,12 @@ class Parity:
     budget: Budget
     """What the conversion was allowed to change."""
     max_abs: dict[str, float]
-    """By output: largest difference; infinite where a value is not finite or the shapes differ."""
+    """Largest difference, by output; infinite where a value is not finite or the shapes differ."""
     range: dict[str, float]
-    """By output: the nominal range of a bounded output, else its spread over the images."""
+    """Nominal range of each bounded output, and spread over the images of each other output, by output."""
     correlation: dict[str, float]
-    """By output other than the score: smallest Pearson correlation of an image's values; NaN where one is constant or
-    not finite."""
+    """Smallest Pearson correlation of the values of one image, by output other than the score; NaN where an image's
+    values are constant or not finite."""
     score: Agreement | None
     """Agreement of the scores; None for a network without a score, and where a score is not finite."""
     failures: tuple[str, ...]
@@ -70,7 +70,7 @@ class Parity:
 
 def reference_outputs(reference: Reference, image: Image) -> Arrays:
     """Outputs of the torch reference for one uint8 BGR image, float32, with a batch axis of 1."""
-    outputs = reference.outputs(network_input([image], reference.spec.input), **reference.extra_inputs(1))
+    outputs = reference.outputs(reference_input([image], reference.spec.input), **reference.extra_inputs(1))
     return {name: tensor.numpy() for name, tensor in outputs.items()}
 
 

@@ -18,8 +18,8 @@ class Budget:
     flips: float
     """Largest share of images whose decision changes at the threshold that rejects 10 %."""
     max_abs: Mapping[str, float] = field(default_factory=dict)
-    """By kind of output (:class:`fiqa_runtime.artefact.spec.OutputSpec`): largest |d| of any value, as a share of its
-    range."""
+    """Largest difference of any value, as a share of the range of the output, by kind of output
+    (:class:`fiqa_runtime.artefact.spec.OutputSpec`)."""
     correlation: float = 0.0
     """Smallest Pearson correlation, per image, of a map, of landmarks or of a detector's heads with those of the
     reference."""

@@ -85,8 +85,8 @@ def _rows(heads: Heads, nms: float = NMS) -> Rows:
 
 
 def _pairs(faces: Rows, others: Rows) -> tuple[list[tuple[float, float]], int]:
-    """For each of `faces` that is sure: its overlap with the nearest of `others` and the difference of their scores.
-    Also returns how many have no counterpart."""
+    """Overlap with the nearest of `others`, and difference of the scores, of each sure one of `faces`; and the number
+    of those without a counterpart."""
     pairs, missing = [], 0
     for face in faces[faces[:, -1] >= CONFIDENCE + SCORE].astype(np.float64):
         overlaps = intersection_over_union(face[:4], others[:, :4])

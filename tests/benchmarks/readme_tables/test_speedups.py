@@ -21,7 +21,7 @@ from fiqa_benchmarks.readme_tables.dsl_variants import (
     DEAD,
     LANDMARKS,
     QUERIES,
-    Form,
+    Variant,
     count_macs,
     keep_dead_branches,
     repeat_queries,
@@ -31,10 +31,10 @@ from fiqa_benchmarks.readme_tables.graph_variants import (
     OPERATORS,
     PRELU,
     with_batch_norms,
-    write_forms,
+    write_variants,
     written_out_file,
 )
-from fiqa_benchmarks.readme_tables.speedups import Gain, Way, compare, markdown
+from fiqa_benchmarks.readme_tables.speedups import Speedup, TimedBackend, compare, markdown
 from fiqa_benchmarks.readme_tables.unfused_openvino import UnfusedOpenVino
 from fiqa_benchmarks.speed.latency import Ratio
 from fiqa_export.graph.passes import PASSES
@@ -93,9 +93,9 @@ def refused() -> Slow:
 def test_time_without_is_divided_by_time_with() -> None:
     backends = [Slow(), Slow()]
     fast, slow = (
-        Way(lambda b=b: b, {"turns": np.array([n], np.float32)}) for b, n in zip(backends, (1, 8), strict=True)
+        TimedBackend(lambda b=b: b, {"turns": np.array([n], np.float32)}) for b, n in zip(backends, (1, 8), strict=True)
     )
-    broken = Way(refused, fast.feed)
+    broken = TimedBackend(refused, fast.feed)
     found = compare({"a": (slow, fast), "b": (fast, slow), "c": (broken, fast)}, 3, silent, "")
     assert isinstance(found["a"], Ratio)
     assert isinstance(found["b"], Ratio)
@@ -112,7 +112,7 @@ def test_every_pass_that_changes_the_graph_is_measured() -> None:
 
 def test_forms_give_the_same_results(tmp_path: Path) -> None:
     measures = ("constant_reshapes", "join_branches", BATCH_NORMS)
-    forms = write_forms("yunet-s", measures, tmp_path)
+    forms = write_variants("yunet-s", measures, tmp_path)
     image = np.random.default_rng(0).uniform(0, 255, (1, 3, 64, 96)).astype(np.float32)
     counts = {}
     for name, (without, best) in forms.items():
@@ -127,7 +127,7 @@ def test_forms_give_the_same_results(tmp_path: Path) -> None:
 
 
 def test_prelu_is_compared_the_other_way_round(tmp_path: Path) -> None:
-    ((whole, split),) = write_forms("ediffiqa-t", (PRELU,), tmp_path).values()
+    ((whole, split),) = write_variants("ediffiqa-t", (PRELU,), tmp_path).values()
     assert operators(whole)["PRelu"] == 33
     assert operators(split)["PRelu"] == 0
     image = np.random.default_rng(0).uniform(-1, 1, (1, 3, 112, 112)).astype(np.float32)
@@ -191,7 +191,7 @@ def test_forms_keep_to_the_threads_that_a_container_leaves(block: Path, monkeypa
     for module in (gains, unfused):
         monkeypatch.setattr(module, "thread_limit", lambda: 1)
     for runtime in ("onnxruntime", "openvino"):
-        gains.open_form(runtime, block, MODELS["ifqa"], None)
+        gains.open_variant(runtime, block, MODELS["ifqa"], None)
     assert given == [1, 1]
     assert unfused.UnfusedOpenVino(block, None).model.get_property("INFERENCE_NUM_THREADS") == 1
 
@@ -269,13 +269,13 @@ def test_the_tables_of_dsl_fiqa(
     spec = MODELS["ediffiqa-t"]
     feed = {"input": np.zeros((4, 3, 112, 112), np.float32)}
 
-    def forms(folder: Path) -> list[Form]:
+    def forms(folder: Path) -> list[Variant]:
         path = folder / "0.onnx"
         path.write_bytes(seeded_engine.read_bytes())
         names = (BEST, QUERIES, DEAD, LANDMARKS)
-        return [Form(name, path, spec, (1 + number) * 10**9, feed) for number, name in enumerate(names)]
+        return [Variant(name, path, spec, (1 + number) * 10**9, feed) for number, name in enumerate(names)]
 
-    monkeypatch.setattr(fiqa_benchmarks.readme_tables.dsl_fiqa, "write_forms", forms)
+    monkeypatch.setattr(fiqa_benchmarks.readme_tables.dsl_fiqa, "write_variants", forms)
     invoke = invoker(
         lambda: fiqa_benchmarks.readme_tables.dsl_fiqa.run(fiqa_benchmarks.readme_tables.dsl_fiqa.app),
         capsys,
@@ -296,7 +296,7 @@ def test_the_tables_of_dsl_fiqa(
 
 
 def test_markdown() -> None:
-    gain = Gain("a", "n", {"x": Ratio(1.5, 1.25, 2.0), "y": "no: it fails"})
+    gain = Speedup("a", "n", {"x": Ratio(1.5, 1.25, 2.0), "y": "no: it fails"})
     assert markdown(["m", "x", "y"], [[gain.measure, *gain.cells()]]).splitlines() == [
         "| m | x | y |",
         "| --- | --- | --- |",

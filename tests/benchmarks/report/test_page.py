@@ -23,8 +23,7 @@ from fiqa_benchmarks.report.page import findings, page, write_report
 from fiqa_benchmarks.report.score_plots import MOST_ROWS
 from fiqa_benchmarks.report.speed_plots import plots
 from fiqa_benchmarks.report.svg import Plot
-from fiqa_benchmarks.speed.bench import NETWORK
-from fiqa_benchmarks.speed.bench import as_json as bench_json
+from fiqa_benchmarks.speed.bench import NETWORK, bench_json
 from fiqa_benchmarks.speed.bench import bench as run_bench
 from fiqa_runtime.artefact.card import read_card, write_card
 from fiqa_runtime.errors import DependencyError, InputError

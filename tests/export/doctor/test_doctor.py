@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from fiqa_export.doctor import probe as doctor_probe
-from fiqa_export.doctor.checks import TARGETS, Diagnosis, Line, judge, sensible_workspace
+from fiqa_export.doctor.checks import NEEDED_FLAVOURS, Diagnosis, Line, judge_facts, sensible_workspace
 from fiqa_export.doctor.facts import EXPORT_PACKAGES, TensorRt
 from fiqa_export.doctor.gather import ThisMachine, gather, l4t_version
 from fiqa_export.doctor.jetpack import has_kernels, jetpack_version, shipped_with
@@ -41,11 +41,11 @@ RTX = BARE.with_package("tensorrt-rtx-cu13-libs", "1.7.1").with_probe(
 
 
 def lines(machine: RecordedMachine, target: str = "tensorrt") -> dict[str, Line]:
-    return {line.topic: line for line in judge(gather(machine), target).lines}
+    return {line.topic: line for line in judge_facts(gather(machine), target).lines}
 
 
 def diagnose(machine: RecordedMachine, target: str = "tensorrt") -> Diagnosis:
-    return judge(gather(machine), target)
+    return judge_facts(gather(machine), target)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_what_stops_tensorrt(what: str) -> None:
     assert all(line.fix and "\n" not in line.fix for line in stopping)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", NEEDED_FLAVOURS)
 @pytest.mark.parametrize("what", STOPPED)
 def test_every_bad_line_has_its_fix(what: str, target: str) -> None:
     diagnosis = diagnose(STOPPED[what][0], target)
@@ -242,7 +242,7 @@ def test_what_imports_counts_whatever_brings_it() -> None:
     machine = DESKTOP.without_package("onnxruntime").with_package("onnxruntime-gpu", "1.23.0")
     assert lines(machine)["export"].fix is None
     assert gather(machine).packages["onnxruntime-gpu"] == "1.23.0"
-    assert doctor_probe.PACKAGES.fullmatch("onnxruntime-gpu")
+    assert doctor_probe.ASKED_FOR.fullmatch("onnxruntime-gpu")
 
 
 def test_rtx_builds_without_a_gpu() -> None:
@@ -348,8 +348,8 @@ def test_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert facts.opencv is not None
     assert facts.memory is None or 0 < facts.memory[0] <= facts.memory[1]
     assert (facts.gpu is None) is (facts.gpu_error is not None)
-    for target in TARGETS:
-        diagnosis = judge(facts, target)
+    for target in NEEDED_FLAVOURS:
+        diagnosis = judge_facts(facts, target)
         assert all(line.fix for line in diagnosis.lines if line.status in ("bad", "warning"))
     run_doctor("auto", None)
     assert "target auto:" in capsys.readouterr().out
