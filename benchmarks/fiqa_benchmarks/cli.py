@@ -27,7 +27,7 @@ from fiqa_benchmarks.runs import Output, Settings, fit_opinions, measure_speed, 
 from fiqa_benchmarks.speed.machine import machine, versions
 
 IMAGES = 16
-"""Seeded images on which contenders are compared; more where a batch is larger."""
+"""Number of seeded images on which contenders are compared; a larger batch gets as many as it needs."""
 MOST_PER_BATCH = 1024
 TABLE_WIDTH = 120
 KINDS = ("--mos", "--edc", "--baseline", "--pipeline")
@@ -38,12 +38,12 @@ PARTS = {
     "--edc": ("--embeddings", "--scores", "--protocol", "--metric", "--lower-is-better"),
     "--baseline": ("--budget", "--junit"),
 }
-"""By kind of run: the options that mean nothing without it."""
+"""The options that mean nothing without their kind of run."""
 IGNORES = {
     "--mos": ("--batch", "--rounds", "--roofline"),
     "--pipeline": ("--batch", "--roofline", "--against", "--html"),
 }
-"""By kind of run: the options that it ignores."""
+"""The options that each kind of run ignores."""
 IGNORED_WITHOUT_ENGINE = (
     *("--batch", "--rounds", "--roofline", "--against", "--backend", "--cpu-precision", "--images", "--threads"),
 )
@@ -121,10 +121,10 @@ def command(
 
     --roofline sets the operations of each network against matrix products of this machine.
 
-    Instead of that, --pipeline times photos in, scored faces out, and --mos says how well scores fit people's
-    opinions. --edc says how well scores sort out the pairs on which face recognition fails; alone, or beside the speed
-    of each --engine. With --baseline and --budget the first engine is also held against an earlier run. With --images
-    the page of --html also shows how scores fall as faces get worse.
+    Instead of that, --pipeline times the whole way from photos to scored faces, and --mos says how well scores fit
+    people's opinions. --edc says how well scores sort out the pairs on which face recognition fails; alone, or beside
+    the speed of each --engine. With --baseline and --budget the first engine is also compared with an earlier run. With
+    --images the page of --html also shows how scores fall as faces get worse.
 
     Exit code 0: done. 2: bad input or missing dependency; contenders that could run were measured.
     3: a budget of the gate is broken.
@@ -184,7 +184,7 @@ def _output(json: str | None, html: Path | None, timed: bool) -> Output:
 def _score_files(files: list[Path]) -> list[Path]:
     """`files` of ``--edc``; raises InputError where one is an artefact."""
     if lost := [file.name for file in files if file.suffix in (".onnx", ".plan")]:
-        raise InputError(f"{lost[0]} is no score file; with --edc write --engine before each artefact")
+        raise InputError(f"{lost[0]} is not a score file; with --edc write --engine before each artefact")
     return files
 
 
@@ -193,7 +193,7 @@ def _crops(settings: Settings, spec: InputSpec) -> list[Image]:
 
 
 def _names(text: str | None) -> list[str]:
-    """The parts of a list with commas."""
+    """The parts of a list that is separated by commas."""
     return [name.strip() for name in text.split(",")] if text else []
 
 

@@ -25,11 +25,9 @@ from fiqa_benchmarks.photos.bench import bench_pipeline
 from fiqa_benchmarks.report.ladders import score_ladders
 from fiqa_benchmarks.report.page import write_report
 from fiqa_benchmarks.report.sections import opinion_sections, sections
-from fiqa_benchmarks.speed.bench import Result, as_json, bench
+from fiqa_benchmarks.speed.bench import Result, bench, bench_json
 from fiqa_benchmarks.speed.machine import versions
-from fiqa_benchmarks.speed.roofline import as_json as roofline_json
-from fiqa_benchmarks.speed.roofline import lines as roofline_lines
-from fiqa_benchmarks.speed.roofline import measure_peaks, reached
+from fiqa_benchmarks.speed.roofline import measure_peaks, reached, roofline_json, roofline_lines
 from fiqa_benchmarks.speed.speed_tables import print_tables
 
 
@@ -46,7 +44,7 @@ class Output:
     """What :func:`fiqa_benchmarks.speed.machine.machine` says; empty where neither page nor document tells it."""
 
     def write(self, document: Mapping[str, Any], shown: Callable[[], Mapping[str, Any]] = dict) -> None:
-        """The document first, then the page, with the machine and what people are `shown` besides."""
+        """Write the document, then the page; the page also gets the machine and the sections that `shown` returns."""
         if self.json:
             write_json(document, self.json)
         if self.html:
@@ -55,7 +53,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Settings:
-    """How time is measured."""
+    """How speed is measured."""
 
     threads: int | None
     rounds: int | None
@@ -108,7 +106,8 @@ def measure_speed(
     gate: Gate | None,
     discarded: Mapping[str, Any],
 ) -> None:
-    """Every contender on `crops` (uint8 BGR) beside the first, in one document with `discarded` of ``--edc``.
+    """Measure every contender on `crops` (uint8 BGR) and compare it with the first. `discarded`, from ``--edc``, goes
+    into the same document.
 
     Raises VerdictError where the first breaks a budget of `gate`, SystemExit where a contender did not run.
     """
@@ -124,7 +123,7 @@ def measure_speed(
         document["roofline"] = roofline_json(peaks, shares)
     source = {"source": str(settings.images or "seeded"), "count": len(crops)}
     document["settings"] = {"batches": settings.sizes, "threads": settings.threads, "images": source}
-    document |= {**as_json(results), **discarded}
+    document |= {**bench_json(results), **discarded}
     verdict = gate and gate.judge(results, out.machine, settings.threads)
     if verdict:
         document["gate"] = verdict.as_json()
@@ -140,7 +139,8 @@ def measure_speed(
 
 
 def _shown(results: Sequence[Result], crops: list[Image], settings: Settings) -> dict[str, Any]:
-    """What the page shows besides the document: how scores lie and, on faces, how they fall as these get worse."""
+    """What the page shows besides the document: the scores and, for images of faces, how they fall as faces get
+    worse."""
     shown = sections(results, crops, crop_names(settings.images, len(crops)))
     if settings.images:
         with progress_bar() as report:

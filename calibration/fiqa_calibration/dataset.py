@@ -49,7 +49,7 @@ REASONS = {
     "faceless": "of another size and without a face",
     "duplicates": "near-copies of others",
 }
-"""By field of :class:`LeftOut`: why these candidates were left out, in words."""
+"""Why candidates were left out, in words, by field of :class:`LeftOut`."""
 
 Score = Callable[[Sequence[Image]], NDArray[np.float32]]
 """Up to 16 uint8 BGR images -> float32 (N,)."""

@@ -42,7 +42,7 @@ Evaluate = Callable[[frozenset[str]], Judged]
 
 
 @dataclass(frozen=True)
-class Trial:
+class EvaluatedMixture:
     """One evaluated mixture."""
 
     kept: tuple[str, ...]
@@ -62,23 +62,23 @@ class Trial:
 class SearchResult:
     """What the search found."""
 
-    trials: tuple[Trial, ...]
+    mixtures: tuple[EvaluatedMixture, ...]
     """Every mixture evaluated, the cheapest first."""
-    chosen: Trial
+    chosen: EvaluatedMixture
     """The cheapest within the budget; where no mixture is, the one of the best quality."""
     reduced: tuple[str, ...]
     """Nodes that are reduced in the chosen mixture, in the order of :func:`ranking`."""
 
     @property
-    def pareto(self) -> tuple[Trial, ...]:
+    def pareto(self) -> tuple[EvaluatedMixture, ...]:
         """The mixtures that are better than every cheaper one, the cheapest first."""
-        front: list[Trial] = []
-        for trial in self.trials:
-            if _quality(trial) > (_quality(front[-1]) if front else -math.inf):
-                front.append(trial)
+        front: list[EvaluatedMixture] = []
+        for mixture in self.mixtures:
+            if _quality(mixture) > (_quality(front[-1]) if front else -math.inf):
+                front.append(mixture)
         return tuple(front)
 
-    def require(self) -> Trial:
+    def require(self) -> EvaluatedMixture:
         """The chosen mixture; raises VerdictError, which names what blocks it, where it is not within the budget."""
         if self.chosen.passed:
             return self.chosen
@@ -128,12 +128,12 @@ def search(
         raise InputError("no node of this network can be reduced; use another precision")
     order = ranking(hurt, cost)
     book = _Journal(journal, key)
-    tried: dict[int, Trial] = {}
+    tried: dict[int, EvaluatedMixture] = {}
 
     def passes(count: int) -> bool:
         if count not in tried:
             report("search for nodes to keep", len(tried), max(len(tried) + 1, 4 + 2 * len(order).bit_length()))
-            tried[count] = book.find(order[:count]) or book.add(_trial(order[:count], cost, evaluate))
+            tried[count] = book.find(order[:count]) or book.add(_evaluated(order[:count], cost, evaluate))
         return tried[count].passed
 
     start = high = min(first, len(order))
@@ -143,13 +143,13 @@ def search(
     if tried[high].passed:
         _descend(passes, tried, high)
     report("search for nodes to keep", len(tried), len(tried))
-    trials = tuple(sorted(tried.values(), key=lambda trial: (trial.cost, len(trial.kept))))
-    good = [trial for trial in trials if trial.passed]
-    chosen = good[0] if good else max(trials, key=_quality)
-    return SearchResult(trials, chosen, tuple(order[len(chosen.kept) :]))
+    mixtures = tuple(sorted(tried.values(), key=lambda mixture: (mixture.cost, len(mixture.kept))))
+    good = [mixture for mixture in mixtures if mixture.passed]
+    chosen = good[0] if good else max(mixtures, key=_quality)
+    return SearchResult(mixtures, chosen, tuple(order[len(chosen.kept) :]))
 
 
-def _descend(passes: Callable[[int], bool], tried: Mapping[int, Trial], high: int) -> None:
+def _descend(passes: Callable[[int], bool], tried: Mapping[int, EvaluatedMixture], high: int) -> None:
     """Try counts below `high`, which passes, until one passes and the next smaller one does not.
 
     A single failure may be bad luck, because decisions flip in whole images. So three quarters of the count must fail
@@ -157,7 +157,7 @@ def _descend(passes: Callable[[int], bool], tried: Mapping[int, Trial], high: in
     """
 
     def failing() -> int:
-        return max((count for count, trial in tried.items() if count < high and not trial.passed), default=-1)
+        return max((count for count, mixture in tried.items() if count < high and not mixture.passed), default=-1)
 
     start, step = high, 1
     while failing() < 0 < high:
@@ -174,12 +174,12 @@ def _descend(passes: Callable[[int], bool], tried: Mapping[int, Trial], high: in
         high = well_below
 
 
-def _quality(trial: Trial) -> float:
-    return -math.inf if math.isnan(trial.judged.quality) else trial.judged.quality
+def _quality(mixture: EvaluatedMixture) -> float:
+    return -math.inf if math.isnan(mixture.judged.quality) else mixture.judged.quality
 
 
-def _trial(kept: Sequence[str], cost: Mapping[str, float], evaluate: Evaluate) -> Trial:
-    return Trial(tuple(kept), sum(cost.get(name, 0.0) for name in kept), evaluate(frozenset(kept)))
+def _evaluated(kept: Sequence[str], cost: Mapping[str, float], evaluate: Evaluate) -> EvaluatedMixture:
+    return EvaluatedMixture(tuple(kept), sum(cost.get(name, 0.0) for name in kept), evaluate(frozenset(kept)))
 
 
 class _Journal:
@@ -187,27 +187,27 @@ class _Journal:
 
     def __init__(self, path: Path | None, key: str) -> None:
         self._path, self._key = path, key
-        self._trials = self._read(path) if path is not None and path.exists() else []
+        self._mixtures = self._read(path) if path is not None and path.exists() else []
 
-    def find(self, kept: Collection[str]) -> Trial | None:
-        return next((trial for trial in self._trials if set(trial.kept) == set(kept)), None)
+    def find(self, kept: Collection[str]) -> EvaluatedMixture | None:
+        return next((mixture for mixture in self._mixtures if set(mixture.kept) == set(kept)), None)
 
-    def add(self, trial: Trial) -> Trial:
-        self._trials.append(trial)
+    def add(self, mixture: EvaluatedMixture) -> EvaluatedMixture:
+        self._mixtures.append(mixture)
         if self._path is not None:
-            document = {"key": self._key, "trials": [asdict(trial) for trial in self._trials]}
+            document = {"key": self._key, "trials": [asdict(mixture) for mixture in self._mixtures]}
             write_text(self._path, json.dumps(document, indent=1) + "\n")
-        return trial
+        return mixture
 
-    def _read(self, path: Path) -> list[Trial]:
+    def _read(self, path: Path) -> list[EvaluatedMixture]:
         """The mixtures of an earlier search; an empty list where that search had another key."""
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
-            return [_from_json(trial) for trial in data["trials"]] if data["key"] == self._key else []
+            return [_from_json(mixture) for mixture in data["trials"]] if data["key"] == self._key else []
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is not the journal of a search ({error!r}); delete it and start again") from error
 
 
-def _from_json(data: Mapping[str, Any]) -> Trial:
+def _from_json(data: Mapping[str, Any]) -> EvaluatedMixture:
     judged = Judged(data["judged"]["quality"], tuple(data["judged"]["failures"]), data["judged"]["facts"])
-    return Trial(tuple(data["kept"]), data["cost"], judged)
+    return EvaluatedMixture(tuple(data["kept"]), data["cost"], judged)

@@ -26,21 +26,21 @@ class Ranges:
     images: int
     """Images of the set."""
     channels: Mapping[str, Sequence[float]]
-    """By tensor to be equalised: the largest magnitude of every channel, in the network as it was exported."""
+    """Largest magnitude of every channel in the network as it was exported, by tensor that is to be equalised."""
     ranges: Mapping[str, Mapping[str, float]]
-    """By method, by tensor: largest magnitude that int8 represents, after equalisation by `channels`."""
+    """Largest magnitude that int8 represents, after equalisation by `channels`; by method and tensor."""
     methods: Mapping[str, str]
-    """By tensor: the method that serves it best; empty where calibration was interrupted before that was known."""
+    """The best method of each tensor, by tensor; empty where calibration was interrupted before that was known."""
     activations: Mapping[str, float]
-    """By node: what rounding the activations that it reads does to the outputs, as a share of their spread."""
+    """How far rounding the activations that a node reads moves the outputs, as a share of their spread; by node."""
     weights: Mapping[str, float]
-    """By layer: what rounding its weights to the nearest level does, likewise."""
+    """How far rounding the weights of a layer to the nearest level moves the outputs, likewise; by layer."""
     kept: Sequence[str] | None = None
     """What the search kept in higher precision when it had the images; None where the search was not finished."""
 
     @property
     def chosen(self) -> dict[str, float]:
-        """By tensor: the range by its method."""
+        """The range of each tensor by its best method, by tensor."""
         return {name: self.ranges[method][name] for name, method in self.methods.items()}
 
     @property

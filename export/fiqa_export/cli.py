@@ -23,11 +23,11 @@ from fiqa_export.verdict.recipe import FP16, INT8, RECIPES, Recipe
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 USES = {"--list": ("--json",), "--doctor": ("--target", "--json")}
-"""By option: the only ones that it uses."""
+"""The options that each of these options uses; it ignores all others."""
 PLAN = ("--batch", "--workspace", "--optimisation", "--version-compatible", "--hardware-compatible", "--dla")
 """The options of a plan."""
 FINISHED = ("MODEL", "--target", *PLAN, "--triton", "--deepstream", "--json")
-"""All that a finished ONNX file in place of MODEL uses."""
+"""The only ones that apply where MODEL is a finished ONNX file."""
 
 
 @app.command()
@@ -70,7 +70,7 @@ def export(
         str, typer.Option(help="TensorRT plan beside the ONNX file: auto, tensorrt, tensorrt-rtx or none.")
     ] = "auto",
     batch: Annotated[str | None, typer.Option(metavar="MIN,OPT,MAX", help="Batches of the plan.")] = None,
-    workspace: Annotated[int | None, typer.Option(metavar="MIB", help="GPU memory that a layer may take.")] = None,
+    workspace: Annotated[int | None, typer.Option(metavar="MIB", help="Most GPU memory that a layer may use.")] = None,
     optimisation: Annotated[int | None, typer.Option(help="0 (quick build) to 5 (quick plan).")] = None,
     version_compatible: Annotated[
         bool, typer.Option("--version-compatible", help="Later TensorRT versions run the plan too.")
@@ -130,15 +130,15 @@ def export(
     check_outputs([("--json", json)], [*read, *written])
     _need("onnx")
     from fiqa_export.plan.target import PlanOptions
-    from fiqa_export.serving.delivery import Delivery
+    from fiqa_export.serving.delivery import ServingFolders
 
     flags = (optimisation, version_compatible, hardware_compatible, dla)
     plan = PlanOptions(target, _batch(batch), workspace and workspace << 20, *flags)
-    delivery = Delivery(triton, deepstream)
+    servers = ServingFolders(triton, deepstream)
     if from_file:
         from fiqa_export.command.plan_command import plan_of
 
-        plan_of(model, plan, delivery, json)
+        plan_of(model, plan, servers, json)
         return
     _need(*EXPORT_PACKAGES)
     from fiqa_export.command.export_command import export_all
@@ -146,11 +146,11 @@ def export(
 
     recipe = _within(recipe, names, min_srcc, max_flips)
     options = Options(recipe, images, calib, raw_input, keep_failed)
-    export_all(names, weights, out, options, None if target == "none" else plan, delivery, json)
+    export_all(names, weights, out, options, None if target == "none" else plan, servers, json)
 
 
 def _written(names: list[str], precision: str) -> Iterator[str]:
-    """Names of the files that an export of the networks `names` may write."""
+    """Names of the files that an export of the networks `names` in `precision` may write."""
     for name in names:
         stem = f"{name}.{precision}"
         onnx, plan = Path(f"{stem}.onnx"), Path(f"{stem}.plan")
@@ -168,7 +168,7 @@ def _recipe(fp16: bool, int8: bool) -> Recipe:
 
 
 def _within(recipe: Recipe, names: list[str], srcc: float | None, flips: float | None) -> Recipe:
-    """`recipe` with what the user allows instead of its own."""
+    """`recipe` with the limits that the user gives in place of its own."""
     if (srcc, flips) == (None, None):
         return recipe
     if recipe.precision == "fp32":
@@ -177,11 +177,15 @@ def _within(recipe: Recipe, names: list[str], srcc: float | None, flips: float |
         raise InputError(f"{names[0]} gives no score to rank by; leave out --min-srcc and --max-flips")
     if srcc is not None:
         if not 0 < srcc <= 1:
-            raise InputError(f"--min-srcc {srcc:g} is no rank correlation to ask for; choose above 0, at most 1")
+            raise InputError(
+                f"--min-srcc {srcc:g} is not a rank correlation to ask for; choose a number above 0, at most 1"
+            )
         recipe = replace(recipe, budget=replace(recipe.budget, srcc=srcc), trained_srcc=srcc)
     if flips is not None:
         if not 0 <= flips < 1:
-            raise InputError(f"--max-flips {flips:g} is no share to allow; choose from 0 to below 1, as in 0.01")
+            raise InputError(
+                f"--max-flips {flips:g} is not a share to allow; choose a number from 0 to below 1, as in 0.01"
+            )
         recipe = replace(recipe, budget=replace(recipe.budget, flips=flips))
     return recipe
 
@@ -192,7 +196,7 @@ def _batch(text: str | None) -> tuple[int, int, int] | None:
     try:
         smallest, usual, largest = map(int, text.split(","))
     except ValueError as error:
-        raise InputError(f"--batch {text} is no range; write three whole numbers, as in --batch 1,8,32") from error
+        raise InputError(f"--batch {text} is not a range; write three whole numbers, as in --batch 1,8,32") from error
     return smallest, usual, largest
 
 

@@ -1,4 +1,4 @@
-"""fp32 ONNX -> ONNX of another precision, and what a card says about the way there."""
+"""Dispatch by precision: which step makes an ONNX file of that precision from the fp32 file."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from fiqa_export.models import Reference
 from fiqa_export.plan.step import Plan, add_plan
 from fiqa_export.plan.target import PlanOrder
 from fiqa_export.publishing import publish, seal, versions, workplace
-from fiqa_export.verdict.judgement import CANARIES, Judgement, judge, parity_set
+from fiqa_export.verdict.judgement import CANARIES, Judgement, judge_artefact, parity_set
 from fiqa_export.verdict.parity import Parity
 from fiqa_export.verdict.recipe import FP32, Recipe
 
@@ -41,18 +41,18 @@ class Options:
     recipe: Recipe = FP32
     """Precision and budget."""
     images: Path | None = None
-    """Folder of photos or crops whose degradation ladders the parity check runs over; None: those of one portrait."""
+    """Folder of photos or crops that are degraded for the parity check; None: one portrait is degraded."""
     calib: str | None = None
-    """int8: folder of photos or crops, file of ranges, or `seeded`."""
+    """For int8: a folder of photos or crops, a file of ranges, or `seeded`."""
     raw_input: bool = False
-    """Whether the graph takes uint8 BGR crops (N, H, W, 3) and does colour order and normalisation itself."""
+    """Whether the graph takes uint8 BGR crops (N, H, W, 3) and converts colour order and normalises by itself."""
     keep_failed: bool = False
-    """Whether an artefact that fails its verdict stays."""
+    """Whether an artefact that fails its verdict is kept."""
     plan: PlanOrder | None = None
     """The TensorRT plan to build of it; None: none is built."""
 
     def __post_init__(self) -> None:
-        """Raises InputError where int8 lacks `calib`, or another precision has one."""
+        """Raises InputError where `calib` is missing for int8, or given for another precision."""
         if (self.recipe.precision == "int8") != (self.calib is not None):
             raise InputError(
                 f"--int8 and --calib go together: --calib FOLDER with at least {MINIMUM} photos or aligned crops, "
@@ -77,9 +77,9 @@ def export(
     """Export the network `name` to ``out/<name>.<precision>.onnx`` with its card, and to a plan if asked for.
 
     Nothing appears under its final name before it has passed. Raises VerdictError where the parity verdict fails (the
-    artefact then stays only if asked for), and what :func:`fiqa_export.checkpoints.checkpoint.load_reference`,
-    :func:`fiqa_export.convert.convert` and :func:`fiqa_export.plan.step.add_plan` raise; the ONNX file stays where
-    only the plan fails.
+    artefact is then kept only if `options` say so), and what :func:`fiqa_export.checkpoints.checkpoint.load_reference`,
+    :func:`fiqa_export.convert.convert` and :func:`fiqa_export.plan.step.add_plan` raise; the ONNX file stays where only
+    the plan fails.
     """
     start = time.perf_counter()
     report(f"{name}: load weights", 0, 1)
@@ -100,7 +100,7 @@ def export(
             take_raw_input(artefact, card.input)
             card = replace(card, input=replace(card.input, raw=True))
         write_card(with_files(card, folder, files_of(artefact)), artefact)
-        judgement = judge(reference, artefact, images, options.recipe, budget, report)
+        judgement = judge_artefact(reference, artefact, images, options.recipe, budget, report)
         parity = judgement.parity
         failure = f"{name} {precision} differs from torch: {'; '.join(parity.failures)}"
         if not parity.passed and not options.keep_failed:
@@ -115,7 +115,7 @@ def export(
 
 
 def _download_progress(name: str, report: Report) -> Callable[[int, int | None], None]:
-    """Downloads in the same bar, counted in MB."""
+    """Shows a download in the progress bar of the export, counted in MB."""
     return lambda done, total: report(f"{name}: download (MB)", done >> 20, (total or done) >> 20)
 
 
@@ -138,7 +138,8 @@ def _card(reference: Reference, info: Weights, precision: Precision, conversion:
 
 
 def _judged(card: Card, reference: Reference, judgement: Judgement, recipe: Recipe) -> Card:
-    """`card` with the verdict, the canaries, how far a device may be from them, and the map between the scores."""
+    """`card` with the verdict, the canaries, the tolerance of the self-test, and the map between float32 scores and
+    these."""
     height, width = reference.calibration_size
     canaries = tuple(
         Canary(index, height, width, 0, {name: probe(value[0]) for name, value in outputs.items()})
@@ -154,7 +155,8 @@ def _judged(card: Card, reference: Reference, judgement: Judgement, recipe: Reci
 
 
 def _tolerance(card: Card, parity: Parity, recipe: Recipe) -> dict[str, float]:
-    """By output, in its units: what the arithmetic may cost; twice what it was seen to cost where that is more."""
+    """How far a device may be from the canaries, by output and in its units: what the budget allows, or twice the
+    difference that the parity check found where that is more."""
     tolerance = {}
     for output in card.outputs:
         span, seen = parity.range[output.name], parity.max_abs[output.name]

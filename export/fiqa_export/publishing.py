@@ -1,4 +1,5 @@
-"""An artefact on disk: written in a folder of its own, sealed with its card, and only then given its name."""
+"""Puts artefacts on disk: each is written in a folder of its own, sealed with its card, and only then given its
+name."""
 
 from __future__ import annotations
 
@@ -19,17 +20,18 @@ from fiqa_runtime.system.host import installed_versions
 
 from fiqa_export.graph.files import files_of, write_onnx
 
-PACKAGES = (
+VERSIONED_PACKAGES = (
     *("fiqa-edge", "torch", "onnx", "onnxscript", "onnxruntime", "onnxruntime-gpu", "numpy"),
     *("opencv-python", "opencv-python-headless"),
 )
 STALE_SECONDS = 24 * 3600
-"""A workplace in which nothing was written for so long belongs to an export that was killed."""
+"""A workplace in which nothing was written for this long belongs to an export that was killed."""
 
 
 @contextmanager
 def workplace(out: Path) -> Iterator[Path]:
-    """A folder in `out`, which is made where it is missing, removed at the end; those of killed exports go too."""
+    """A temporary folder in `out`, removed at the end. Makes `out` where it is missing, and removes the workplaces of
+    killed exports."""
     out.mkdir(parents=True, exist_ok=True)
     for left in out.glob(".export-*"):
         if time.time() - _last_written(left) > STALE_SECONDS:
@@ -42,15 +44,17 @@ def workplace(out: Path) -> Iterator[Path]:
 
 
 def _last_written(folder: Path) -> float:
-    """When anything in `folder` was last written; now where it goes while it is looked at."""
+    """When anything in `folder` was last written; the present time where the folder disappears meanwhile."""
     with suppress(FileNotFoundError):
         return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
     return time.time()
 
 
 def seal(artefact: Path, card: Card) -> Card:
-    """Put the card into the ONNX file and beside it, then prove that the runtime reads both and, after a verdict that
-    passed, agrees."""
+    """Put the card into the ONNX file and beside it, and let the runtime score the canaries. Returns the card with the
+    hashes of all files.
+
+    Raises VerdictError where the verdict on the card is passed and the runtime is too far from the canaries."""
     data = [name for name in files_of(artefact) if name != artefact.name]
     model = onnx.load(str(artefact), load_external_data=False)
     onnx.helper.set_model_props(model, {METADATA_KEY: with_files(card, artefact.parent, data).to_json()})
@@ -66,9 +70,9 @@ def seal(artefact: Path, card: Card) -> Card:
 
 
 def publish(folder: Path, out: Path, name: str) -> None:
-    """Rename into place: the old card goes first and the new one comes last, so that no moment has a wrong pair.
+    """Move the artefact `name` from `folder` to `out`, with the manifest of the calibration images where there is one.
 
-    The manifest of calibration images goes along where there is one.
+    The old card is removed first and the new one comes last, so that at no moment a card stands beside the wrong file.
     """
     card_path(out / name).unlink(missing_ok=True)
     new = files_of(folder / name)
@@ -82,5 +86,5 @@ def publish(folder: Path, out: Path, name: str) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Of everything that takes part in an export, under the names by which it is installed."""
-    return {"python": platform.python_version(), **installed_versions(PACKAGES)}
+    """Versions of all packages that take part in an export, by the name under which each is installed."""
+    return {"python": platform.python_version(), **installed_versions(VERSIONED_PACKAGES)}

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
-from fiqa_calibration.mixture_search import Judged, Trial, ranking, search
+from fiqa_calibration.mixture_search import EvaluatedMixture, Judged, ranking, search
 from fiqa_runtime.errors import InputError, VerdictError
 
 NODES = [f"node{i}" for i in range(20)]
@@ -123,7 +123,7 @@ def test_budget_that_cannot_be_met_names_the_best_and_what_blocks_it() -> None:
 
     result = search(HURT, COST, evaluate)
     last = ranking(HURT, COST)[len(result.chosen.kept) :]
-    assert result.chosen.judged.quality == max(trial.judged.quality for trial in result.trials[:-1])
+    assert result.chosen.judged.quality == max(trial.judged.quality for trial in result.mixtures[:-1])
     assert result.reduced == tuple(last)
     assert last
     with pytest.raises(VerdictError, match=rf"SRCC is below 0\.995; .* blocks it: {last[0]}") as caught:
@@ -200,5 +200,5 @@ def test_progress_is_told() -> None:
 
 
 def test_trial_passes_without_failures() -> None:
-    assert Trial((), 0.0, Judged(1.0)).passed
-    assert not Trial((), 0.0, Judged(1.0, ("missed",))).passed
+    assert EvaluatedMixture((), 0.0, Judged(1.0)).passed
+    assert not EvaluatedMixture((), 0.0, Judged(1.0, ("missed",))).passed

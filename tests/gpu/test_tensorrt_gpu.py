@@ -50,7 +50,7 @@ def torch_outputs(model: str, images: Images) -> dict[str, NDArray[np.float32]]:
     if not torch.cuda.is_available():
         pytest.skip("this torch has no CUDA")
     from fiqa_export.checkpoints.checkpoint import load_reference
-    from fiqa_export.models.inputs import network_input
+    from fiqa_export.models.inputs import reference_input
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     reference, _ = load_reference(model, "seeded")
@@ -59,7 +59,7 @@ def torch_outputs(model: str, images: Images) -> dict[str, NDArray[np.float32]]:
     results = []
     with torch.inference_mode():
         for image in images:
-            outputs = reference.outputs(network_input([image], reference.spec.input).cuda(), **extra)
+            outputs = reference.outputs(reference_input([image], reference.spec.input).cuda(), **extra)
             results.append({name: tensor.float().cpu().numpy() for name, tensor in outputs.items()})
     return {name: np.concatenate([each[name] for each in results]) for name in results[0]}
 

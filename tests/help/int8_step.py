@@ -10,7 +10,7 @@ import onnxruntime as ort
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_export.int8.mixtures import Int8Result
 from fiqa_export.int8.step import write_int8
-from fiqa_export.models.inputs import network_input
+from fiqa_export.models.inputs import reference_input
 from fiqa_export.verdict.recipe import INT8
 from fiqa_runtime.artefact.facts import Budget
 from fiqa_runtime.images.seeded import seeded_image
@@ -32,7 +32,7 @@ def scores(path: Path, parity: ParitySet = PARITY) -> np.ndarray:
 
 
 def _feed_and_run(session: ort.InferenceSession, image: np.ndarray) -> float:
-    inputs = network_input([image], REFERENCE.spec.input).numpy()
+    inputs = reference_input([image], REFERENCE.spec.input).numpy()
     return float(session.run(["score"], {"input": inputs})[0][0, 0])
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from fiqa_export.models import Reference, build
-from fiqa_export.models.inputs import network_input
+from fiqa_export.models.inputs import reference_input
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.seeded import rng
 from fiqa_runtime.system.files import sha256_file
@@ -66,7 +66,7 @@ class Training:
         """One batch; returns its loss."""
         crops, amounts = batch(self.pictures, self.size, rng(f"standin:{self.done}"))
         told = torch.from_numpy(amounts)
-        embedding = self.model.get_submodule("base_model")(network_input(crops, self.model.spec.input))
+        embedding = self.model.get_submodule("base_model")(reference_input(crops, self.model.spec.input))
         quality = self.model.get_submodule("mlp")(embedding)[:, 0]
         loss = _distance(quality, (1 - told).prod(dim=1)) + _distance(self.guide(embedding * UNIT), told)
         self.optimiser.zero_grad()
@@ -120,7 +120,7 @@ def scorer(model: Reference) -> Score:
     """uint8 BGR crops -> float32 scores (N,)."""
 
     def score(crops: Sequence[Image]) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = model.outputs(network_input(crops, model.spec.input))["score"][:, 0].numpy()
+        scores: NDArray[np.float32] = model.outputs(reference_input(crops, model.spec.input))["score"][:, 0].numpy()
         return scores
 
     return score

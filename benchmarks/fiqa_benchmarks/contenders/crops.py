@@ -43,14 +43,14 @@ def folder_crops(folder: Path, spec: InputSpec) -> list[Image]:
 
 
 def crop_names(folder: Path | None, count: int) -> list[str]:
-    """What reports call the crops of `folder`, by their place in it; or `count` seeded images."""
+    """Names for the crops of `folder` in reports: their paths in it; or names for `count` seeded images."""
     if folder is None:
         return [f"seeded image {index}" for index in range(count)]
     return [file.relative_to(folder).as_posix() if folder.is_dir() else file.name for file in crop_files(folder)]
 
 
 def fill(crops: list[Image], batch: int) -> list[Image]:
-    """`batch` of the `crops`, from the start again where there are fewer."""
+    """The first `batch` of the `crops`; where there are fewer, they are repeated."""
     return list(islice(cycle(crops), batch))
 
 

@@ -1,9 +1,9 @@
-"""Who takes part: engines on their backend, and what they are compared with by name (``--against``).
+"""The contenders of a benchmark: engines on their backend, and the peers that ``--against`` names.
 
 - ``torch``, ``torch-compile``, ``torch-cuda-graph``: the PyTorch reference in float32 with the same weights as the
   artefact, eager, compiled and as CUDA graphs; on the GPU where the artefact is a plan;
 - ``onnxruntime``, ``opencv``, ``openvino``: the same artefact in another backend;
-- ``onnxruntime-plain`` and so on: the untouched `torch.onnx.export` of the reference there.
+- ``onnxruntime-plain`` and so on: the untouched `torch.onnx.export` of the reference in that backend.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.host import thread_limit
 
 from fiqa_benchmarks.contenders.plain_export import SUFFIX, PlainSession, export_plain, reference_of
-from fiqa_benchmarks.contenders.torch_peers import TORCH_PEERS, speeded_up, torch_device
+from fiqa_benchmarks.contenders.torch_peers import TORCH_PEERS, accelerated, torch_device
 
 PEERS = (*TORCH_PEERS, *ONNX_BACKENDS, *(name + SUFFIX for name in ONNX_BACKENDS))
 """Names that ``--against`` takes."""
@@ -43,15 +43,17 @@ class Contender:
     backend: str
     """A torch peer, or what :class:`Scorer` takes; with `-plain` behind it for the plain export."""
     weights: str | None = None
-    """For torch peers, as in :func:`fiqa_export.checkpoints.checkpoint.load_reference`; None until :func:`prepare`."""
+    """Weights of a torch peer, named as for :func:`fiqa_export.checkpoints.checkpoint.load_reference`; None until
+    :func:`prepare`."""
     cpu_precision: CpuPrecision = "exact"
-    """As for :class:`Scorer`."""
+    """`exact` or `fast`, as for :class:`Scorer`."""
 
 
 def contenders(
     engines: Sequence[str], backend: str, against: Sequence[str], cpu_precision: CpuPrecision = "exact"
 ) -> list[Contender]:
-    """Every engine on `backend` in `cpu_precision`, then the first engine in each peer, exact.
+    """Every engine on `backend` in `cpu_precision`, then the first engine in each peer of `against`, in exact
+    arithmetic.
 
     Raises InputError for a missing engine or an unknown name, DependencyError where a peer is not installed.
     """
@@ -70,11 +72,12 @@ def contenders(
 
 
 def prepare(contender: Contender, folder: Path, threads: int | None = None) -> Contender:
-    """`contender` with everything that has to happen once, before it is opened any number of times.
+    """Do everything for `contender` that has to happen once, before it is opened any number of times; returns it
+    changed.
 
-    `auto` becomes the backend that it is here, with `threads`. Seeded weights become checkpoint files in `folder`:
-    loading and memory are then those of trained weights. The plain export is written to `folder`.
-    Raises CheckpointError where the weights of the artefact are not to be had.
+    `auto` becomes the name of the backend that is chosen here with `threads`. Seeded weights are written to `folder` as
+    checkpoint files, so that loading time and memory are those of trained weights. The plain export is written to
+    `folder` too. Raises CheckpointError where the weights of the artefact cannot be found.
     """
     path = Path(contender.artefact)
     card = read_card(path)
@@ -90,7 +93,7 @@ def prepare(contender: Contender, folder: Path, threads: int | None = None) -> C
 
 
 def open_contender(contender: Contender, threads: int | None = None) -> Scorer:
-    """Load a prepared contender; raises what :class:`Scorer` and the torch peer's loader raise."""
+    """Load a prepared contender; raises what :class:`Scorer` and :class:`TorchBackend` raise."""
     path, backend = Path(contender.artefact), contender.backend.removesuffix(SUFFIX)
     is_torch, is_plain_session = backend in TORCH_PEERS, contender.backend == "onnxruntime" + SUFFIX
     if not is_torch and not is_plain_session:
@@ -103,14 +106,15 @@ def open_contender(contender: Contender, threads: int | None = None) -> Scorer:
 
 
 class TorchBackend:
-    """The PyTorch reference as a peer runs it, behind the runtime's protocol: same crops, same preprocessing."""
+    """A backend that runs the PyTorch reference as a torch peer does, with the same crops and the same
+    preprocessing."""
 
     name = "torch"
 
     def __init__(self, card: Card, weights: str | None, threads: int | None, peer: str = "torch") -> None:
         """`weights` as for ``fiqa-export``; raises CheckpointError where they are not the ones on the card.
 
-        torch's thread count, `threads` or what a container leaves, is one number for the whole process.
+        torch has one number of threads for the whole process; it is set to `threads`, or to what a container grants.
         """
         import torch
 
@@ -119,7 +123,7 @@ class TorchBackend:
         self._reference = reference_of(card, weights)
         self._input = card.input.name
         self._device = torch_device(peer, card)
-        self._network = speeded_up(peer, self._reference.to(self._device).outputs)
+        self._network = accelerated(peer, self._reference.to(self._device).outputs)
         self.info: Mapping[str, str] = {
             "version": torch.__version__,
             "device": torch.cuda.get_device_name() if self._device == "cuda" else "cpu",
@@ -157,7 +161,8 @@ def _weights(card: Card, folder: Path) -> str | None:
 
 
 def _save_seeded(card: Card, folder: Path) -> str:
-    """The card's seeded weights as the files that trained ones come in."""
+    """Write the card's seeded weights as the checkpoint files in which trained weights come; returns the file or
+    folder."""
     import torch
     from fiqa_export.checkpoints.checkpoint import load_reference
 

@@ -1,4 +1,4 @@
-"""What people run who do without us: the reference's bare `torch.onnx.export`, loaded as it is."""
+"""The baseline of a benchmark: an untouched `torch.onnx.export` of the reference, loaded as it is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fiqa_runtime.errors import CheckpointError, DependencyError
 from fiqa_runtime.onnx_bytes.data_file import data_file
 
 SUFFIX = "-plain"
-"""Behind a backend's name: it runs the plain export."""
+"""Suffix to a backend's name in ``--against``: the backend runs the plain export."""
 
 
 def reference_of(card: Card, weights: str | None) -> Any:
@@ -43,8 +43,8 @@ def reference_of(card: Card, weights: str | None) -> Any:
 def export_plain(card: Card, weights: str | None, folder: Path) -> Path:
     """Write the network of `card` with `weights` as `torch.onnx.export` gives it, with a card for :class:`Scorer`.
 
-    The exporter's own settings but for names and a dynamic batch axis; none of our passes. What `folder` holds already
-    is not written again. Raises what :func:`reference_of` raises.
+    The exporter has its default settings, except for names and a dynamic batch axis, and none of our passes is applied.
+    A file that `folder` holds already is not written again. Raises what :func:`reference_of` raises.
     """
     import torch
 
@@ -79,7 +79,8 @@ def export_plain(card: Card, weights: str | None, folder: Path) -> Path:
 
 
 class PlainSession:
-    """ONNX Runtime on the file as it is, without what our backend rewrites on loading."""
+    """A backend that runs the file in ONNX Runtime as it is, without what our own backend rewrites when it loads a
+    file."""
 
     name = "onnxruntime"
 

@@ -1,4 +1,4 @@
-"""torch as people speed it up: eager, compiled, or as CUDA graphs; on the GPU where the artefact is a plan."""
+"""The torch peers: eager, compiled, or as CUDA graphs; on the GPU where the artefact is a plan, else on the CPU."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ COMPILED, GRAPHED = "torch-compile", "torch-cuda-graph"
 TORCH_PEERS = ("torch", COMPILED, GRAPHED)
 """Names of the peers that run the PyTorch reference."""
 WARM_UPS = 3
-"""Runs before a capture, in which libraries choose their kernels and allocate."""
+"""Number of runs before a capture, in which libraries choose their kernels and allocate memory."""
 
 Network = Callable[..., "dict[str, Tensor]"]
 
 
 def torch_device(peer: str, card: Card) -> str:
-    """`cuda` to compare with plans, else `cpu`; raises InputError or DependencyError where `peer` cannot run there."""
+    """The device to compare on: `cuda` for plans, else `cpu`. Raises InputError or DependencyError where `peer` cannot
+    run there."""
     if card.format != "plan":
         if peer == GRAPHED:
             raise InputError(f"{GRAPHED} compares with plans on a GPU; give --engine a .plan or leave the peer out")
@@ -37,8 +38,9 @@ def torch_device(peer: str, card: Card) -> str:
     return "cuda"
 
 
-def speeded_up(peer: str, network: Network) -> Network:
-    """`network`, which takes and gives tensors on one device, as `peer` runs it; the first run of a shape is slow."""
+def accelerated(peer: str, network: Network) -> Network:
+    """`network` in the form in which `peer` runs it. It takes and gives tensors on one device; the first run of a shape
+    is slow."""
     if peer == COMPILED:
         import torch
 
@@ -54,7 +56,7 @@ class CudaGraphs:
         self._captured: dict[tuple[Any, ...], tuple[dict[str, Tensor], Any, dict[str, Tensor]]] = {}
 
     def __call__(self, image: Tensor, **extra: Tensor) -> dict[str, Tensor]:
-        """The outputs, in memory that the next call with these shapes writes to."""
+        """The outputs. The next call with the same shapes overwrites them."""
         given = {"": image, **extra}
         shapes = tuple(tensor.shape for tensor in given.values())
         if shapes not in self._captured:

@@ -18,7 +18,7 @@ from fiqa_benchmarks.discard.files import LOWER_IS_BETTER, method_name, read_emb
 
 PROTOCOLS = {"edc": edc_curves, "cr-fiqa": cr_fiqa_curves}
 SHOWN = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
-"""Discard fractions of the table; the document holds twenty."""
+"""Discard fractions that the table shows; the JSON document holds twenty."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def evaluate_edc(
 
 
 def _named(files: Sequence[Path], pairs: Path) -> dict[str, Path]:
-    """Files by method name, by path where two would have one name."""
+    """Files by the name of their method, or by path where two would have the same name."""
     distinct = list(dict.fromkeys(files))
     names = [method_name(file, pairs.parent.name) for file in distinct]
     if len(set(names)) < len(names):
@@ -120,7 +120,7 @@ def _table(methods: Sequence[_Method], place: int) -> Table:
 
 
 def _notes(methods: Sequence[_Method]) -> list[str]:
-    """Each note once: of all methods without a name, else with it."""
+    """The notes, each once; a note that is not about all methods begins with their names."""
     by_text: dict[str, list[str]] = {}
     for method in methods:
         if method.lower_is_better:

@@ -27,7 +27,7 @@ class Comparisons:
     genuine: NDArray[np.bool_]
     """(P,): whether both images show the same person."""
     distance: Floats
-    """(P,): distance of the two embeddings, finite, small is alike."""
+    """(P,): distance of the two embeddings, finite; small distances mean similar faces."""
 
     def __post_init__(self) -> None:
         count = len(self.pairs)
@@ -37,7 +37,7 @@ class Comparisons:
             raise InputError("the pairs name images by a negative number; count images from 0")
         if not np.isfinite(self.distance).all():
             where = int(np.flatnonzero(~np.isfinite(self.distance))[0])
-            raise InputError(f"the distance of pair {where} (counted from 0) is no number; repair its embeddings")
+            raise InputError(f"the distance of pair {where} (counted from 0) is not a number; repair its embeddings")
         if not self.genuine.any():
             raise InputError("the pair list has no genuine pair (last column 1); error rates need both kinds")
         if self.genuine.all():
@@ -49,16 +49,16 @@ class Comparisons:
 
     @cached_property
     def order(self) -> Ints:
-        """Pairs by ascending distance; the only sort of distances, shared by every curve."""
+        """The pairs by ascending distance. Distances are sorted only once, for all curves."""
         return np.argsort(self.distance, kind="stable")
 
 
 def pair_distances(embeddings: NDArray[np.floating], pairs: Ints, metric: Metric = "cosine") -> Floats:
     """Distances (P,) float64 of `pairs` (P, 2) of rows of `embeddings` (N, D), which need not be normalised.
 
-    `cosine` is the angle divided by pi, 0..1; `euclidean` the squared distance of the normalised rows, 0..4.
-    Works through 1 MiB of vectors at a time. Raises InputError where a row is zero or not finite, or an
-    index is outside.
+    `cosine` is the angle divided by pi, 0..1; `euclidean` is the squared distance of the normalised rows, 0..4. At most
+    1 MiB of vectors is processed at a time. Raises InputError where a row is zero or not finite, or an index is out of
+    range.
     """
     if embeddings.ndim != 2 or not embeddings.size:
         raise InputError(f"embeddings of shape {embeddings.shape} cannot be compared; give one vector per image (N, D)")

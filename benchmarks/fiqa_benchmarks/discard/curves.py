@@ -1,11 +1,11 @@
 """Error versus discard: how well quality scores sort out the pairs on which face recognition fails.
 
-Two protocols that must not be mixed in one table:
+There are two protocols, which must not be mixed in one table:
 
-- ``edc`` (:func:`edc_curves`, the default): the error-versus-discard characteristic in the spirit of
-  ISO/IEC 29794-1. One threshold, fixed on all pairs; tied pairs go together; a step function.
-- ``cr-fiqa`` (:func:`cr_fiqa_curves`): what the scripts of CR-FIQA (github.com/fdbtrs/CR-FIQA) compute, for
-  comparison with published tables. A new threshold at each of 20 discard fractions; trapezoidal area.
+- ``edc`` (:func:`edc_curves`, the default): the error-versus-discard characteristic in the spirit of ISO/IEC 29794-1.
+  It has one threshold, fixed on all pairs; pairs of equal quality are discarded together; the curve is a step function.
+- ``cr-fiqa`` (:func:`cr_fiqa_curves`): what the scripts of CR-FIQA (github.com/fdbtrs/CR-FIQA) compute, for comparison
+  with published tables. It takes a new threshold at each of 20 discard fractions; areas are trapezoidal.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ FEW = 10
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DiscardCurve:
-    """False non-match rate at one false match rate over the discard fraction, K points."""
+    """The false non-match rate at one false match rate, over the discard fraction, at K points."""
 
     protocol: Literal["edc", "cr-fiqa"]
-    """How it was computed, see the module."""
+    """The protocol by which it was computed, see this module."""
     fmr: float
     """False match rate aimed at."""
     discard: Floats
@@ -47,22 +47,23 @@ class DiscardCurve:
     threshold: Floats
     """(K,): distance up to which (``edc``) or below which (``cr-fiqa``) a genuine pair matches."""
     genuine: Ints
-    """(K,): genuine pairs left."""
+    """(K,): number of genuine pairs left."""
     impostor: Ints
-    """(K,): impostor pairs that the threshold was taken from."""
+    """(K,): number of impostor pairs from which the threshold was taken."""
     auc: float
     """Area under the whole curve (``edc``: to 1; ``cr-fiqa``: to 0.95, not divided by it); low is good."""
     pauc: Mapping[float, float]
     """Area from 0 to each limit of :data:`LIMITS`, not normalised; low is good."""
     notes: tuple[str, ...] = ()
-    """What a reader must know before believing the numbers, such as too few impostor pairs."""
+    """What a reader must know to judge the numbers, such as too few impostor pairs."""
 
     def __repr__(self) -> str:
         partial = ", ".join(f"pAUC {limit:g} {area:.6f}" for limit, area in self.pauc.items())
         return f"<DiscardCurve {self.protocol} FMR {self.fmr:g}: AUC {self.auc:.6f}, {partial}>"
 
     def at(self, fractions: ArrayLike) -> Floats:
-        """FNMR at discard fractions 0..1: a step (``edc``) or interpolated (``cr-fiqa``, NaN above 0.95).
+        """FNMR at discard fractions 0..1: from the step function (``edc``), or interpolated (``cr-fiqa``; NaN above
+        0.95).
 
         Raises InputError for a fraction outside 0..1.
         """
@@ -89,17 +90,17 @@ class DiscardCurve:
 
 
 def edc_curves(comparisons: Comparisons, quality: Floats, lower_is_better: bool = False) -> tuple[DiscardCurve, ...]:
-    """Error versus discard at one fixed threshold, a curve per FMR of :data:`FMRS`; `quality` (N,) per image.
+    """Error versus discard at a fixed threshold: one curve for each FMR of :data:`FMRS`. `quality` (N,) has one score
+    per image.
 
     - Threshold: the most permissive distance at which at most FMR of *all* impostor pairs match. A genuine
       pair is an error where its distance is larger; equal is a match.
-    - A pair is as good as its worse image. Genuine pairs are discarded worst first, those of equal quality
-      together: one point per distinct quality, and the fraction is that of genuine pairs.
-    - Between points the error stays as it is. Areas are sums of such steps, the last one ending at 1.
+    - A pair is as good as its worse image. Genuine pairs are discarded worst first, those of equal quality together, so
+      that there is one point per distinct quality. The discard fraction is that of genuine pairs.
+    - Between points the error stays constant. Areas are sums of these steps, of which the last ends at 1.
 
-    `lower_is_better` turns the scores around. Cost: one sort of the P distances per `comparisons` and one of
-    the genuine qualities, O(P log P); about 100 bytes per pair. Raises InputError where `quality` is not
-    finite or does not fit.
+    `lower_is_better` reverses the scores. Cost: one sort of the P distances per `comparisons` and one of the genuine
+    qualities, O(P log P); about 100 bytes per pair. Raises InputError where `quality` is not finite or does not fit.
     """
     worse = _pair_quality(comparisons, -quality if lower_is_better else quality)[comparisons.genuine]
     order = np.argsort(worse, kind="stable")
@@ -135,15 +136,17 @@ def edc_curves(comparisons: Comparisons, quality: Floats, lower_is_better: bool 
 def cr_fiqa_curves(
     comparisons: Comparisons, quality: Floats, lower_is_better: bool = False
 ) -> tuple[DiscardCurve, ...]:
-    """The protocol of CR-FIQA's scripts, a curve per FMR of :data:`FMRS`; `quality` (N,) per image.
+    """The protocol of CR-FIQA's scripts: one curve for each FMR of :data:`FMRS`. `quality` (N,) has one score per
+    image.
 
-    - A pair's quality is the smaller number of its two images, also where lower is better. Pairs are
-      discarded in a *stable* ascending order of it, reversed as a whole for `lower_is_better` (the scripts:
-      the method named PFE).
-    - At each of :data:`FRACTIONS` the first trunc(u * P) of all P pairs go, genuine and impostor alike, and a
-      new threshold is taken from the rest: the observed distance whose FMR (distance at or below) is nearest
-      to the aim, the largest of several. A genuine pair matches *below* it; at it, it is an error.
-    - Areas are trapezoids over the points; a partial one uses the points up to its limit.
+    - A pair's quality is the smaller number of its two images, also where lower is better. Pairs are discarded in a
+      *stable* ascending order of it. For `lower_is_better` (in the scripts: the method named PFE) the whole order is
+      reversed.
+    - At each fraction u of :data:`FRACTIONS` the first trunc(u * P) of all P pairs are discarded, genuine and impostor
+      alike. A new threshold is taken from the rest: the observed distance whose FMR (distance at or below) is nearest
+      to the aim, and the largest of several such. A genuine pair matches *below* the threshold; at the threshold it is
+      an error.
+    - Areas are sums of trapezoids between the points; a partial area uses the points up to its limit.
 
     Where no genuine or no impostor pair is left the rates are NaN, and so are the areas that need them; a
     note says so.
@@ -176,7 +179,7 @@ def cr_fiqa_curves(
 
 
 def nearest_thresholds(distance: Floats, genuine: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """FNMR (3,) and threshold (3,) at :data:`FMRS`; pairs of both kinds in ascending order of distance."""
+    """FNMR (3,) and threshold (3,) at :data:`FMRS`, from pairs of both kinds in ascending order of distance."""
     last = np.append(distance[1:] != distance[:-1], True)
     matches, false_matches = np.cumsum(genuine)[last], np.cumsum(~genuine)[last]
     below = np.append(0, matches[:-1])
@@ -210,7 +213,7 @@ def _pair_quality(comparisons: Comparisons, quality: Floats) -> Floats:
     if not np.isfinite(quality).all():
         where = int(np.flatnonzero(~np.isfinite(quality))[0])
         raise InputError(
-            f"the quality of image {where} (counted from 0) is no number; score it again or drop its pairs"
+            f"the quality of image {where} (counted from 0) is not a number; score it again or drop its pairs"
         )
     left, right = quality[comparisons.pairs.T].astype(np.float64)
     return np.asarray(np.minimum(left, right))

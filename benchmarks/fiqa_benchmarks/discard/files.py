@@ -1,4 +1,4 @@
-"""The file formats of CR-FIQA's evaluation (github.com/fdbtrs/CR-FIQA), read as they are.
+"""Reads the file formats of CR-FIQA's evaluation (github.com/fdbtrs/CR-FIQA) as they are.
 
 | what       | file                                              | line                        |
 |------------|---------------------------------------------------|-----------------------------|
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fiqa_benchmarks.discard.comparisons import Floats, Ints
 
 LOWER_IS_BETTER = frozenset({"PFE"})
-"""Methods whose scores CR-FIQA's scripts turn around, told by their name alone."""
+"""Methods whose scores CR-FIQA's scripts reverse; they go by the name alone."""
 IMAGES = "/images/"
 
 
@@ -40,7 +40,7 @@ class PairList:
 
 
 def read_pairs(path: Path) -> PairList:
-    """Read lines `name_a name_b 1` or `... 0`; raises InputError at another line or where there is none."""
+    """Read lines `name_a name_b 1` or `... 0`; raises InputError for any other line, and for a file without pairs."""
     index: dict[str, int] = {}
     ends, genuine = array("q"), bytearray()
     for number, line in _lines(path):
@@ -58,10 +58,10 @@ def read_pairs(path: Path) -> PairList:
 def read_quality(path: Path, names: Sequence[str]) -> Floats:
     """Scores (N,) float64 of the images `names` from lines of `path score`.
 
-    An image's name is its path after the folder `images/` (the whole path where there is none) without
-    extension. Of repeated lines the last counts; further images are ignored. Raises InputError for a line
-    that is none, a score that is no finite number, images of several `images/` folders, and names without a
-    score (counted, the first named).
+    An image's name is its path after the folder `images/` (the whole path where there is none) without extension. Of
+    repeated lines the last counts; images that are not in `names` are ignored. Raises InputError for a line of another
+    form, a score that is not a finite number, images of several `images/` folders, and names without a score (the
+    message counts them and names the first).
     """
     scores: dict[str, float] = {}
     folders: set[str] = set()
@@ -87,8 +87,8 @@ def read_quality(path: Path, names: Sequence[str]) -> Floats:
 def read_embeddings(folder: Path, names: Sequence[str]) -> NDArray[np.floating]:
     """Vectors (N, D) of `<folder>/<name>.npy` in the dtype of the files, one row per name.
 
-    Memory: the array itself. Raises InputError where a file is missing, no `.npy` of one vector of finite
-    numbers, all zero, or of another length than the first.
+    It takes the memory of the array itself. Raises InputError where a file is missing, is not a `.npy` file of one
+    vector of finite numbers, is all zero, or has another length than the first.
     """
     first = _read_vector(folder / f"{names[0]}.npy")
     table = np.empty((len(names), first.size), first.dtype)
@@ -106,7 +106,8 @@ def read_embeddings(folder: Path, names: Sequence[str]) -> NDArray[np.floating]:
 
 
 def method_name(path: Path, dataset: str) -> str:
-    """`GOOD` for a quality file `GOOD_<dataset>.txt`; the stem where the data set is no part of it."""
+    """The name of the method of a quality file: `GOOD` for `GOOD_<dataset>.txt`, the whole stem where it does not end
+    with the data set."""
     return path.stem.removesuffix(f"_{dataset}")
 
 
@@ -139,7 +140,7 @@ def _read_vector(path: Path) -> NDArray[np.floating]:
             f"cannot read {path}: {error.strerror or error}; extract the embedding of this image"
         ) from error
     except (ValueError, EOFError) as error:
-        raise InputError(f"{path} is no .npy file of numbers; extract the embedding of this image again") from error
+        raise InputError(f"{path} is not a .npy file of numbers; extract the embedding of this image again") from error
     if (
         not isinstance(values, np.ndarray)
         or values.dtype.kind not in "fiu"

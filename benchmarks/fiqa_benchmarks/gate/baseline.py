@@ -1,4 +1,4 @@
-"""What the gate compares a new engine with: a contender in the document of an earlier ``fiqa-bench --json``."""
+"""The baseline of the gate: a contender in the document of an earlier ``fiqa-bench --json``."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Baseline:
     """SHA-256 of its files by name."""
     file_bytes: int
     scores: Mapping[str, float]
-    """By :func:`fiqa_benchmarks.speed.bench.image_id`."""
+    """Scores by :func:`fiqa_benchmarks.speed.bench.image_id`."""
     medians_ms: Mapping[int, float]
-    """By batch size: the bare network call."""
+    """Median time of the bare network call, by batch size."""
     backend: Mapping[str, str]
     cpu: str
     cores: float
@@ -52,11 +52,12 @@ class Baseline:
             )
 
     def is_file_of(self, files: Mapping[str, str]) -> bool:
-        """Whether `files` (SHA-256 by name) are the same bytes under whatever name."""
+        """Whether `files` (SHA-256 by name) have the same contents; the names do not matter."""
         return sorted(files.values()) == sorted(self.files.values())
 
     def find_engine(self) -> Path | None:
-        """The artefact itself, where it still stands at its path or beside the document, unchanged."""
+        """The path of the artefact itself where it still lies, unchanged, at its old path or beside the document; else
+        None."""
         recorded = Path(self.engine)
         for path in (recorded, self.path.parent / recorded.name):
             if path.is_file() and sha256_of(path) in self.files.values():
@@ -67,7 +68,7 @@ class Baseline:
 def read_baseline(path: Path, engine: str) -> Baseline:
     """The contender named `engine` of the document `path`, or its first one where none has that name.
 
-    Raises InputError where the file is no such document, or that contender failed, has no score or is a peer.
+    Raises InputError where the file is not such a document, or where that contender failed, has no score or is a peer.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -80,7 +81,7 @@ def read_baseline(path: Path, engine: str) -> Baseline:
         ) from error
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{path} is no document with scores of an engine ({type(error).__name__}: {error}); "
+            f"{path} is not a document with scores of an engine ({type(error).__name__}: {error}); "
             "make it again with fiqa-bench --engine OLD --json"
         ) from error
 
@@ -92,7 +93,7 @@ def _parsed(path: Path, document: dict[str, Any], entry: dict[str, Any]) -> Base
         raise ValueError("a size or time is not positive")
     scores = {image: float(score) for image, score in entry["scores"].items()}
     if not all(map(math.isfinite, (*medians.values(), *scores.values()))):
-        raise ValueError("a time or score is no finite number")
+        raise ValueError("a time or score is not a finite number")
     return Baseline(
         path=path,
         name=entry["name"],

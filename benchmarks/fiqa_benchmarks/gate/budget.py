@@ -16,16 +16,16 @@ BUDGETS = {
     "latency_ratio": (0.0, math.inf),
     "bytes_ratio": (0.0, math.inf),
 }
-"""Keys and the range of their values; what they mean stands in :mod:`fiqa_benchmarks.gate.gate`."""
+"""The keys and the range of their values. :mod:`fiqa_benchmarks.gate.gate` says what they mean."""
 AT_LEAST = frozenset({"srcc"})
-"""Keys whose value is the least allowed; of the others it is the most."""
+"""Keys whose limit is the smallest allowed value; for the others it is the largest."""
 
 
 def read_budget(path: Path) -> dict[str, float]:
     """Limits by key of :data:`BUDGETS`, in the order of the file.
 
-    Raises InputError where the file is missing, no TOML, empty, or holds another key or value; DependencyError on
-    Python 3.10 without tomli.
+    Raises InputError where the file is missing, is not TOML, is empty, or holds another key or value; DependencyError
+    on Python 3.10 without tomli.
     """
     data = _toml(path)
     if not data:
@@ -53,5 +53,5 @@ def _toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; name a TOML file as in srcc = 0.99") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no TOML ({error}); write lines as srcc = 0.99") from error
+        raise InputError(f"{path} is not TOML ({error}); write lines as srcc = 0.99") from error
     return data

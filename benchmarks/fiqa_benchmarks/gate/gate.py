@@ -1,4 +1,4 @@
-"""The gate for CI: a new engine against an earlier ``fiqa-bench --json`` document, within a budget.
+"""The gate for CI: compares a new engine with the document of an earlier ``fiqa-bench --json``, within a budget.
 
     fiqa-bench --engine NEW --images FACES --baseline OLD.json --budget budget.toml --junit gate.xml
 
@@ -10,14 +10,14 @@ The budget is a TOML file with any of these keys, see :data:`BUDGETS`:
     latency_ratio = 1.10    # at most: time of the new network divided by that of the old one
     bytes_ratio = 1.02      # at most: size of the new files divided by that of the old ones
 
-Scores and sizes are compared with what the document holds. Times of two runs are not comparable, so:
+Scores and sizes are compared with those in the document. Times of two runs are not comparable, so:
 
 - a new engine with the same bytes as the old one has the ratio 1;
-- where the old engine is still at hand (at its path in the document, or beside the document) with the SHA-256 that
-  the document names, both are measured now, in turns, on the runtime installed here;
-- else the medians of the document serve, but only if it was made on the same CPU with as many cores, the same backend
-  and version, threads and batch sizes;
-- else the time is not checked, and what was asked for and not checked counts as broken.
+- where the old engine still lies at its path in the document, or beside the document, with the SHA-256 that the
+  document names, both are measured now, in turns, on the runtime that is installed here;
+- else the medians of the document are used, but only if it was made on the same CPU with as many cores, with the same
+  backend and version, threads and batch sizes;
+- else the time is not checked; a budget that is not checked counts as broken.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from fiqa_benchmarks.speed.bench import NETWORK, Result, artefact_files
 from fiqa_benchmarks.speed.latency import ratio
 
 Measured = tuple[float | None, str]
-"""A value, None where there is none, and how it was measured, or why not."""
+"""A value (None where it could not be measured), and how it was measured or why not."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Check:
     """One line of the budget."""
 
     budget: str
-    """Its key."""
+    """The key of the budget."""
     limit: float
     value: float | None
-    """None where it could not be measured."""
+    """The measured value; None where it could not be measured."""
     note: str = ""
     """How it was measured, or why not."""
 
@@ -94,7 +94,7 @@ class Verdict:
         return {"engine": self.engine, "baseline": str(self.baseline.path), "checks": checks}
 
     def conclude(self, console: Console) -> None:
-        """Print the budgets kept, those broken on stderr, a line each; raise VerdictError where one is broken."""
+        """Print a line for each budget, those that are broken on stderr; raises VerdictError where one is broken."""
         for check in self.checks:
             place, mark = (console, "[green]kept:[/]") if check.passed else (stderr, "[bold red]broken:[/]")
             place.print(f"{mark} {escape(f'{self.engine}: {check}')}", soft_wrap=True, highlight=False)
@@ -106,7 +106,7 @@ class Verdict:
             )
 
     def write_junit(self, path: Path) -> None:
-        """JUnit XML, a test case per check, for the test view of a CI service."""
+        """Write JUnit XML with a test case per check, for the test view of a CI service."""
         broken = sum(not check.passed for check in self.checks)
         totals = {"tests": str(len(self.checks)), "failures": str(broken), "errors": "0"}
         root = ElementTree.Element("testsuites", totals)
@@ -122,20 +122,20 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Gate:
-    """What a new engine is held against."""
+    """The baseline and the budget that a new engine is compared with."""
 
     baseline: Baseline
     budget_file: Path
     budget: Mapping[str, float]
     junit: Path | None
     opponents: tuple[Contender, ...]
-    """The old engine, to be measured beside the new one; empty where that is not possible or not needed."""
+    """The old engine, which is measured beside the new one; empty where that is impossible or not needed."""
 
     def judge(self, results: Sequence[Result], here: Mapping[str, Any], threads: int | None) -> Verdict:
-        """Hold the first of `results` against the baseline, one check per budget, and write the JUnit file.
+        """Compare the first of `results` with the baseline, one check per budget, and write the JUnit file.
 
-        `results` hold the opponents too; `here` is what :func:`fiqa_benchmarks.speed.machine.machine` says. Raises
-        InputError for networks without a score.
+        `results` include those of the opponents; `here` is what :func:`fiqa_benchmarks.speed.machine.machine` says.
+        Raises InputError for networks without a score.
         """
         new = results[0]
         old = next((result for result in results if result.contender in self.opponents), None)
@@ -159,8 +159,8 @@ def open_gate(
 ) -> Gate:
     """Read the document `baseline` and the file `budget`, and find the old engine; `card` is that of the engine `new`.
 
-    Raises InputError where one cannot be used, or the document holds another network or other images than `crops`
-    (uint8 BGR): before anything is measured.
+    Raises InputError, before anything is measured, where one of them cannot be used or the document is about another
+    network or other images than `crops` (uint8 BGR).
     """
     if budget is None:
         raise InputError("--baseline needs --budget FILE, a TOML file as in srcc = 0.99")
@@ -212,7 +212,7 @@ def _latency(
 
 
 def _other_conditions(baseline: Baseline, new: Result, here: Mapping[str, Any], threads: int | None) -> list[str]:
-    """Why the times of `baseline` say nothing here."""
+    """The reasons why the times of `baseline` cannot be compared with times here."""
     assert new.loaded is not None
     pairs = {
         "CPU": (baseline.cpu, here["cpu"]),

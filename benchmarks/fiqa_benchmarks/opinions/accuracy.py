@@ -1,4 +1,4 @@
-"""How well scores predict people's opinions: correlations and errors with intervals, engines side by side."""
+"""Measures how well scores predict people's opinions: correlations and errors with intervals, engines side by side."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SLOPES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic and its percentile bootstrap 95 % interval; NaN where undefined."""
+    """A statistic and its percentile bootstrap 95 % interval; NaN where it is undefined."""
 
     value: float
     low: float
@@ -50,13 +50,13 @@ class Accuracy:
     """Agreement of several engines with the same mean opinion scores."""
 
     images: int
-    """Images scored and labelled."""
+    """Number of images that are scored and labelled."""
     resamples: int
-    """Bootstrap draws behind each interval."""
+    """Number of bootstrap draws for each interval."""
     engines: Mapping[str, Mapping[str, Estimate]]
-    """By engine, by name of :data:`STATISTICS`."""
+    """Estimates by engine and by name of :data:`STATISTICS`."""
     differences: Mapping[str, Mapping[str, Estimate]]
-    """By engine but the first: its statistic minus the first engine's, over the same draws."""
+    """For every engine but the first: its statistics minus those of the first engine, over the same draws."""
     notes: tuple[str, ...] = ()
     """What a reader must know, such as constant scores."""
 
@@ -67,7 +67,7 @@ class Accuracy:
         return "\n".join(lines + list(self.notes))
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data for `json.dumps`; undefined numbers are None."""
+        """Plain data for `json.dumps`; undefined numbers become None."""
         data: dict[str, Any] = _without_nan(asdict(self))
         return data
 
@@ -75,9 +75,9 @@ class Accuracy:
 def accuracy(mos: Scores, engines: Mapping[str, Scores], resamples: int = 1000, seed: int = 0) -> Accuracy:
     """Compare the scores (N,) of each engine with the mean opinion scores `mos` (N,), higher better in both.
 
-    Images are drawn with replacement, the same for every engine. The logistics are fitted once, on all
-    images: intervals do not hold the uncertainty of the fit. Same seed, same result. Cost per draw and engine:
-    O(N log N). Raises InputError where a list is empty, not finite or of another length, or the opinion scores
+    Images are drawn with replacement, the same images for every engine. The logistics are fitted once, on all images,
+    so the intervals do not include the uncertainty of the fit. The same seed gives the same result. Cost per draw and
+    engine: O(N log N). Raises InputError where a list is empty, not finite or of another length, or the opinion scores
     are constant; DependencyError without SciPy.
     """
     _require_scipy()
@@ -86,14 +86,14 @@ def accuracy(mos: Scores, engines: Mapping[str, Scores], resamples: int = 1000, 
     target, *lists = score_lists(mos, *engines.values())
     if np.ptp(target) == 0:
         raise InputError("all opinion scores are equal, so no correlation exists; check the label file")
-    judges = {name: _Judge(scores, target) for name, scores in zip(engines, lists, strict=True)}
+    fits = {name: _EngineFit(scores, target) for name, scores in zip(engines, lists, strict=True)}
     drawn = {name: np.empty((resamples, len(STATISTICS))) for name in engines}
     generator = np.random.default_rng(seed)
     for i in range(resamples):
         index = generator.integers(target.size, size=target.size)
-        for name, judge in judges.items():
-            drawn[name][i] = judge.statistics(index)
-    values = {name: judge.statistics(np.arange(target.size)) for name, judge in judges.items()}
+        for name, fit in fits.items():
+            drawn[name][i] = fit.statistics(index)
+    values = {name: fit.statistics(np.arange(target.size)) for name, fit in fits.items()}
     first = next(iter(engines))
     return Accuracy(
         images=target.size,
@@ -104,18 +104,18 @@ def accuracy(mos: Scores, engines: Mapping[str, Scores], resamples: int = 1000, 
             for name in engines
             if name != first
         },
-        notes=tuple(f"{name}: {note}" for name, judge in judges.items() for note in judge.notes()),
+        notes=tuple(f"{name}: {note}" for name, fit in fits.items() for note in fit.notes()),
     )
 
 
 def logistic_map(scores: Floats, mos: Floats, parameters: Literal[4, 5]) -> Floats:
     """`scores` (N,) on the scale of `mos` (N,) through the logistic that fits best (least squares).
 
-    Four parameters: a step a * sigmoid(k * (s - c)) + b. Five: the same on a line, + d * s. The step may fall. In
-    standard deviations of the scores its centre c stays within 5 of their mean and its slope k within 0.1..50,
-    because on scores that bend one way only the best step would lie at infinity. The other parameters are linear
-    and solved exactly for each (c, k), so that only two are searched, starting from the best centre for each of
-    seven slopes. NaN where the scores are constant or fewer than six.
+    With four parameters it is a step a * sigmoid(k * (s - c)) + b; with five a line is added, + d * s. The step may
+    fall. In units of the standard deviation of the scores, the centre c stays within 5 of their mean and the slope k
+    within 0.1..50: for scores that bend one way only, the best step would lie at infinity. The other parameters are
+    linear and solved exactly for each (c, k). So only two are searched, from the best centre for each of seven slopes.
+    NaN where the scores are constant or fewer than six.
     """
     from scipy.optimize import least_squares
     from scipy.special import expit
@@ -140,8 +140,8 @@ def logistic_map(scores: Floats, mos: Floats, parameters: Literal[4, 5]) -> Floa
     return mapped(min(ends, key=cost))
 
 
-class _Judge:
-    """One engine's scores against the opinion scores, with the logistics fitted once, on all images."""
+class _EngineFit:
+    """The scores of one engine beside the opinion scores, with the logistics fitted once, on all images."""
 
     def __init__(self, scores: Floats, mos: Floats) -> None:
         self.mos = mos
@@ -162,7 +162,7 @@ class _Judge:
         return np.array([spearman(scores, mos), tau, *correlations, *errors])
 
     def notes(self) -> list[str]:
-        """What is not available, in words."""
+        """What is not available for this engine, in words."""
         if np.ptp(self.scores) == 0:
             return ["constant scores, correlation undefined"]
         if self.mos.size < FEWEST_TO_FIT:

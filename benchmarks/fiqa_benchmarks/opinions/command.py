@@ -1,4 +1,4 @@
-"""``fiqa-bench --mos``: engines against people's opinion scores; a cut run goes on where it stopped."""
+"""``fiqa-bench --mos``: compares engines with people's opinion scores; an interrupted run goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from fiqa_benchmarks.opinions.score_cache import ScoreCache, score_images
 
 CACHE = "scores.sqlite"
 CHUNK = 256
-"""Images between two moves of the progress bar; after an image that cannot be scored only these are read again."""
+"""Images per step of the progress bar; after an image that cannot be scored, only those of its step are read again."""
 LISTED = 3
 """Names shown of a long list."""
 Unusable = dict[Path, InputError]
@@ -50,10 +50,10 @@ def evaluate_mos(
 ) -> tuple[dict[str, Any], dict[str, Card], Unusable]:
     """Score the labelled ready crops with every contender and print how well the scores fit the labels.
 
-    `labels` as for :func:`read_labels`; `images` is the folder the labels speak of, None the label file's own. `cache`
-    None is `scores.sqlite` in the user cache. Returns the ``mos`` part of the JSON document, the cards of the
-    contenders by name, and the images that no contender could be compared on. Raises InputError where nothing is left
-    to compare, and what opening a contender raises.
+    `labels` is what :func:`read_labels` takes; `images` is the folder of the images, None for that of the label file.
+    `cache` is a file that keeps scores, None for `scores.sqlite` in the user cache. Returns the ``mos`` part of the
+    JSON document, the cards of the contenders by name, and the images that no contender could be compared on. Raises
+    InputError where nothing is left to compare, and what opening a contender raises.
     """
     root = images or (labels if labels.is_dir() else labels.parent)
     known = read_labels(labels)
@@ -92,7 +92,7 @@ def evaluate_mos(
 
 
 def unusable_error(unusable: Unusable) -> InputError:
-    """What is said at the end of images that could not be scored."""
+    """The error that names the images that could not be scored, to be raised at the end."""
     first = next(iter(unusable.values()))
     return InputError(f"{len(unusable)} labelled images were left out: {first}")
 
@@ -141,12 +141,12 @@ def _score(scorer: Scorer, files: Sequence[Path], unusable: Unusable) -> NDArray
 
 
 def _identity(scorer: Scorer) -> str:
-    """Artefact and card: its preprocessing is as much a part of a score as its weights."""
+    """A hash of the artefact and its card, because preprocessing is as much a part of a score as the weights."""
     return hashlib.sha256((sha256_of(scorer.path) + scorer.card.to_json()).encode()).hexdigest()
 
 
 def _setup(scorer: Scorer) -> str:
-    """What else can move a score."""
+    """Everything else that can change a score."""
     parts = {"backend": scorer.backend.name, **scorer.backend.info}
     return json.dumps({**parts, "opencv": cv2.__version__, "fiqa-edge": version("fiqa-edge")}, sort_keys=True)
 
@@ -169,7 +169,7 @@ def _cell(estimate: Estimate) -> str:
 
 
 def _unmatched(matched: LabelledImages) -> str:
-    """Labels without image and images without label: counted, the first few named."""
+    """A line that counts labels without image and images without label, and names the first few."""
     parts = [
         f"{len(names)} {what} ({', '.join(map(str, names[:LISTED]))}{', ...' if len(names) > LISTED else ''})"
         for names, what in ((matched.missing, "labels without image"), (matched.unlabelled, "images without label"))

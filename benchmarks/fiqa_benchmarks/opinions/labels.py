@@ -1,4 +1,4 @@
-"""Opinion scores of images: label files of GFIQA and CGFIQA-40k, or any CSV, matched with image files."""
+"""Reads opinion scores of images, from label files of GFIQA and CGFIQA-40k or any CSV, and matches them with files."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class LabelledImages:
 
 
 def read_labels(path: Path) -> dict[str, float]:
-    """Mean opinion scores by image name, as the file spells it.
+    """Mean opinion scores by image name, spelt as in the file.
 
-    `path` is a `.json` file (a list of `{"Image": name, "MOS": number}`, the same two keys with one list or
-    one dictionary each, or `{name: number}`), a `.csv` file with the columns image and mos among others
-    (upper and lower case alike), or a folder with `label.json`. Raises InputError where the file is none of
-    these, is empty, names an image twice with different scores, or holds a score that is no finite number.
+    `path` is a `.json` file (a list of `{"Image": name, "MOS": number}`, the same two keys with one list or one
+    dictionary each, or `{name: number}`), a `.csv` file with the columns image and mos among others (in upper or lower
+    case), or a folder with `label.json`. Raises InputError where the file has another form, is empty, names an image
+    twice with different scores, or holds a score that is not a finite number.
     """
     if path.is_dir():
         path = path / "label.json"
@@ -65,9 +65,10 @@ def read_labels(path: Path) -> dict[str, float]:
 def match_labels(labels: Mapping[str, float], images: Sequence[Path], root: Path) -> LabelledImages:
     """Match label names with image files below `root`.
 
-    A name means the image of that path below `root`, else the only one where one path ends with the other, as
-    `images/a.png` with `a.png`. Labels without image and images without label are listed, the others go on.
-    Raises InputError where a name fits several files, two labels mean one file, or nothing matches.
+    A name means the image with that path below `root`. Where there is none, it means the only image whose path ends
+    with the name, or with whose path the name ends, as `images/a.png` with `a.png`. Labels without image and images
+    without label are listed in the result. Raises InputError where a name fits several files, two labels mean one file,
+    or nothing matches.
     """
     by_name: dict[str, list[tuple[str, Path]]] = defaultdict(list)
     for image in images:
@@ -122,7 +123,7 @@ def _csv_rows(text: str, path: Path) -> list[Row]:
     try:
         header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     except (csv.Error, ValueError) as error:
-        raise InputError(f"{path} is no CSV ({error}); give a header with image and mos, then lines") from error
+        raise InputError(f"{path} is not CSV ({error}); give a header with image and mos, then lines") from error
     columns = [name.strip().lower() for name in header]
     if columns.count("image") != 1 or columns.count("mos") != 1:
         raise InputError(f"{path} has the columns {columns}; call one of them image and one mos")
@@ -147,4 +148,4 @@ def _json_rows(text: str, path: Path) -> list[Row]:
             return list(zip(images, scores, strict=True))
     elif isinstance(data, dict):
         return list(data.items())
-    raise InputError(f'{path} is no label file; expected a list of {{"Image": "a.png", "MOS": 0.5}}')
+    raise InputError(f'{path} is not a label file; expected a list of {{"Image": "a.png", "MOS": 0.5}}')

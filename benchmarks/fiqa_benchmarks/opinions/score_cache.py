@@ -1,4 +1,4 @@
-"""Scores that outlive a cut run: one SQLite file, keyed by the bytes of image and engine."""
+"""Keeps scores beyond an interrupted run, in one SQLite file with the hashes of image and engine as keys."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class ScoreCache:
         with ScoreCache(Path("scores.sqlite"), engine=sha256_file(artefact), setup="onnxruntime") as cache:
             scores = score_images(images, cache, score)
 
-    `engine` is the SHA-256 of the artefact, `setup` whatever else changes a score (backend, alignment). What
-    was :meth:`put` is kept even if the process is killed the moment after; a half-written change is undone
-    when the file is opened next. Several processes may share a file. Raises InputError where it cannot be
-    opened or is damaged.
+    `engine` is the SHA-256 of the artefact, `setup` everything else that changes a score (backend, alignment). Scores
+    are kept from the moment at which :meth:`put` returns, even if the process is killed then; a half-written change is
+    undone when the file is opened next. Several processes may share a file. Raises InputError where it cannot be opened
+    or is damaged.
     """
 
     def __init__(self, path: Path, engine: str, setup: str = "") -> None:
@@ -57,11 +57,11 @@ class ScoreCache:
         self.close()
 
     def close(self) -> None:
-        """Close the file; everything put is already in it."""
+        """Close the file, which already holds everything that was put."""
         self._connection.close()
 
     def get(self, images: Sequence[str]) -> dict[str, float]:
-        """Known scores by image SHA-256; images that are not known are left out."""
+        """Scores by SHA-256 of the image; images without a known score are left out."""
         found: dict[str, float] = {}
         try:
             for start in range(0, len(images), _QUERY_SIZE):
@@ -74,7 +74,7 @@ class ScoreCache:
         return found
 
     def put(self, scores: Mapping[str, float]) -> None:
-        """Keep scores by image SHA-256, all or none; raises InputError where one is not finite."""
+        """Keep scores by SHA-256 of the image, all of them or none; raises InputError where one is not finite."""
         wrong = [image for image, score in scores.items() if not math.isfinite(score)]
         if wrong:
             raise InputError(f"the score of image {wrong[0][:12]} is {scores[wrong[0]]}; run fiqa-score --self-test")
@@ -97,7 +97,7 @@ def score_images(
 ) -> NDArray[np.float64]:
     """Scores (N,) of the files `paths`; those that `cache` does not know go through `score` in batches.
 
-    Every batch is kept as soon as it is scored, so that a cut run goes on where it stopped. Files with the
+    Every batch is kept as soon as it is scored, so that an interrupted run goes on where it stopped. Files with the
     same bytes are scored once. Raises InputError where a file cannot be read or a score is not finite.
     """
     digests = [_digest(path) for path in paths]

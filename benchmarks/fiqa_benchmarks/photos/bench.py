@@ -1,4 +1,4 @@
-"""Photo in, faces with scores out: ours against the flow of OpenCV Zoo's demo, photo by photo in interleaved rounds."""
+"""Times the way from photo to scored faces: our flow and that of OpenCV Zoo's demo, in interleaved rounds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STEP = "photos"
 
 
 class Flow(Protocol[T_co]):
-    """Photo -> scored faces."""
+    """One way from a photo to scored faces."""
 
     def assess(self, photo: Image, /) -> T_co: ...
 
@@ -42,28 +42,28 @@ class PipelineResult:
 
     photos: int
     faces: int
-    """That our flow found."""
+    """Number of faces that our flow found."""
     demo_faces: int
     timings: dict[str, Timing]
-    """By flow: all photos once, after they are read."""
+    """Time of one pass over all photos, without reading them, by flow."""
     ratio: Ratio
-    """Time of the demo's flow divided by ours."""
+    """Time of the demo's flow divided by that of ours."""
     box_difference: float | None
     """Largest difference of a box's coordinate in pixels; None where the flows found different numbers of faces."""
     score_difference: float | None
-    """Largest difference of a score; None likewise."""
+    """Largest difference of a score; None in the same case."""
     backend: dict[str, str]
     detector: str
     streams: int
-    """Photos that our flow takes at once."""
+    """Number of photos that our flow takes at once."""
 
     def as_json(self) -> dict[str, Any]:
-        """For the document."""
+        """Plain data for the JSON document."""
         timings = {name: timing.as_json(self.photos) for name, timing in self.timings.items()}
         return {**asdict(self), "timings": timings, "ratio": asdict(self.ratio)}
 
     def lines(self) -> list[str]:
-        """For people."""
+        """A line for people."""
         ours, demo = (1e3 * self.timings[name].percentile(50) / self.photos for name in (OURS, DEMO))
         same = (
             f"boxes within {self.box_difference:.1e} px, scores within {self.score_difference:.1e}"
@@ -86,11 +86,11 @@ def bench_pipeline(
     report: Report = silent,
     streams: int = 1,
 ) -> PipelineResult:
-    """Time `contender`'s network behind our pipeline and behind the demo's, with the same YuNet file and alignment.
+    """Time the network of `contender` in our flow and in that of the demo, with the same YuNet file and alignment.
 
-    Ours takes `streams` photos at once, which share the threads; the demo's one photo after the other with all of
-    them. Raises InputError where there is no photo or the network does not take five-point crops, and what opening the
-    contender and writing the plain export raise.
+    Our flow takes `streams` photos at once, which share the threads. The demo's takes one photo after the other, with
+    all threads. Raises InputError where there is no photo or the network does not take five-point crops, and what
+    opening the contender and writing the plain export raise.
     """
     if not photos:
         raise InputError("no photos to time; name a folder with --images")
@@ -137,7 +137,7 @@ def bench_pipeline(
 
 
 def _assess(flows: Sequence[Flow[T]], photos: Sequence[Image], threads: int | None) -> list[T]:
-    """What each photo gives, with OpenCV's one thread count set to what these flows have."""
+    """Run `flows` over all photos. OpenCV has one number of threads per process, which is set to `threads`."""
     cv2.setNumThreads(threads or thread_limit() or -1)
     if len(flows) == 1:
         return [flows[0].assess(photo) for photo in photos]

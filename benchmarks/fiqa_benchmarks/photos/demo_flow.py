@@ -1,7 +1,7 @@
-"""Photo -> scored faces as OpenCV Zoo's eDifFIQA demo goes about it: OpenCV alone, one face after the other.
+"""The way from photo to scored faces of OpenCV Zoo's eDifFIQA demo: OpenCV alone, one face after the other.
 
-Our own code, from what that demo does: FaceDetectorYN on the whole photo, five-point alignment by least median of
-squares, one crop at a time through `cv2.dnn` on the bare ONNX export.
+This is our own code, which does what that demo does: FaceDetectorYN on the whole photo, five-point alignment by least
+median of squares, one crop at a time through `cv2.dnn` on the bare ONNX export.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Rows = NDArray[np.float32]
 
 
 class DemoFlow:
-    """`detector` is a YuNet file, `network` an ONNX file that takes `spec`."""
+    """The flow of the demo. `detector` is a YuNet file, `network` an ONNX file that takes `spec`."""
 
     def __init__(self, detector: Path, network: Path, spec: InputSpec, min_confidence: float = 0.6) -> None:
         self._detector = cv2.FaceDetectorYN.create(str(detector), "", (320, 320), min_confidence, 0.3, 5000)
@@ -40,11 +40,11 @@ class DemoFlow:
 
     @staticmethod
     def crops(photo: Image, faces: Rows) -> list[Image]:
-        """uint8 BGR 112 x 112, one of each detection."""
+        """One uint8 BGR crop of 112 x 112 for each detection."""
         return [arcface_crop(photo, face[4:14].reshape(5, 2), "lmeds") for face in faces]
 
     def score(self, crop: Image) -> float:
-        """Of one uint8 BGR crop."""
+        """The score of one uint8 BGR crop."""
         spec = self._spec
         mean, scale = spec.mean[0], 1 / spec.std[0]
         blob = cv2.dnn.blobFromImage(crop, scale, mean=(mean,) * 3, swapRB=spec.colour == "RGB")

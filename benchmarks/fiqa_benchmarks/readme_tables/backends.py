@@ -1,9 +1,9 @@
-"""Which artefact runs on which backend, and how far from torch: the table of the README.
+"""Makes the README's table of which artefact runs on which backend, and how far it is from torch.
 
     python -m fiqa_benchmarks.readme_tables.backends engines/*.onnx
 
 Every artefact re-scores its canaries (:mod:`fiqa_runtime.scoring.selftest`) on every installed backend, each in a
-process of its own, so that a backend that crashes on a graph is seen and not suffered.
+process of its own, so that a backend that crashes on a graph does not end the run.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ app = typer.Typer(add_completion=False)
 
 @dataclass(frozen=True)
 class Support:
-    """How one artefact fares on one backend."""
+    """The result of one artefact on one backend."""
 
     passed: bool
     text: str
-    """Largest |d| to torch over all outputs, or why it does not run."""
+    """Largest difference to torch over all outputs, or why it does not run."""
 
 
 def self_test_in_a_process(engine: Path, backend: str) -> Support:
-    """The canaries of `engine` on `backend`; never raises, whatever the backend does."""
+    """Re-score the canaries of `engine` on `backend`; never raises, whatever the backend does."""
     command = [sys.executable, "-m", "fiqa_runtime.cli", "--self-test", "--engine", str(engine)]
     result = subprocess.run([*command, "--backend", backend, "--json", "-"], capture_output=True, text=True)
     if result.returncode in (0, 3):

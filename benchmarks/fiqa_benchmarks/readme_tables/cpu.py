@@ -1,4 +1,4 @@
-"""How fast a CPU scores faces: a table of ratios, each measured within interleaved rounds, marked reached or not.
+"""Makes the CPU table: ratios of times, each measured in interleaved rounds and marked as reached or not.
 
     python -m fiqa_benchmarks.readme_tables.cpu --engines engines/bench --json cpu.json
 
@@ -26,19 +26,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fiqa_benchmarks.readme_tables.cpu_network import Plan, measure_network
+from fiqa_benchmarks.readme_tables.cpu_network import NetworkTask, measure_network
 from fiqa_benchmarks.readme_tables.cpu_rows import Row, detector_row, memory_row, network_rows, pipeline_row
 from fiqa_benchmarks.speed.machine import machine, versions
 from fiqa_benchmarks.speed.roofline import measure_peaks
 
-PLANS = (
-    Plan("ediffiqa-t", (1, 8), 64, 10, ("onnxruntime", "openvino", "opencv"), plain=True),
-    Plan("cr-fiqa-s", (1, 8), 32, 5),
-    Plan("ifqa", (1, 8), 16, 3),
-    Plan("dsl-fiqa", (20,), 20, 3, ("openvino",), one_by_one=True),
-    Plan("ifqa-plus", (1, 2), 16, 3, ("openvino",)),
+NETWORKS = (
+    NetworkTask("ediffiqa-t", (1, 8), 64, 10, ("onnxruntime", "openvino", "opencv"), plain=True),
+    NetworkTask("cr-fiqa-s", (1, 8), 32, 5),
+    NetworkTask("ifqa", (1, 8), 16, 3),
+    NetworkTask("dsl-fiqa", (20,), 20, 3, ("openvino",), one_by_one=True),
+    NetworkTask("ifqa-plus", (1, 2), 16, 3, ("openvino",)),
 )
-"""What takes part; the two largest without ONNX Runtime, which is slower there and would add minutes."""
+"""The networks that are measured. The two largest are not run in ONNX Runtime, which is slower for them and would add
+minutes."""
 WIDTH = 150
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -62,14 +63,14 @@ def command(
     Exit code 0: measured, whatever was reached. 2: bad input or missing dependency.
     """
     check_output_folder(engines)
-    plans = _chosen(only.split(",")) if only else PLANS
-    for plan in plans:
-        _export(plan.model, weights if plan.model == "ediffiqa-t" else "seeded", engines)
+    networks = _chosen(only.split(",")) if only else NETWORKS
+    for task in networks:
+        _export(task.model, weights if task.model == "ediffiqa-t" else "seeded", engines)
     console = Console(stderr=json == "-", width=WIDTH)
     here = machine()
     rows: list[Row] = []
     with progress_bar() as report:
-        for measuring in _parts(plans, engines, images, threads, report):
+        for measuring in _parts(networks, engines, images, threads, report):
             try:
                 rows += measuring()
             except FiqaError as error:
@@ -84,23 +85,23 @@ def command(
         write_json({"machine": here, "versions": versions(), "peaks": peaks, "rows": rows_json}, json)
 
 
-def _chosen(names: Iterable[str]) -> list[Plan]:
-    """The plans of the networks called `names`; raises InputError where one is unknown or has none."""
+def _chosen(names: Iterable[str]) -> list[NetworkTask]:
+    """The entries of the networks called `names`; raises InputError where one is unknown or not in the table."""
     models = [find_model(name.strip()).name for name in names]
-    known = {plan.model: plan for plan in PLANS}
+    known = {task.model: task for task in NETWORKS}
     if lost := [model for model in models if model not in known]:
         raise InputError(f"--only {', '.join(lost)} is not in this table; --only takes {', '.join(known)}")
-    return [plan for plan in PLANS if plan.model in models]
+    return [task for task in NETWORKS if task.model in models]
 
 
 def _parts(
-    plans: Iterable[Plan], engines: Path, images: Path | None, threads: int | None, report: Report
+    networks: Iterable[NetworkTask], engines: Path, images: Path | None, threads: int | None, report: Report
 ) -> Iterable[Callable[[], list[Row]]]:
-    """What is measured one after the other."""
-    for plan in plans:
-        engine, int8 = (engines / f"{plan.model}.{precision}.onnx" for precision in ("fp32", "int8"))
+    """The measurements, in order."""
+    for task in networks:
+        engine, int8 = (engines / f"{task.model}.{precision}.onnx" for precision in ("fp32", "int8"))
         found = int8 if int8.is_file() else None
-        yield partial(_network, plan, engine, found, threads, report)
+        yield partial(_network, task, engine, found, threads, report)
     engine = engines / "ediffiqa-t.fp32.onnx"
     if engine.is_file():
         yield partial(_detector, images, threads, report)
@@ -108,8 +109,8 @@ def _parts(
         yield partial(_memory, engine, images)
 
 
-def _network(plan: Plan, engine: Path, int8: Path | None, threads: int | None, report: Report) -> list[Row]:
-    return network_rows(plan.model, measure_network(plan, engine, int8, threads, report))
+def _network(task: NetworkTask, engine: Path, int8: Path | None, threads: int | None, report: Report) -> list[Row]:
+    return network_rows(task.model, measure_network(task, engine, int8, threads, report))
 
 
 def _detector(images: Path | None, threads: int | None, report: Report) -> list[Row]:
@@ -125,7 +126,7 @@ def _memory(engine: Path, images: Path | None) -> list[Row]:
 
 
 def _export(model: str, weights: str, folder: Path) -> None:
-    """In a process of its own, whose memory is gone before anything is timed."""
+    """Export in a process of its own, so that its memory is free again before anything is timed."""
     if (folder / f"{model}.fp32.onnx").is_file():
         return
     command = [sys.executable, "-m", "fiqa_export.cli", model, "--weights", weights, "--out", str(folder)]

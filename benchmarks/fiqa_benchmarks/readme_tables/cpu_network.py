@@ -1,4 +1,5 @@
-"""One network in every way this machine can run it, in the same interleaved rounds, each held against torch."""
+"""Times one network in every way that this machine can run it, in the same interleaved rounds, and compares each with
+torch."""
 
 from __future__ import annotations
 
@@ -30,36 +31,36 @@ PLAIN = ("onnxruntime-plain", "opencv-plain")
 
 
 @dataclass(frozen=True)
-class Plan:
+class NetworkTask:
     """What is run of one network."""
 
     model: str
     batches: tuple[int, ...]
     images: int
-    """Images on which scores are compared under seeded weights."""
+    """Number of images on which scores are compared, under seeded weights."""
     rounds: int
     backends: tuple[str, ...] = ("onnxruntime", "openvino")
-    """Of the float file, exact; OpenVINO also fast."""
+    """Backends of the float file in exact arithmetic; OpenVINO also runs it in fast arithmetic."""
     plain: bool = False
-    """Also the plain export in ONNX Runtime and OpenCV."""
+    """Whether the plain export is run too, in ONNX Runtime and OpenCV."""
     one_by_one: bool = False
-    """torch takes the images one by one, as the authors' script does."""
+    """Whether torch takes the images one by one, as the authors' script does."""
 
 
 @dataclass
 class Measured:
-    """What came of a :class:`Plan`."""
+    """The results of a :class:`NetworkTask`."""
 
     weights: str
     timings: dict[int, dict[str, dict[str, Timing]]] = field(default_factory=dict)
-    """By batch, contender and step."""
+    """Times by batch, contender and step."""
     srcc: dict[str, float] = field(default_factory=dict)
-    """By contender: rank correlation of its scores with torch's."""
+    """Rank correlation of the scores with those of torch, by contender."""
     missing: dict[str, str] = field(default_factory=dict)
-    """By contender: why it was not measured."""
+    """Why a contender was not measured, by contender."""
 
     def ratio(self, batch: int, slower: str, faster: str) -> Ratio:
-        """Time of `slower` divided by that of `faster`, network alone."""
+        """Time of `slower` divided by that of `faster`, for the network alone."""
         timings = self.timings[batch]
         return ratio(timings[slower][NETWORK], timings[faster][NETWORK])
 
@@ -70,34 +71,35 @@ class Measured:
         return min(usable, key=lambda name: timings[name][NETWORK].percentile(50), default=None)
 
 
-def entered(plan: Plan, engine: Path, int8: Path | None) -> list[Contender]:
-    """The contenders of `plan`, torch first."""
+def entered(task: NetworkTask, engine: Path, int8: Path | None) -> list[Contender]:
+    """The contenders of `task`, torch first."""
     path = str(engine)
-    found = [Contender(TORCH, path, TORCH), *(Contender(name, path, name) for name in plan.backends)]
-    if "openvino" in plan.backends:
+    found = [Contender(TORCH, path, TORCH), *(Contender(name, path, name) for name in task.backends)]
+    if "openvino" in task.backends:
         found.append(Contender(BFLOAT, path, "openvino", cpu_precision="fast"))
     if int8:
         found += [Contender(name, str(int8), name.split()[1]) for name in INT8]
-    if plan.plain:
+    if task.plain:
         found += [Contender(name, path, name) for name in PLAIN]
     return found
 
 
 def measure_network(
-    plan: Plan, engine: Path, int8: Path | None = None, threads: int | None = None, report: Report = silent
+    task: NetworkTask, engine: Path, int8: Path | None = None, threads: int | None = None, report: Report = silent
 ) -> Measured:
-    """Open, compare and time; raises what opening torch raises, the error of another contender becomes `missing`."""
+    """Open all contenders, compare and time them. Raises what opening torch raises; errors of other contenders go to
+    `missing`."""
     with tempfile.TemporaryDirectory(prefix="fiqa-bench-") as folder, ExitStack() as stack:
         running: dict[str, Scorer] = {}
         measured: Measured | None = None
         expected: NDArray[np.float32] | None = None
-        for contender in entered(plan, engine, int8):
+        for contender in entered(task, engine, int8):
             try:
                 scorer = stack.enter_context(open_contender(_ready(contender, Path(folder), threads), threads))
                 measured = measured or Measured(scorer.card.weights.kind)
-                if plan.one_by_one and contender.name == TORCH:
+                if task.one_by_one and contender.name == TORCH:
                     scorer = scorer.with_max_batch(1)
-                crops = _images(scorer.card, plan.images)
+                crops = _images(scorer.card, task.images)
                 scores = scorer.outputs(crops)["score"].reshape(-1)
                 reference = scores if expected is None else expected
                 measured.srcc[contender.name] = agree(reference, scores).srcc
@@ -109,15 +111,15 @@ def measure_network(
             expected = reference
             running[contender.name] = scorer
         assert measured
-        for batch in plan.batches:
+        for batch in task.batches:
             steps = [_steps(scorer, fill(crops, batch)) for scorer in running.values()]
-            timings = measure(steps, plan.rounds, report, f"{plan.model}: rounds with batch {batch}")
+            timings = measure(steps, task.rounds, report, f"{task.model}: rounds with batch {batch}")
             measured.timings[batch] = dict(zip(running, timings, strict=True))
     return measured
 
 
 def _steps(scorer: Scorer, crops: list[Image]) -> Steps:
-    """The network alone and, where a crop is one input, from crops to scores."""
+    """What is timed: the network alone and, where each crop is one input, the way from crops to scores."""
     feeds = list(scorer.batches(crops))
     steps = {NETWORK: lambda: [scorer.backend.run(feed) for feed in feeds]}
     if scorer.card.input.sampling is None and scorer.backend.name != TORCH:
@@ -133,7 +135,8 @@ def _images(card: Card, count: int) -> list[Image]:
 
 
 def _ready(contender: Contender, folder: Path, threads: int | None) -> Contender:
-    """`contender` prepared; seeded weights of the largest networks need not become gigabytes of files for torch."""
+    """`contender`, prepared. Torch gets seeded weights by their seed, so that gigabytes of files need not be written
+    for the largest networks."""
     weights = read_card(Path(contender.artefact)).weights
     if contender.backend == TORCH and weights.kind == "seeded":
         return replace(contender, weights=f"seeded:{weights.seed}")

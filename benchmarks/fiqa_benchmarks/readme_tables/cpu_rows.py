@@ -1,4 +1,5 @@
-"""The rows of the CPU table: what is divided by what, what it has to reach, and under which agreement."""
+"""The rows of the CPU table: which times are divided, what the ratio has to reach, and how well the scores must
+agree."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ from fiqa_benchmarks.speed.latency import Ratio, measure, ratio
 FLOAT = ("onnxruntime", "openvino", "opencv", BFLOAT)
 SRCC = {"seeded": (0.995, 0.995)}
 SRCC_TRAINED = (0.999, 0.998)
-"""Rank correlation with torch that a float path and an int8 path must keep."""
+"""Smallest rank correlation with torch for a float contender and for an int8 contender."""
 NO_INT8 = "no int8 file"
 _CHILD = """
 import sys
@@ -41,31 +42,31 @@ sys.stderr.write(str(peak_resident_bytes()))
 
 @dataclass(frozen=True)
 class Row:
-    """One figure."""
+    """One row of the table."""
 
     figure: str
     batch: str
     limit: float
     value: float | None
-    """None where it could not be measured."""
+    """The measured value; None where it could not be measured."""
     low: float | None = None
     high: float | None = None
     how: str = ""
-    """Which contender it was, and how well it agrees; or why there is none."""
+    """Which contender was taken and how well it agrees, or why there is no value."""
     at_most: bool = False
     agrees: bool = True
-    """Whether the outputs are those that the figure asks for."""
+    """Whether the outputs agree as the figure requires."""
     unit: str = "x"
 
     @property
     def reached(self) -> bool:
-        """The mark."""
+        """Whether the figure is reached."""
         if self.value is None or not self.agrees:
             return False
         return self.value <= self.limit if self.at_most else self.value >= self.limit
 
     def cells(self) -> list[str]:
-        """Of the table for people, in rich's markup."""
+        """The cells of the table for people, in rich's markup."""
         sign = "<=" if self.at_most else ">="
         digits = 0 if self.unit == "MiB" else 2
         spread = "" if self.low is None else f"{self.low:.2f} to {self.high:.2f}"
@@ -75,7 +76,7 @@ class Row:
         return [escape(self.figure), self.batch, goal, here, spread, mark, escape(self.how)]
 
     def as_json(self) -> dict[str, Any]:
-        """For the document."""
+        """Plain data for the JSON document."""
         return {**asdict(self), "reached": self.reached}
 
 
@@ -107,7 +108,8 @@ FIGURES: tuple[tuple[str, str, dict[int, float], str, tuple[str, ...]], ...] = (
     ("dsl-fiqa", "DSL-FIQA, 20 crops of a photo, best float path / one by one in torch eager", {20: 3.0}, TORCH, FLOAT),
     ("ifqa-plus", "IFQA++, best float path / torch eager", {1: 2.2, 2: 2.0}, TORCH, FLOAT),
 )
-"""Network, figure, what to reach by batch, divided by: the fastest of these that agrees with torch."""
+"""Network; name of the figure; ratio to reach, by batch; the slower contender; and the contenders of which the fastest
+that agrees with torch is taken."""
 
 
 def _row(measured: Measured, figure: str, batch: int, limit: float, slower: str, faster: Sequence[str]) -> Row:
@@ -138,7 +140,7 @@ def _overheads(measured: Measured) -> Iterator[Row]:
 
 
 def detector_row(yunet: Path, images: Path | None, threads: int | None, report: Report) -> Row:
-    """YuNet on the largest photo at 640 x 640, ours against cv2.FaceDetectorYN on the same file."""
+    """YuNet on the largest photo at 640 x 640: our detector beside cv2.FaceDetectorYN, with the same file."""
     photo = np.asarray(cv2.resize(max(_photos(images), key=np.size), (640, 640)), np.uint8)
     ours, theirs = (Detector(yunet, backend=backend, threads=threads) for backend in ("auto", "opencv"))
     found, expected = (np.array([face.box for face in finder.detect(photo)]) for finder in (ours, theirs))
@@ -152,7 +154,8 @@ def detector_row(yunet: Path, images: Path | None, threads: int | None, report: 
 
 
 def pipeline_row(engine: Path, yunet: Path, images: Path | None, threads: int | None, report: Report) -> Row:
-    """Photos to scored faces against the demo's flow: exact arithmetic, best backend, a photo per core at once."""
+    """The way from photos to scored faces beside the demo's flow: exact arithmetic, the best backend, one photo per
+    core at once."""
     contender = Contender("ours", str(engine), "auto")
     streams = max(int(threads or usable_cores(own_groups())), 1)
     result = bench_pipeline(contender, _photos(images), yunet, threads, 10, report, streams)

@@ -1,9 +1,9 @@
-"""What each of DSL-FIQA's savings saves: the tables of the README.
+"""Makes the README's tables of what each of DSL-FIQA's savings saves.
 
     python -m fiqa_benchmarks.readme_tables.dsl_fiqa
 
-Exports the network under seeded weights as it is and with one saving taken back each (minutes, some gigabytes), then
-times one batch of crops in each form against the best, and the 20 crops of a photo in batches of several sizes.
+Exports the network under seeded weights as it is, and once without each saving (minutes, some gigabytes). Then it times
+one batch of crops in each variant and in the best one, and the 20 crops of a photo in batches of several sizes.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from fiqa_runtime.terminal.console import progress_bar, run
 from fiqa_runtime.terminal.outputs import write_json
 
 from fiqa_benchmarks.contenders.peers import Contender, open_contender
-from fiqa_benchmarks.readme_tables.dsl_variants import BEST, Form, write_forms
+from fiqa_benchmarks.readme_tables.dsl_variants import BEST, Variant, write_variants
 from fiqa_benchmarks.readme_tables.graph_variants import written_out_file
-from fiqa_benchmarks.readme_tables.speedups import Gain, Way, compare, markdown, open_form
+from fiqa_benchmarks.readme_tables.speedups import Speedup, TimedBackend, compare, markdown, open_variant
 from fiqa_benchmarks.readme_tables.unfused_openvino import UnfusedOpenVino
 from fiqa_benchmarks.speed.latency import Ratio, Timing, measure
 from fiqa_benchmarks.speed.machine import machine, versions
@@ -37,45 +37,52 @@ from fiqa_benchmarks.speed.memory import footprint
 RUNTIMES = ("onnxruntime", "openvino")
 """OpenCV is left out: it is the slowest there and would add minutes."""
 SIZES = (1, 4, 20)
-"""Crops at once: one by one as published, ours, and all of a photo."""
+"""Crops at once: one by one as published, four as in our artefacts, and all 20 of a photo."""
 CROPS = 20
 ATTENTION = "attention in fused form"
-"""In OpenVINO one operation each, against its parts; in ONNX Runtime its softmax in one node, against written out."""
+"""What this saving means: in OpenVINO each attention is one operation instead of its parts, in ONNX Runtime its softmax
+is one node instead of several."""
 
 app = typer.Typer(add_completion=False)
 
 
 def measure_savings(
-    forms: Mapping[str, Form], runtimes: Sequence[str], threads: int | None, rounds: int | None, report: Report
-) -> list[Gain]:
-    """One batch of crops without each saving against the best form, in each runtime; two networks in memory at once."""
-    best = forms[BEST]
+    variants: Mapping[str, Variant], runtimes: Sequence[str], threads: int | None, rounds: int | None, report: Report
+) -> list[Speedup]:
+    """Time one batch of crops without each saving and in the best variant, in each runtime. Two networks are in memory
+    at once."""
+    best = variants[BEST]
     found: dict[str, dict[str, Ratio | str]] = {}
     for runtime in runtimes:
-        way = Way(partial(open_form, runtime, best.path, best.spec, threads), best.feed)
+        timed = TimedBackend(partial(open_variant, runtime, best.path, best.spec, threads), best.feed)
         pairs = {
-            name: (Way(partial(open_form, runtime, form.path, form.spec, threads), form.feed), way)
-            for name, form in forms.items()
+            name: (
+                TimedBackend(partial(open_variant, runtime, variant.path, variant.spec, threads), variant.feed),
+                timed,
+            )
+            for name, variant in variants.items()
             if name != BEST
         }
-        pairs[ATTENTION] = _unfused(runtime, best, threads), way
+        pairs[ATTENTION] = _unfused(runtime, best, threads), timed
         found[runtime] = {}
         for name, pair in pairs.items():
             found[runtime] |= compare({name: pair}, rounds, report, f"{name}, in {runtime}")
-    return [Gain(name, best.spec.name, {runtime: ratios[name] for runtime, ratios in found.items()}) for name in pairs]
+    return [
+        Speedup(name, best.spec.name, {runtime: ratios[name] for runtime, ratios in found.items()}) for name in pairs
+    ]
 
 
-def _unfused(runtime: str, best: Form, threads: int | None) -> Way:
+def _unfused(runtime: str, best: Variant, threads: int | None) -> TimedBackend:
     if runtime == "openvino":
-        return Way(partial(UnfusedOpenVino, best.path, threads), best.feed)
+        return TimedBackend(partial(UnfusedOpenVino, best.path, threads), best.feed)
     path = written_out_file(best.path, "Softmax")
-    return Way(partial(open_form, runtime, path, best.spec, threads), best.feed)
+    return TimedBackend(partial(open_variant, runtime, path, best.spec, threads), best.feed)
 
 
 def measure_batches(
-    best: Form, runtime: str, threads: int | None, rounds: int | None, report: Report
+    best: Variant, runtime: str, threads: int | None, rounds: int | None, report: Report
 ) -> dict[int, tuple[Timing, int]]:
-    """By number of crops at once: time of CROPS crops, and peak resident bytes in a process of its own."""
+    """The time of CROPS crops, and peak resident bytes in a process of its own, by number of crops at once."""
     contenders = {size: Contender(str(size), str(_with_card(best, runtime, size)), runtime) for size in SIZES}
     memory = {size: footprint(each, [size], threads).peak_bytes[size] for size, each in contenders.items()}
     (crops,) = best.feed.values()
@@ -90,8 +97,8 @@ def measure_batches(
     return {size: (timing["crops"], memory[size]) for size, timing in zip(SIZES, timings, strict=True)}
 
 
-def _with_card(best: Form, runtime: str, size: int) -> Path:
-    """`best` under another name, with a card that allows `size` crops at once."""
+def _with_card(best: Variant, runtime: str, size: int) -> Path:
+    """The file of `best` under another name, with a card that allows `size` crops at once."""
     path = best.path.with_name(f"{runtime}.{size}.onnx")
     os.link(best.path, path)
     spec = best.spec
@@ -112,28 +119,29 @@ def savings(
         raise DependencyError("neither runtime is installed; pip install 'fiqa-edge[onnxruntime]'")
     with tempfile.TemporaryDirectory(prefix="fiqa-bench-") as folder, progress_bar() as report:
         report("export", 0, 1)
-        forms = {form.name: form for form in write_forms(Path(folder))}
+        variants = {variant.name: variant for variant in write_variants(Path(folder))}
         report("export", 1, 1)
-        gains = measure_savings(forms, runtimes, threads, rounds, report)
-        batches = {name: measure_batches(forms[BEST], name, threads, rounds, report) for name in runtimes}
-    macs = {name: form.macs for name, form in forms.items()}
-    typer.echo(_savings_table(gains, macs), err=json == "-")
+        speedups = measure_savings(variants, runtimes, threads, rounds, report)
+        batches = {name: measure_batches(variants[BEST], name, threads, rounds, report) for name in runtimes}
+    macs = {name: variant.macs for name, variant in variants.items()}
+    typer.echo(_savings_table(speedups, macs), err=json == "-")
     typer.echo("\n" + _batches_table(batches), err=json == "-")
     if json:
         sizes = {
             name: {size: {**timing.as_json(CROPS), "peak_resident_bytes": peak} for size, (timing, peak) in of.items()}
             for name, of in batches.items()
         }
-        rows = [asdict(gain) for gain in gains]
+        rows = [asdict(speedup) for speedup in speedups]
         write_json({"machine": machine(), "versions": versions(), "macs": macs, "gains": rows, "batches": sizes}, json)
 
 
-def _savings_table(gains: Sequence[Gain], macs: Mapping[str, int]) -> str:
+def _savings_table(speedups: Sequence[Speedup], macs: Mapping[str, int]) -> str:
     best = macs[BEST]
     rows = [
-        [gain.measure, f"{macs.get(gain.measure, best) / 1e9:.2f} / {best / 1e9:.2f}", *gain.cells()] for gain in gains
+        [speedup.measure, f"{macs.get(speedup.measure, best) / 1e9:.2f} / {best / 1e9:.2f}", *speedup.cells()]
+        for speedup in speedups
     ]
-    return markdown(["time without / with", "GMAC without / with", *gains[0].ratios], rows)
+    return markdown(["time without / with", "GMAC without / with", *speedups[0].ratios], rows)
 
 
 def _batches_table(batches: Mapping[str, Mapping[int, tuple[Timing, int]]]) -> str:

@@ -1,4 +1,5 @@
-"""DSL-FIQA with one of its savings taken back each: what the published code computes, and we do not."""
+"""Variants of DSL-FIQA, each without one of its savings: they compute what the published code computes and ours does
+not."""
 
 from __future__ import annotations
 
@@ -28,21 +29,21 @@ NETWORK = "dsl-fiqa-visible"
 
 
 @dataclass(frozen=True)
-class Form:
-    """One export."""
+class Variant:
+    """One exported variant."""
 
     name: str
-    """BEST, or the saving that it lacks."""
+    """BEST, or the saving that the variant lacks."""
     path: Path
     spec: ModelSpec
     macs: int
-    """Multiplications with addition for one crop, of convolutions and matrix products."""
+    """Multiply-accumulates of convolutions and matrix products for one crop."""
     feed: Inputs
-    """One batch of crops, as many as the card allows."""
+    """One batch of as many crops as the card allows."""
 
 
-def write_forms(folder: Path) -> Iterator[Form]:
-    """Export DSL-FIQA under seeded weights, best form first, to `folder`: a gigabyte each.
+def write_variants(folder: Path) -> Iterator[Variant]:
+    """Export DSL-FIQA under seeded weights, best variant first, to `folder`: a gigabyte each.
 
     Raises DependencyError without torch.
     """
@@ -52,14 +53,14 @@ def write_forms(folder: Path) -> Iterator[Form]:
     from fiqa_export.checkpoints.checkpoint import load_reference
     from fiqa_export.graph.to_onnx import export_onnx
 
-    forms: tuple[tuple[str, str, Callable[[Any], None]], ...] = (
+    variants: tuple[tuple[str, str, Callable[[Any], None]], ...] = (
         (BEST, NETWORK, lambda reference: None),
         (QUERIES, NETWORK, repeat_queries),
         (DEAD, NETWORK, keep_dead_branches),
         (LANDMARKS, "dsl-fiqa", lambda reference: None),
     )
-    for number, (name, network, alter) in enumerate(forms):
-        gc.collect()  # references and graphs point at themselves: the one before would keep its gigabyte
+    for number, (name, network, alter) in enumerate(variants):
+        gc.collect()  # references and graphs refer to themselves: without this the one before would keep its gigabyte
         reference, _ = load_reference(network, "seeded")
         alter(reference)
         path = folder / f"{number}.onnx"
@@ -68,11 +69,11 @@ def write_forms(folder: Path) -> Iterator[Form]:
         crops = network_input(seeded_crops(spec.input, spec.max_batch), spec.input)
         extra = {name: tensor.numpy() for name, tensor in reference.extra_inputs(spec.max_batch).items()}
         macs = count_macs(lambda: reference.outputs(torch.from_numpy(crops[:1]), **reference.extra_inputs(1)))  # noqa: B023
-        yield Form(name, path, spec, macs, {spec.input.name: crops, **extra})
+        yield Variant(name, path, spec, macs, {spec.input.name: crops, **extra})
 
 
 def count_macs(work: Callable[[], object]) -> int:
-    """Multiplications with addition that torch does in convolutions and matrix products during `work`."""
+    """Multiply-accumulates of the convolutions and matrix products that torch computes during `work`."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
@@ -81,7 +82,8 @@ def count_macs(work: Callable[[], object]) -> int:
 
 
 def repeat_queries(reference: Any) -> None:
-    """Each of the decoder's 96 queries six times before its attention, as published, instead of each answer after it.
+    """Repeat each of the decoder's 96 queries six times before its attention, as published, instead of each answer
+    after it.
 
     `reference`: a :class:`fiqa_export.models.dsl_fiqa.DSLFIQA`, changed in place.
     """
@@ -98,7 +100,8 @@ def repeat_queries(reference: Any) -> None:
 
 
 def keep_dead_branches(reference: Any) -> None:
-    """ViT blocks 10 and 11 with its classifier, and the encoder's second output: further outputs, so that they stay.
+    """Keep ViT blocks 10 and 11 with the classifier, and the encoder's second output, by making them outputs of the
+    graph.
 
     `reference` as for :func:`repeat_queries`.
     """

@@ -1,5 +1,5 @@
-"""Our graphs with one thing taken back each, so that what it gains can be measured: a pass left out, an operator
-written out, batch norms unfolded, PRelu split."""
+"""Variants of our graphs, each without one measure, so that its gain can be timed: a pass left out, an operator written
+out, batch norms unfolded, PRelu split."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 BATCH_NORMS = "batch norms folded"
 PRELU = "PRelu split for ONNX Runtime"
 OPERATORS = ("LayerNormalization", "Gelu", "Softmax")
-"""One node each in our graphs; ONNX also defines them by smaller operators."""
+"""Operators that are one node in our graphs, and that ONNX also defines by smaller operators."""
 
 
-def write_forms(network: str, measures: Sequence[str], folder: Path) -> dict[str, tuple[Path, Path]]:
-    """Export `network` under seeded weights to `folder` without and with each of `measures`: the two files of each.
+def write_variants(network: str, measures: Sequence[str], folder: Path) -> dict[str, tuple[Path, Path]]:
+    """Export `network` under seeded weights to `folder`; returns the file without and the file with each of `measures`.
 
     A measure is the name of a pass of :mod:`fiqa_export.graph.passes`, one of OPERATORS, BATCH_NORMS or PRELU.
     Raises DependencyError without torch.
@@ -37,7 +37,7 @@ def write_forms(network: str, measures: Sequence[str], folder: Path) -> dict[str
     plain, best = folder / "plain.onnx", folder / "best.onnx"
     ir.save(trace(load_reference(network, "seeded")[0]).model, plain)
     _passed(plain, best)
-    forms = {}
+    variants = {}
     for measure in measures:
         other = folder / f"{measure}.onnx"
         if measure == PRELU:
@@ -48,12 +48,12 @@ def write_forms(network: str, measures: Sequence[str], folder: Path) -> dict[str
             other = written_out_file(best, measure)
         else:
             _passed(plain, other, left_out=measure)
-        forms[measure] = (best, other) if measure == PRELU else (other, best)
-    return forms
+        variants[measure] = (best, other) if measure == PRELU else (other, best)
+    return variants
 
 
 def _passed(plain: Path, path: Path, left_out: str | None = None) -> None:
-    """`plain` after every pass but `left_out`."""
+    """Write `plain` to `path` after all passes except `left_out`."""
     import onnx_ir as ir
     from fiqa_export.graph.passes import PASSES
 
@@ -65,7 +65,8 @@ def _passed(plain: Path, path: Path, left_out: str | None = None) -> None:
 
 
 def written_out_file(path: Path, operator: str) -> Path:
-    """A file beside the ONNX file `path` with the smaller operators by which ONNX defines `operator` in its place."""
+    """Write a file beside the ONNX file `path` in which `operator` is replaced by the smaller operators that define it
+    in ONNX."""
     import onnx
     from onnx.inliner import inline_selected_functions
 
@@ -76,7 +77,8 @@ def written_out_file(path: Path, operator: str) -> Path:
 
 
 def with_batch_norms(model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model` with the bias of every convolution in a batch norm behind it, as before torch.onnx folded them."""
+    """`model` with the bias of every convolution moved to a batch norm behind it, as it was before torch.onnx folded
+    them."""
     from onnx import helper, numpy_helper
 
     graph = model.graph

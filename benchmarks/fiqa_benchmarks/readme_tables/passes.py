@@ -1,9 +1,9 @@
-"""What each rewrite of an exported graph gains in each runtime: the table of the README.
+"""Makes the README's table of what each rewrite of an exported graph gains in each runtime.
 
     python -m fiqa_benchmarks.readme_tables.passes
 
-Networks are exported under seeded weights (minutes), without and with each measure, and timed at batch 1 in float32,
-all forms of a network in the same interleaved rounds.
+Networks are exported under seeded weights (minutes), without and with each measure, and timed at batch 1 in float32.
+All variants of a network are timed in the same interleaved rounds.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from fiqa_runtime.terminal.console import progress_bar, run
 from fiqa_runtime.terminal.outputs import write_json
 
 from fiqa_benchmarks.contenders.crops import seeded_crops
-from fiqa_benchmarks.readme_tables.graph_variants import BATCH_NORMS, OPERATORS, PRELU, write_forms
-from fiqa_benchmarks.readme_tables.speedups import Gain, Way, compare, markdown, open_form
+from fiqa_benchmarks.readme_tables.graph_variants import BATCH_NORMS, OPERATORS, PRELU, write_variants
+from fiqa_benchmarks.readme_tables.speedups import Speedup, TimedBackend, compare, markdown, open_variant
 from fiqa_benchmarks.speed.machine import machine, versions
 
 MEASURES: Mapping[str, tuple[str, ...]] = {
@@ -37,17 +37,17 @@ MEASURES: Mapping[str, tuple[str, ...]] = {
     "ifqa": ("pointwise_on_small_maps", "average_inside_kernel", "convolve_before_repeat"),
     "facexformer": ("fold_constants", "unused_and_double", *OPERATORS),
 }
-"""What is measured on which network; the two passes that only give names are not."""
+"""The measures that are timed on each network. The two passes that only give names are left out."""
 
 app = typer.Typer(add_completion=False)
 
 
-def measure_gains(
+def measure_speedups(
     network: str, threads: int | None = None, rounds: int | None = None, report: Report = silent
-) -> list[Gain]:
-    """Export `network` under seeded weights in every form of MEASURES and time the forms in each installed runtime.
+) -> list[Speedup]:
+    """Export `network` under seeded weights without and with each of its MEASURES, and time the files in each runtime.
 
-    Raises InputError for a network that has none, and what exporting raises.
+    Raises InputError for a network without measures, and what exporting raises.
     """
     if network not in MEASURES:
         raise InputError(f"nothing is measured on {network}; choose from {', '.join(MEASURES)}")
@@ -56,14 +56,14 @@ def measure_gains(
     found = {}
     with tempfile.TemporaryDirectory(prefix="fiqa-bench-") as folder:
         report(f"{network}: export", 0, 1)
-        forms = write_forms(network, MEASURES[network], Path(folder))
+        variants = write_variants(network, MEASURES[network], Path(folder))
         report(f"{network}: export", 1, 1)
         for runtime in available():
-            files = dict.fromkeys(path for pair in forms.values() for path in pair)
-            ways = {path: Way(partial(open_form, runtime, path, spec, threads), feed) for path in files}
-            pairs = {name: (ways[without], ways[best]) for name, (without, best) in forms.items()}
+            files = dict.fromkeys(path for pair in variants.values() for path in pair)
+            backends = {path: TimedBackend(partial(open_variant, runtime, path, spec, threads), feed) for path in files}
+            pairs = {name: (backends[without], backends[best]) for name, (without, best) in variants.items()}
             found[runtime] = compare(pairs, rounds, report, f"{network} in {runtime}")
-    return [Gain(name, network, {runtime: ratios[name] for runtime, ratios in found.items()}) for name in forms]
+    return [Speedup(name, network, {runtime: ratios[name] for runtime, ratios in found.items()}) for name in variants]
 
 
 @app.command()
@@ -76,11 +76,13 @@ def passes(
     """Measure what each rewrite of a graph gains and print a Markdown table."""
     networks = [find_model(name.strip()).name for name in only.split(",")] if only else list(MEASURES)
     with progress_bar() as report:
-        gains = [gain for network in networks for gain in measure_gains(network, threads, rounds, report)]
-    rows = [[gain.measure, f"`{gain.network}`", *gain.cells()] for gain in gains]
-    typer.echo(markdown(["time without / with", "network", *gains[0].ratios], rows), err=json == "-")
+        speedups = [speedup for network in networks for speedup in measure_speedups(network, threads, rounds, report)]
+    rows = [[speedup.measure, f"`{speedup.network}`", *speedup.cells()] for speedup in speedups]
+    typer.echo(markdown(["time without / with", "network", *speedups[0].ratios], rows), err=json == "-")
     if json:
-        write_json({"machine": machine(), "versions": versions(), "gains": [asdict(gain) for gain in gains]}, json)
+        write_json(
+            {"machine": machine(), "versions": versions(), "gains": [asdict(speedup) for speedup in speedups]}, json
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What the time from photo to scored faces goes into, in our flow and in that of OpenCV Zoo's demo.
+"""Makes the README's table of the steps from photo to scored faces, in our flow and in that of OpenCV Zoo's demo.
 
     python -m fiqa_benchmarks.readme_tables.photos --engine engines/bench/ediffiqa-t.fp32.onnx --images photos/
 
-Processor time over all photos with one thread, every step on its own, both flows in the same interleaved rounds.
-Photos of more than 640 px are searched twice, which shows in the last line alone.
+It measures processor time over all photos with one thread, every step on its own, both flows in the same interleaved
+rounds. Photos of more than 640 px are searched twice; only the last line shows that.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class Profile:
     demo: dict[str, float]
     faces: int
     operations: int
-    """Additions and multiplications of the quality network for one face."""
+    """Number of additions and multiplications of the quality network for one face."""
 
     def table(self) -> str:
-        """Markdown; detection of the demo is one call."""
+        """A Markdown table; the detection of the demo is a single call."""
         names = [*self.ours, *(name for name in self.demo if name not in self.ours)]
         names.sort(key=lambda name: (name == TOGETHER, not name.startswith(DETECTION)))
         cells = [[f"{flow[name]:.1f}" if name in flow else "" for flow in (self.ours, self.demo)] for name in names]
@@ -64,7 +64,7 @@ class Profile:
         return markdown(["processor time, ms", "ours", "OpenCV Zoo's demo"], rows)
 
     def rate(self) -> float:
-        """Operations per second of our scoring."""
+        """Operations per second that our scoring reaches."""
         return 1e3 * self.faces * self.operations / self.ours[SCORING]
 
 

@@ -1,4 +1,4 @@
-"""What each precision costs each network: the table of the README, from the cards of exported artefacts.
+"""Makes the README's table of what each precision costs each network, from the cards of exported artefacts.
 
 fiqa-export all --weights seeded --fp16 --target none --out E
 fiqa-export all --weights seeded --int8 --calib FACES --target none --out E

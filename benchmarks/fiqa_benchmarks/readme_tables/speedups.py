@@ -1,4 +1,4 @@
-"""What one thing gains: the same work without and with it, in the same interleaved rounds."""
+"""Measures what one thing gains: times the same work without and with it, in the same interleaved rounds."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ STEP = "run"
 
 
 @dataclass(frozen=True, eq=False)
-class Way:
-    """One way to do the work."""
+class TimedBackend:
+    """A backend that is timed: how it is opened, and what it is fed."""
 
     open: Callable[[], Backend]
     feed: Inputs
 
 
 @dataclass(frozen=True)
-class Gain:
-    """Of one measure on one network."""
+class Speedup:
+    """What one measure gains on one network."""
 
     measure: str
     network: str
     ratios: Mapping[str, Ratio | str]
-    """By runtime: time without it divided by time with it, or why there is none."""
+    """Time without the measure divided by time with it, or why there is no ratio; by runtime."""
 
     def cells(self) -> list[str]:
-        """Of a Markdown table: median and quartiles over the rounds."""
+        """Cells of a Markdown table: median and quartiles over the rounds."""
         return [
             found if isinstance(found, str) else f"{found.median:.2f} ({found.low:.2f} to {found.high:.2f})"
             for found in self.ratios.values()
@@ -46,22 +46,22 @@ class Gain:
 
 
 def compare(
-    pairs: Mapping[str, tuple[Way, Way]], rounds: int | None, report: Report, what: str
+    pairs: Mapping[str, tuple[TimedBackend, TimedBackend]], rounds: int | None, report: Report, what: str
 ) -> dict[str, Ratio | str]:
-    """By measure: time of the first way of its pair divided by that of the second, or why one of them does not run.
+    """Time of the first of each pair divided by that of the second, or why one of them does not run; by measure.
 
-    A way that stands in several pairs is opened and timed once.
+    One that is part of several pairs is opened and timed once.
     """
-    running: dict[Way, Backend] = {}
-    failed: dict[Way, str] = {}
-    for way in dict.fromkeys(way for pair in pairs.values() for way in pair):
+    running: dict[TimedBackend, Backend] = {}
+    failed: dict[TimedBackend, str] = {}
+    for timed in dict.fromkeys(timed for pair in pairs.values() for timed in pair):
         try:
-            backend = way.open()
-            backend.run(way.feed)
-            running[way] = backend
+            backend = timed.open()
+            backend.run(timed.feed)
+            running[timed] = backend
         except FiqaError as error:
-            failed[way] = f"no: {error}"
-    steps = [{STEP: lambda way=way, b=b: b.run(way.feed)} for way, b in running.items()]
+            failed[timed] = f"no: {error}"
+    steps = [{STEP: lambda timed=timed, b=b: b.run(timed.feed)} for timed, b in running.items()]
     timings = dict(zip(running, measure(steps, rounds, report, what), strict=True))
     for backend in running.values():
         backend.close()
@@ -71,8 +71,9 @@ def compare(
     }
 
 
-def open_form(runtime: str, path: Path, spec: ModelSpec, threads: int | None) -> Backend:
-    """The file `path` in `runtime` as it stands: without what our backend for ONNX Runtime rewrites on loading."""
+def open_variant(runtime: str, path: Path, spec: ModelSpec, threads: int | None) -> Backend:
+    """Open the file `path` in `runtime` as it is, without what our own backend for ONNX Runtime rewrites when it loads
+    a file."""
     card = Card(spec.name, "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, spec.max_batch)
     threads = threads or thread_limit()
     return PlainSession(path, card, threads) if runtime == "onnxruntime" else open_backend(runtime, path, card, threads)

@@ -1,4 +1,4 @@
-"""OpenVINO without its fused subgraphs, to see what fusing attention gains there."""
+"""Runs OpenVINO without its fused subgraphs, to measure what fusing attention gains there."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from fiqa_runtime.system.host import thread_limit
 
 
 class UnfusedOpenVino:
-    """An ONNX file in float32, every operator on its own.
+    """A backend that runs an ONNX file in float32, every operator on its own.
 
-    OpenVINO finds attention in whatever operators it stands, so no other graph would show the same. Raises
-    UnsupportedError where this version cannot be told not to.
+    OpenVINO recognises attention however it is written, so a changed graph cannot show what fusing gains. Raises
+    UnsupportedError where fusing cannot be switched off in this version.
     """
 
     name = "openvino"
@@ -30,7 +30,7 @@ class UnfusedOpenVino:
         try:
             self.model = ov.Core().compile_model(str(path), "CPU", config)
         except RuntimeError as error:
-            raise UnsupportedError(f"OpenVINO {ov.__version__} cannot be told not to fuse; leave it out") from error
+            raise UnsupportedError(f"OpenVINO {ov.__version__} cannot switch fusing off; leave it out") from error
         self._request = self.model.create_infer_request()
         self._outputs = [port.get_any_name() for port in self.model.outputs]
 

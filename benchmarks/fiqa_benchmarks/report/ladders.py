@@ -1,4 +1,4 @@
-"""Degradation ladders for the report: how every contender's scores fall as faces get worse."""
+"""Makes the report's degradation ladders, which show how every contender's scores fall as faces get worse."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from fiqa_benchmarks.report.sections import comparable
 from fiqa_benchmarks.speed.bench import END_TO_END, Result
 
 PICTURES = 1 + len(KINDS) * STRENGTHS
-"""Of each face."""
+"""Number of pictures of each face."""
 MOST_FACES = 8
 SECONDS = 60.0
-"""About as long as all ladders may take; at least one face is used whatever it takes."""
+"""Seconds that all ladders together may take, roughly; at least one face is used in any case."""
 
 
 def score_ladders(
     results: Sequence[Result], crops: Sequence[Image], threads: int | None = None, report: Report = silent
 ) -> dict[str, Any]:
-    """The `ladders` section: `faces`, and in `engines` the mean scores of every engine with a score; peers, which are
+    """The `ladders` section: `faces`, and in `engines` the mean scores of every engine with a score. Peers, which run
     the first engine elsewhere, are left out.
 
-    Degrades up to MOST_FACES of the `crops` (uint8 BGR), evenly chosen, as many as SECONDS allow at the speed that was
-    measured. Raises what opening and running a contender raises.
+    At most MOST_FACES of the `crops` (uint8 BGR), evenly chosen, are degraded: as many as SECONDS allow at the measured
+    speed. Raises what opening and running a contender raises.
     """
     engines = [result for result in comparable(results) if result.contender.name not in PEERS]
     taking_part = [result for result in engines if result.scores is not None]
@@ -82,7 +82,7 @@ def mean_scores(rungs: Sequence[tuple[str, int]], scores: dict[str, Scores]) -> 
 
 
 def _scores(scorer: Scorer, faces: Sequence[Image]) -> Iterator[NDArray[np.float32]]:
-    """Scores of all rungs, made as they are needed."""
+    """Scores of all rungs; the pictures are made as they are needed."""
     pictures = (picture for _, picture in ladders(faces))
     while chunk := list(islice(pictures, scorer.card.max_batch)):
         yield scorer.outputs(chunk)["score"].reshape(len(chunk))

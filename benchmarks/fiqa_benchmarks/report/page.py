@@ -1,4 +1,4 @@
-"""One page that people look at: everything a benchmark found, in a single HTML file without a network.
+"""Writes everything that a benchmark found to one HTML file, which needs no network.
 
 The page is static: no script, drawings as SVG inside, pictures as ``data:`` addresses, and a content security policy
 that forbids to load anything.
@@ -35,7 +35,7 @@ SECTIONS = (
     "mos",
     "gate",
 )
-"""Of the document; each may be absent."""
+"""Sections of the document; each may be absent."""
 PLACES = {
     "speed": ("latency", "throughput"),
     "size": ("pareto",),
@@ -43,7 +43,7 @@ PLACES = {
     "ladders": ("ladders",),
     "discard": ("edc",),
 }
-"""Sections of the page and what the names of their plots begin with."""
+"""Sections of the page, and the beginnings of the names of their plots."""
 
 
 def write_report(document: Mapping[str, Any], path: Path) -> None:
@@ -62,7 +62,7 @@ def write_report(document: Mapping[str, Any], path: Path) -> None:
 
 
 def check_installed() -> None:
-    """Raise DependencyError where a package that draws the page is not installed: before hours of measuring."""
+    """Raise DependencyError where a package that draws the page is not installed. Called before hours of measuring."""
     for package in ("jinja2", "matplotlib"):
         if not find_spec(package):
             raise DependencyError(f"--html needs {package}; pip install 'fiqa-edge[bench]'")
@@ -98,7 +98,7 @@ def page(document: Mapping[str, Any]) -> str:
 
 
 def findings(document: Mapping[str, Any]) -> list[str]:
-    """What the numbers say, a sentence per contender but the first; why one did not run."""
+    """What the numbers say: a sentence for every contender but the first, and one for each that did not run."""
     contenders = document.get("contenders", [])
     sentences = []
     for contender in contenders[1:]:
@@ -119,7 +119,7 @@ def findings(document: Mapping[str, Any]) -> list[str]:
 
 
 def overview(document: Mapping[str, Any]) -> list[dict[str, str]]:
-    """A row per contender and batch size, by column title; figures as text, dashes for what does not exist."""
+    """A row per contender and batch size, as text by column title; dashes stand for what does not exist."""
     rows = []
     for contender in document.get("contenders", []):
         for size, batch in contender.get("batches", {}).items():
@@ -146,7 +146,7 @@ def overview(document: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def opinions(mos: Mapping[str, Any]) -> list[dict[str, str]]:
-    """A row per engine, then one per difference to the first, by column title."""
+    """A row per engine, then one per difference to the first engine, as text by column title."""
     first = next(iter(mos["engines"]))
     differences = {f"{name} minus {first}": row for name, row in mos["differences"].items()}
     return [

@@ -1,4 +1,4 @@
-"""Scores as plots: engine against engine, down the degradation ladders, error versus discard."""
+"""Draws scores: engine against engine, down the degradation ladders, and error versus discard."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from fiqa_benchmarks.report.svg import (
 Document = Mapping[str, Any]
 
 MOST_POINTS = 500
-"""Unchanged images drawn in a scatter plot; changed ones are all drawn, as far as this many."""
+"""Most images of each kind, with the same and with a changed decision, that a scatter plot shows."""
 MOST_ROWS = 100
-"""Rows of a scatter plot's table: the changed images, then those that moved most."""
+"""Most rows of a scatter plot's table: images with a changed decision first, then those that moved most."""
 
 
 def scatter_plots(scores: Document | None) -> list[Plot]:
-    """The first engine's scores against those of each other one."""
+    """A plot for each other engine: its scores against those of the first."""
     if not scores or len(scores["engines"]) < 2:
         return []
     (first, reference), *others = scores["engines"].items()

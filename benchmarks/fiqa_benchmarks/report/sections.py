@@ -1,4 +1,4 @@
-"""What a report shows beside the numbers of the JSON document: scores per image, moved faces, maps, cards.
+"""Makes what a report shows beside the numbers of the JSON document: scores per image, moved faces, maps, cards.
 
 Every function returns one optional section of the document that :func:`fiqa_benchmarks.report.page.write_report` takes.
 """
@@ -25,22 +25,22 @@ from fiqa_benchmarks.speed.bench import Result
 Maps = NDArray[np.float32]
 
 SHARE = 0.10
-"""Rejected share of the images at which changed decisions are marked."""
+"""Share of the images that is rejected where changed decisions are marked."""
 MOST_MOVED = 6
-"""Faces shown for each engine."""
+"""Most faces that are shown for each engine."""
 NEGLIGIBLE = 1e-5
-"""Share of the score range that another order of summation may move a score by."""
+"""Share of the score range by which another order of summation may move a score."""
 MOST_MAPS = 4
-"""Faces whose maps are shown."""
+"""Most faces whose maps are shown."""
 LONGEST_LIST = 16
-"""Numbers of a card that people read one by one."""
+"""Most numbers of a list in a card that are shown one by one."""
 PICTURE_SIDE = 160
-"""Longer side in pixels that pictures are reduced to."""
+"""Longer side, in pixels, to which pictures are reduced."""
 JPEG_QUALITY = 88
 
 
 def sections(results: Sequence[Result], crops: Sequence[Image], names: Sequence[str]) -> dict[str, Any]:
-    """`scores`, `worst`, `maps` and `cards` of the contenders in `results` that ran, as far as there are any.
+    """The sections `scores`, `worst`, `maps` and `cards` of the contenders in `results` that ran, as far as they exist.
 
     Taken from the outputs that the benchmark kept for `crops` (uint8 BGR), called by `names`.
     """
@@ -76,7 +76,7 @@ def comparable(results: Sequence[Result]) -> list[Result]:
 
 
 def cards(by_name: Mapping[str, Card]) -> dict[str, Any]:
-    """Cards as plain data, without what only a program reads: canaries and long lists of numbers."""
+    """Cards as plain data, without what only programs read: canaries and long lists of numbers."""
     found = {name: json.loads(card.to_json()) for name, card in by_name.items()}
     for card in found.values():
         for unread in ("fiqa_card", "canaries", "canary_tolerance"):
@@ -96,10 +96,10 @@ def _shortened(value: Any) -> Any:
 def worst_moved(
     scores: Mapping[str, Scores], names: Sequence[str], image: Callable[[int], Image]
 ) -> list[dict[str, Any]]:
-    """For every engine but the first the MOST_MOVED faces whose scores moved farthest from the first's.
+    """For every engine but the first, the MOST_MOVED faces whose scores are farthest from those of the first engine.
 
-    `image` gives the uint8 BGR picture at a place of `names`. Scores that moved by less than NEGLIGIBLE of the first's
-    range are left out. An entry holds `engine`, `image`, `picture`, `reference`, `score` and `flips`.
+    `image` gives the uint8 BGR picture at a place of `names`. Scores that moved by less than NEGLIGIBLE of the first
+    engine's range are left out. An entry holds `engine`, `image`, `picture`, `reference`, `score` and `flips`.
     """
     (_, first), *others = ((name, np.asarray(values, np.float64)) for name, values in scores.items())
     threshold = rejection_threshold(first, SHARE) if first.size > 1 else -np.inf

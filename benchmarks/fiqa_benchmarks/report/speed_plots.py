@@ -1,4 +1,4 @@
-"""Speed and size as plots, from the JSON document of ``fiqa-bench``; :func:`plots` draws the whole page's."""
+"""Draws speed and size from the JSON document of ``fiqa-bench``; :func:`plots` draws all plots of the page."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK
 Document = Mapping[str, Any]
 
 WIDE_RANGE = 8
-"""Largest over smallest value from which an axis is logarithmic."""
+"""An axis is logarithmic where its largest value is more than this many times the smallest."""
 SMALLEST_LOSS = 0.01
-"""Of rank correlation: what the axis shows where nobody loses any."""
+"""Loss of rank correlation that the axis spans where no contender loses any."""
 
 
 def plots(document: Document) -> list[Plot]:
-    """Every plot that the sections of `document` suffice for, in the order of the page."""
+    """Every plot for which `document` has the section, in the order of the page."""
     with style():
         drawn = [_latency(document), _throughput(document), _pareto(document)]
         drawn += scatter_plots(document.get("scores"))
@@ -43,7 +43,7 @@ def plots(document: Document) -> list[Plot]:
 
 
 def _latency(document: Document) -> Plot | None:
-    """Median over batch, with a line up to p95."""
+    """Median time over batch size, with a line up to the 95th percentile."""
     series = _speeds(document)
     if not series:
         return None
@@ -102,7 +102,8 @@ def _throughput(document: Document) -> Plot | None:
 
 
 def _pareto(document: Document) -> Plot | None:
-    """File size against rank agreement with the first contender; who is beaten in neither is on the front."""
+    """File size against rank agreement with the first contender. A contender is on the front if no other is better in
+    both."""
     points = list(_sizes(document))
     if len(points) < 2:
         return None
@@ -177,7 +178,7 @@ def _batch_axis(axes: Axes, series: Sequence[tuple[str, Mapping[int, Any]]]) -> 
 
 
 def _positive_axis(axes: Axes, values: Sequence[float]) -> None:
-    """From 0, or logarithmic with plain numbers where the values lie far apart."""
+    """Let the axis begin at 0, or make it logarithmic with plain numbers where the values lie far apart."""
     if not _wide(values):
         axes.set_ylim(0, 1.1 * max(values))
         return
@@ -186,7 +187,7 @@ def _positive_axis(axes: Axes, values: Sequence[float]) -> None:
 
 
 def _plain_numbers(axis: Axis) -> None:
-    """1, 2, 5, 10, 20 ... on a logarithmic axis instead of Matplotlib's powers of ten in TeX."""
+    """Label a logarithmic axis with 1, 2, 5, 10, 20 ... instead of Matplotlib's powers of ten in TeX."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())

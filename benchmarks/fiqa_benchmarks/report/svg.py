@@ -1,4 +1,4 @@
-"""Matplotlib figures as inline SVG that takes its colours and fonts from the page around it."""
+"""Turns Matplotlib figures into inline SVG that takes its colours and fonts from the page around it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 WIDTH = 4.7
-"""Inches; drawn so narrow that the text is still read when a phone shows the plot 330 pixels wide."""
+"""Width in inches: so narrow that the text can still be read when a phone shows the plot 330 pixels wide."""
 HEIGHT = 2.9
 LEGEND_LINE = 0.2
 LONGEST_LABEL = 44
 LONGEST_AT_THE_SIDE = 24
-"""Letters that fit along a vertical axis."""
+"""Most letters that fit along a vertical axis."""
 SERIES = 8
-"""Colours of the page, ``--series-0`` and so on; with the markers they make 56 looks that differ without colour too."""
+"""Number of colours of the page, ``--series-0`` and so on. With the markers they make 56 looks, which differ without
+colour too."""
 INK, GRID, PAPER = "#0000f0", "#0000f1", "#0000f2"
 _SERIES = [f"#0000e{index}" for index in range(SERIES)]
 _ON_THE_PAGE = {
@@ -60,7 +61,7 @@ _NO_METADATA: Any = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 @dataclass(frozen=True)
 class Plot:
-    """One drawing with everything that stands for it where it cannot be seen."""
+    """One drawing, with everything that replaces it where it cannot be seen."""
 
     name: str
     """Prefix of every id in the drawing; unique on the page."""
@@ -78,7 +79,7 @@ class Plot:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Look of every plot; wraps everything that is drawn."""
+    """The style of every plot; everything has to be drawn inside."""
     with matplotlib.rc_context(_SETTINGS):  # type: ignore[arg-type]
         yield
 
@@ -117,7 +118,7 @@ def label(name: str, longest: int = LONGEST_LABEL) -> str:
 
 
 def inline_svg(page: Figure, name: str) -> str:
-    """`page` as an ``<svg>`` element whose ids begin with `name` and whose size is up to the page around it."""
+    """`page` as an ``<svg>`` element whose ids begin with `name` and whose size the surrounding page decides."""
     stream = io.StringIO()
     page.savefig(stream, format="svg", transparent=True, metadata=_NO_METADATA)
     svg = stream.getvalue()

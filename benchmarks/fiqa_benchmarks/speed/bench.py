@@ -1,4 +1,4 @@
-"""One benchmark: contenders opened, checked against the first, timed in turn."""
+"""Runs one benchmark: opens the contenders, compares them with the first, and times them in turn."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from fiqa_benchmarks.speed.latency import Ratio, Steps, Timing, measure, ratio
 from fiqa_benchmarks.speed.memory import Footprint, footprint
 
 NETWORK = "network"
-"""Step: the bare backend call on a prepared input tensor."""
+"""Name of a step: the bare backend call on a prepared input tensor."""
 END_TO_END = "end_to_end"
-"""Step: :meth:`Scorer.score` from uint8 crops. It is :meth:`Scorer.outputs` for networks without a score, and for
-those that score a picture by several crops, of which each counts here."""
+"""Name of a step: :meth:`Scorer.score` from uint8 crops. For networks without a score, and for those that score a
+picture by several crops, it is :meth:`Scorer.outputs`; each crop counts as an image then."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Difference:
     """How far a contender's outputs are from the first one's on the same images."""
 
     max_abs: dict[str, float]
-    """By output: largest |d|."""
+    """Largest difference, by output."""
     score: Agreement | None
-    """Of the scores; None for networks without one."""
+    """Agreement of the scores; None for networks without a score."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
@@ -51,13 +51,13 @@ class BatchResult:
     """One contender at one batch size."""
 
     timings: dict[str, Timing]
-    """By step."""
+    """Times by step."""
     ratios: dict[str, Ratio]
-    """By step: time divided by the first contender's."""
+    """Time divided by that of the first contender, by step."""
     overhead: Ratio
-    """From crops to scores, divided by the bare backend call."""
+    """Time from crops to scores, divided by that of the bare backend call."""
     difference: Difference | None
-    """From the first contender; None for the first itself and for another network."""
+    """Difference from the first contender; None for the first itself and for another network."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Loaded:
     files: dict[str, str]
     """SHA-256 of the artefact's files by name; empty for torch."""
     file_bytes: int | None
-    """These files together; None for torch."""
+    """Size of these files together; None for torch."""
 
 
 @dataclass
@@ -83,9 +83,9 @@ class Result:
     loaded: Loaded | None = None
     batches: dict[int, BatchResult] = field(default_factory=dict)
     scores: dict[str, float] | None = None
-    """By :func:`image_id`, at the first batch size; None for networks without a score."""
+    """Scores by :func:`image_id`, at the first batch size; None for networks without a score."""
     outputs: Arrays | None = None
-    """Everything it gave for the crops, by output, at the first batch size; None where it did not run."""
+    """All outputs for the crops, by name, at the first batch size; None where the contender did not run."""
     error: FiqaError | None = None
     """Why it did not run."""
 
@@ -100,7 +100,7 @@ def bench(
 ) -> list[Result]:
     """Measure `contenders` on `crops` (uint8 BGR) at every batch size; results in the order of `contenders`.
 
-    The first contender must run, its error is raised; the error of another becomes its result.
+    Raises the error of the first contender, which must run. The error of another contender becomes its result.
     """
     results = [Result(contender) for contender in contenders]
     running: list[tuple[Result, Scorer, dict[int, Arrays]]] = []
@@ -147,7 +147,7 @@ def _load(result: Result, folder: Path, batches: Sequence[int], threads: int | N
 
 
 def artefact_files(path: Path, card: Card) -> dict[str, str]:
-    """SHA-256 by name of the artefact at `path`, or at the end of a link there, and every file that its card adds."""
+    """SHA-256 by name of the artefact at `path`, which may be a link, and of every further file that its card names."""
     return {**card.files, path.resolve().name: sha256_of(path)}
 
 
@@ -163,7 +163,7 @@ def _scores(crops: list[Image], outputs: Arrays) -> dict[str, float] | None:
 
 
 def _steps(scorer: Scorer, crops: list[Image]) -> Steps:
-    """What is timed."""
+    """The steps that are timed."""
     feeds = list(scorer.batches(crops))
     one_by_one = scorer.has_score and scorer.card.input.sampling is None
     whole = scorer.score if one_by_one else scorer.outputs
@@ -176,7 +176,7 @@ def _outputs(scorer: Scorer, crops: list[Image], batch: int) -> Arrays:
     outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     for name, array in outputs.items():
         if not np.isfinite(array).all():
-            raise ArtefactError(f"{scorer!r} gave a {name} that is no number; run fiqa-score --self-test on it")
+            raise ArtefactError(f"{scorer!r} gave a {name} that is not a number; run fiqa-score --self-test on it")
     return outputs
 
 
@@ -188,8 +188,9 @@ def _difference(expected: Arrays, outputs: Arrays) -> Difference:
     return Difference(max_abs, agree(*(array[:, 0] for array in pairs["score"])) if "score" in pairs else None)
 
 
-def as_json(results: Sequence[Result]) -> dict[str, Any]:
-    """`contenders` and `ratios` of the JSON document; a ratio above 1: the first contender is faster."""
+def bench_json(results: Sequence[Result]) -> dict[str, Any]:
+    """The parts `contenders` and `ratios` of the JSON document. Where a ratio is above 1, the first contender is
+    faster."""
     return {
         "contenders": [_contender_json(result) for result in results],
         "ratios": {

@@ -1,8 +1,8 @@
-"""Fair latency on a machine that is never quiet: every contender takes its turn in every round.
+"""Measures latency fairly on a machine that is never quiet: every contender takes a turn in every round.
 
-Clock frequency, temperature and neighbours change within seconds. Contenders measured one after the other
-would each get another machine; in interleaved rounds (A B C A B C ...) they share it, and the ratio within a
-round stays honest.
+Clock frequency, temperature and other processes change within seconds. Contenders that are measured one after the other
+meet different conditions. In interleaved rounds (A B C A B C ...) they share the conditions, so the ratio within a
+round is fair.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from fiqa_runtime.system.progress import Report, silent
 MOST_ROUNDS = 30
 FEWEST_ROUNDS = 3
 TOTAL_SECONDS = 60.0
-"""Without a wish for a number of rounds: no new round starts after this time."""
+"""Where no number of rounds is asked for, no new round starts after this time."""
 TURN_SECONDS = 0.2
 MOST_PASSES = 11
-"""A contender's turn in a round: passes over its steps for about TURN_SECONDS, two at least, MOST_PASSES at most."""
+"""A contender's turn in a round consists of passes over its steps for about TURN_SECONDS: at least two, at most
+MOST_PASSES."""
 SLOW_SECONDS = 1.0
-"""From this time a single pass is a turn: what the first one loses by waking up is nothing against it."""
+"""Where a pass takes this long, a turn is a single pass: what it loses by waking up does not matter then."""
 WARM_UP_SECONDS = 0.5
 MOST_WARM_UPS = 20
 PAUSE_SECONDS = 0.1
-"""Before each turn: by then no thread of the contender before (ONNX Runtime's, say) still spins."""
+"""Pause before each turn, after which no thread of the contender before, as of ONNX Runtime, still spins."""
 
 Steps = Mapping[str, Callable[[], object]]
-"""What is measured of one contender, by name; every call of a step does the same work."""
+"""The steps of one contender that are timed, by name; every call of a step does the same work."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Timing:
 
     @property
     def samples(self) -> int:
-        """Calls that were timed."""
+        """Number of calls that were timed."""
         return sum(map(len, self.rounds))
 
     @property
@@ -51,7 +52,8 @@ class Timing:
         return [float(np.median(calls)) for calls in self.rounds]
 
     def percentile(self, q: float) -> float:
-        """Seconds that `q` percent of all calls stay below; of few samples a high one is near the slowest."""
+        """Seconds below which `q` per cent of all calls stay. With few samples a high percentile is near the slowest
+        call."""
         return float(np.percentile(np.concatenate(self.rounds), q))
 
     def as_json(self, batch: int) -> dict[str, Any]:
@@ -94,8 +96,8 @@ def measure(
 ) -> list[dict[str, Timing]]:
     """Warm up, then time every step of every contender in interleaved rounds.
 
-    Timings come in the order of `contenders`. `rounds` None takes FEWEST_ROUNDS to MOST_ROUNDS, as many as
-    begin within TOTAL_SECONDS. `what` names the progress.
+    Timings come in the order of `contenders`. With `rounds` None, FEWEST_ROUNDS to MOST_ROUNDS are run: as many as
+    begin within TOTAL_SECONDS. `what` is the text of the progress bar.
     """
     passes = [_passes_per_turn(steps, clock) for steps in contenders]
     taken: list[dict[str, list[tuple[float, ...]]]] = [{name: [] for name in steps} for steps in contenders]
@@ -131,9 +133,9 @@ def _passes_per_turn(steps: Steps, clock: Callable[[], float]) -> int:
 
 
 def _turn(steps: Steps, passes: int, clock: Callable[[], float]) -> dict[str, tuple[float, ...]]:
-    """Seconds of each call by step, the steps in turn so that they share the moment too.
+    """Seconds of each call by step. The steps take turns, so that they share the conditions too.
 
-    The first of several passes finds cold caches and sleeping threads: not counted.
+    The first of several passes is not counted, because it meets cold caches and sleeping threads.
     """
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(passes):

@@ -1,4 +1,4 @@
-"""What a measurement was made on: without it, a latency means nothing."""
+"""Describes the machine of a measurement, without which a latency means nothing."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 from fiqa_runtime.errors import DependencyError
 from fiqa_runtime.system.host import cpu_features, cpu_model, installed_versions, memory_limit, own_groups, usable_cores
 
-PACKAGES = (
+VERSIONED_PACKAGES = (
     *("fiqa-edge", "numpy", "opencv-python", "opencv-python-headless", "onnxruntime", "onnxruntime-gpu"),
     *("openvino", "torch", "onnx", "tensorrt", "tensorrt-rtx"),
 )
 
 
 def machine() -> dict[str, Any]:
-    """CPU, the cores and memory this process may use, system; raises DependencyError without psutil."""
+    """The CPU, the cores and memory that this process may use, and the system; raises DependencyError without
+    psutil."""
     try:
         import psutil
     except ImportError as error:
@@ -36,5 +37,5 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Python and the installed packages that bear on speed or scores."""
-    return {"python": platform.python_version(), **installed_versions(PACKAGES)}
+    """Versions of Python and of the installed packages that affect speed or scores."""
+    return {"python": platform.python_version(), **installed_versions(VERSIONED_PACKAGES)}

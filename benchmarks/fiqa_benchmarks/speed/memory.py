@@ -1,4 +1,4 @@
-"""Load time and peak memory of a contender, each in a process of its own, so that contenders do not add up.
+"""Measures load time and peak memory of a contender in a process of its own, so that contenders do not add up.
 
 python -m fiqa_benchmarks.speed.memory CONTENDER BATCHES THREADS    (JSON each; for :func:`footprint`)
 """
@@ -26,9 +26,9 @@ class Footprint:
     """What a contender takes in a process of its own."""
 
     load_seconds: float
-    """From nothing to ready: importing the backend, reading the files, building the network."""
+    """Seconds until the contender is ready: importing the backend, reading the files, building the network."""
     peak_bytes: dict[int, int]
-    """By batch size: largest resident memory so far. Python, numpy and OpenCV count too."""
+    """Largest resident memory so far, with Python, numpy and OpenCV, by batch size."""
 
 
 def footprint(contender: Contender, batches: Sequence[int], threads: int | None = None) -> Footprint:
@@ -54,7 +54,7 @@ def footprint(contender: Contender, batches: Sequence[int], threads: int | None 
 def peak_resident_bytes() -> int:
     """Largest resident memory of this process so far.
 
-    Linux: VmHWM. (`getrusage` there starts from the memory of the parent, which is carried over exec.)
+    On Linux it is VmHWM; `getrusage` would start from the memory of the parent, which is carried over exec.
     """
     if sys.platform == "linux":
         found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())

@@ -1,4 +1,5 @@
-"""How much of what this machine can do a network reaches: its operations against the fastest matrix products here."""
+"""Measures what share of this machine's peak a network reaches: its operations beside the fastest matrix products
+here."""
 
 from __future__ import annotations
 
@@ -17,23 +18,23 @@ from fiqa_benchmarks.speed.bench import NETWORK, Result
 SIDE = 1024
 """Rows and columns of the matrices."""
 SECONDS = 0.4
-"""For each kind of number; the fastest product counts."""
+"""Seconds of measuring for each kind of number; the fastest product counts."""
 
 
 @dataclass(frozen=True)
 class Reached:
-    """One contender at one batch size."""
+    """What one contender reaches at one batch size."""
 
     contender: str
     batch: int
     operations: int
     """Additions and multiplications of convolutions and matrix products for one image."""
     per_second: float
-    """Of them, at the median latency."""
+    """Number of these per second, at the median latency."""
     arithmetic: str
-    """What the fraction refers to."""
+    """The kind of number whose peak the fraction refers to."""
     fraction: float | None
-    """Of this CPU's peak; None where that is not known, and on a GPU."""
+    """Share of this CPU's peak; None where the peak is not known, and on a GPU."""
 
     def __str__(self) -> str:
         part = "" if self.fraction is None else f", {self.fraction:.0%} of the {self.arithmetic} peak"
@@ -46,8 +47,8 @@ class Reached:
 def measure_peaks(threads: int | None = None) -> dict[str, float]:
     """Operations per second of matrix products by kind of number: `float32`, with torch also `bfloat16` and `int8`.
 
-    `threads`, or what a container leaves, is torch's number for the process. numpy's BLAS keeps its own, so where there
-    is such a number torch alone is asked, if it is installed.
+    torch gets `threads`, or what a container grants, for the whole process. numpy's BLAS keeps its own number of
+    threads; so where a number is given and torch is installed, only torch is measured.
     """
     threads = threads or thread_limit()
     random = np.random.default_rng(0)
@@ -71,7 +72,7 @@ def measure_peaks(threads: int | None = None) -> dict[str, float]:
 
 
 def reached(results: Sequence[Result], peaks: Mapping[str, float]) -> list[Reached]:
-    """Every contender of :func:`fiqa_benchmarks.speed.bench.bench` whose network has a fixed size."""
+    """What every contender of :func:`fiqa_benchmarks.speed.bench.bench` reaches whose network has a fixed size."""
     found = []
     for result in results:
         if result.loaded is None or result.loaded.card.model not in MODELS:
@@ -89,14 +90,14 @@ def reached(results: Sequence[Result], peaks: Mapping[str, float]) -> list[Reach
     return found
 
 
-def lines(peaks: Mapping[str, float], networks: Sequence[Reached]) -> list[str]:
-    """For people."""
+def roofline_lines(peaks: Mapping[str, float], networks: Sequence[Reached]) -> list[str]:
+    """Lines for people."""
     kinds = ", ".join(f"{value / 1e9:.0f} Gop/s {kind}" for kind, value in peaks.items())
     return [f"Roofline: {SIDE} x {SIDE} matrix products here {kinds}", *(f"  {network}" for network in networks)]
 
 
-def as_json(peaks: Mapping[str, float], networks: Sequence[Reached]) -> dict[str, Any]:
-    """For the document."""
+def roofline_json(peaks: Mapping[str, float], networks: Sequence[Reached]) -> dict[str, Any]:
+    """Plain data for the JSON document."""
     return {"matrix": SIDE, "peaks": dict(peaks), "contenders": [asdict(network) for network in networks]}
 
 

@@ -1,4 +1,4 @@
-"""What ``fiqa-bench`` measured, as tables for people."""
+"""Prints what ``fiqa-bench`` measured, as tables for people."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rich.table import Table
 from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK, Result
 
 BUSY = 0.5
-"""Load per core before the start from which people are warned."""
+"""Load per core before the start above which people are warned."""
 
 
 def print_tables(console: Console, results: list[Result], batches: Sequence[int], here: Mapping[str, Any]) -> None:
-    """Everything that was measured; `here` is what :func:`fiqa_benchmarks.speed.machine.machine` says."""
+    """Print everything that was measured; `here` is what :func:`fiqa_benchmarks.speed.machine.machine` says."""
     for batch in batches:
         console.print(_speed(results, batch))
     console.print(_size(results, batches))

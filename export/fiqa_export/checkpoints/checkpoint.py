@@ -1,4 +1,4 @@
-"""Published checkpoints or seeded weights into reference networks: safely, strictly, never one for the other.
+"""Loads published checkpoints or seeded weights into reference networks: safely, strictly, and never one for the other.
 
 model, info = load_reference("ediffiqa-t")                        # the authors' file, fetched if need be
 model, info = load_reference("ediffiqa-t", "standin")             # comes with this project; ranks degradation
@@ -50,7 +50,7 @@ def load_reference(
     parameters stay mapped from their file, so even the largest network needs its weights in memory only once.
     The network's spec has the licence and the notes of its weights.
 
-    Raises InputError for an unknown network, weight set or seed; FetchError where weights are not here and
+    Raises InputError for an unknown network, weight set or seed; FetchError where weights are not on this machine and
     cannot be downloaded; CheckpointError where a file is damaged, would run code or does not fit.
     """
     spec = find_model(name)
@@ -81,12 +81,12 @@ def load_reference(
 def canonicalise(
     found: Mapping[str, Tensor], expected: Mapping[str, Tensor], checkpoint: Checkpoint
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Entries of one published file -> all entries of ours that it stands for, and remarks on what changed.
+    """Turn the entries of one published file into entries of our network; also returns remarks on what was changed.
 
-    `expected` is the state dict of our network. A uniform ``module.`` prefix is removed, what
-    ``checkpoint.may_have`` names is dropped, for what ``checkpoint.may_miss`` names the network keeps its own
-    buffers (parameters become zero: they are without effect), every value gets our dtype, and
-    ``checkpoint.prefix`` comes before every name.
+    `expected` is the state dict of our network. A ``module.`` prefix that all names have is removed. Entries that
+    ``checkpoint.may_have`` names are dropped. For missing entries that ``checkpoint.may_miss`` names the network keeps
+    its own buffers, and parameters, which are without effect, become zero. Every value gets our dtype, and every name
+    the prefix ``checkpoint.prefix``.
 
     Raises CheckpointError where names or shapes differ beyond that, or a value is not finite.
     """
@@ -98,7 +98,7 @@ def canonicalise(
     wanted = {name[len(prefix) :]: tensor for name, tensor in expected.items() if name.startswith(prefix)}
     absent = [name for name in wanted if name not in found]
     extra = [name for name in found if name not in wanted]
-    faults = {
+    problems = {
         "missing": _unmatched(absent, checkpoint.may_miss),
         "unexpected": _unmatched(extra, checkpoint.may_have),
         "misshapen": [
@@ -107,8 +107,8 @@ def canonicalise(
             if name in found and found[name].shape != tensor.shape
         ],
     }
-    if any(faults.values()):
-        lists = "; ".join(f"{len(names)} {fault}: {_first(names)}" for fault, names in faults.items() if names)
+    if any(problems.values()):
+        lists = "; ".join(f"{len(names)} {problem}: {_first(names)}" for problem, names in problems.items() if names)
         raise CheckpointError(f"{lists}; take the checkpoint from {checkpoint.page}")
     if absent:
         remarks.append(f"{len(absent)} entries absent, recomputed or without effect: {_first(absent)}")
@@ -143,19 +143,20 @@ def _read(path: Path, checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def _load(path: Path) -> object:
-    """What is in a file, if reading it runs no code; tensors stay mapped where its format allows that."""
+    """The content of a file, read without running any code; tensors stay mapped from the file where its format allows
+    that."""
     try:
-        with warnings.catch_warnings():  # about pickle protocols of files that are then refused anyway
+        with warnings.catch_warnings():  # torch warns about pickle protocols of files that are refused anyway
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except OSError as error:
         raise CheckpointError(f"{error.strerror or error}; make it readable") from error
-    except Exception as error:  # besides UnpicklingError, whatever the reader of a damaged file trips over
+    except Exception as error:  # UnpicklingError, and whatever else reading a damaged file raises
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
             raise CheckpointError("it does not fit into the free memory; close other programs") from error
         code = re.search(r"GLOBAL (\S+)", str(error))
         if code is None:
-            raise CheckpointError("it is damaged or no PyTorch checkpoint; get the file again") from error
+            raise CheckpointError("it is damaged or not a PyTorch checkpoint; get the file again") from error
         raise CheckpointError(
             f"loading it would run code ({code[1]}); if you trust its author, save only its tensors: "
             "torch.save(model.state_dict(), FILE)"
@@ -201,7 +202,7 @@ def _given(spec: ModelSpec, weights: str) -> list[_Source]:
 
 
 def _spec_with(spec: ModelSpec, checkpoint: Checkpoint) -> ModelSpec:
-    """`spec` as it is under the weights of `checkpoint`."""
+    """`spec` with the licence and notes of the weights of `checkpoint`."""
     notes = spec.notes if checkpoint.notes is None else checkpoint.notes
     return replace(spec, licence=checkpoint.licence or spec.licence, notes=notes)
 
@@ -218,12 +219,12 @@ def _describe(kind: Kind, sources: list[_Source], notes: list[str]) -> Weights:
 
 @contextmanager
 def _unallocated_parameters() -> Iterator[None]:
-    """Networks built inside have real buffers but parameters without memory and without initial values."""
+    """Networks that are built inside have real buffers, but parameters without memory and initial values."""
 
     def without_memory(module: nn.Module, name: str, parameter: nn.Parameter) -> nn.Parameter:
         return nn.Parameter(parameter.to("meta"), parameter.requires_grad)
 
-    # torch documents that the hook may return a new parameter, its type does not say so
+    # torch documents that the hook may return a new parameter; its type does not say so
     hook = register_module_parameter_registration_hook(without_memory)  # type: ignore[arg-type]
     try:
         yield

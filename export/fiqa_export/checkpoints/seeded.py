@@ -1,6 +1,6 @@
-"""Seeded weights, version 1: the same parameters on any machine, from parameter names alone.
+"""Seeded weights, version 1: the same parameters on any machine, computed from the names of the parameters alone.
 
-They let the whole toolchain run, and a port be compared with the published implementation, where the official
+With them the whole toolchain runs, and a port can be compared with the published implementation, where the official
 checkpoint is not at hand. Scores under seeded weights mean nothing about faces.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fiqa_export.models import Reference
-from fiqa_export.models.inputs import network_input
+from fiqa_export.models.inputs import reference_input
 
 __all__ = ["load_seeded", "seeded_image", "seeded_tensor"]
 
@@ -23,7 +23,7 @@ _KEPT = ("num_batches_tracked", "attn_mask", "relative_position_index")
 
 
 def seeded_tensor(name: str, shape: tuple[int, ...], seed: int = 0) -> NDArray[np.float64]:
-    """Value of the floating state-dict entry `name` of `shape` (at least 1-D), float64, before calibration."""
+    """Value (float64) of the floating-point state-dict entry `name` of `shape` (at least 1-D), before calibration."""
     if name.endswith("running_mean"):
         return np.zeros(shape)
     if name.endswith("running_var"):
@@ -43,8 +43,8 @@ def load_seeded(
 ) -> Reference:
     """Fill `model` with seeded weights, calibrate its batch norms in float64, return it in eval mode as `dtype`.
 
-    Networks of several files are seeded under the names that the files use. `conditioned` applies the model's
-    `seeded_scale`, without which float32 cannot follow float64 in networks that saturate (see :class:`Reference`).
+    A network of several files is seeded under the names that the files use. `conditioned` applies the model's
+    `seeded_scale`; without it float32 cannot follow float64 in networks that saturate (see :class:`Reference`).
     """
     prefixes = tuple(c.prefix for c in next(iter(model.spec.weights.values())))
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
@@ -71,7 +71,7 @@ def _calibrate(model: Reference, norms: list[nn.BatchNorm1d | nn.BatchNorm2d], s
     height, width = model.calibration_size
     images = [seeded_image(100 + i, height, width, seed) for i in range(model.calibration_images)]
     with torch.no_grad():
-        model.calibration_forward(network_input(images, model.spec.input, torch.float64))
+        model.calibration_forward(reference_input(images, model.spec.input, torch.float64))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()

@@ -1,4 +1,4 @@
-"""``make demo``: from checkpoint to scored faces in photos, with every substitution said aloud."""
+"""``make demo``: from a checkpoint to scored faces in photos. Whatever has to be substituted, it says so."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OUT = Path("demo")
 PHOTOS = {"skimage": "data/astronaut.png", "matplotlib": "mpl-data/sample_data/grace_hopper.jpg"}
 """Public-domain portraits (NASA, US Navy) inside packages that the demo installs."""
 ASTRONAUT = np.array([[200.1, 101.8], [247.1, 102.6], [220.4, 124.5], [198.6, 142.8], [239.7, 143.6]])
-"""Her five landmarks as YuNet finds them, for a machine that cannot fetch YuNet."""
+"""Five landmarks of the face in the first photo, as YuNet finds them, for a machine that cannot fetch YuNet."""
 
 app = typer.Typer(add_completion=False)
 
@@ -44,7 +44,7 @@ def demo() -> None:
             scored = _score_photos(photos, FaceQuality(scorer, Detector()))
         except FetchError as error:
             stderr.print(f"[yellow]no face detector:[/] {error}", soft_wrap=True, highlight=False)
-            stderr.print("[yellow]so this is one face cut out with known landmarks, without detection[/]")
+            stderr.print("[yellow]so one face is cut out by known landmarks, without detection[/]")
             scored = _score_known_face(photos[0], scorer)
     summary = {
         "engine": exported.path,
@@ -71,8 +71,8 @@ def _export() -> Exported:
         except FetchError as error:
             stderr.print(f"[yellow]official weights:[/] {error}", soft_wrap=True, highlight=False)
             stderr.print(
-                "[yellow]so the same chain runs with --weights standin: no published model and not for production, "
-                "its scores fall with technical degradation[/]",
+                "[yellow]so the same chain runs with --weights standin: not a published model and not for production, "
+                "but its scores fall with technical degradation[/]",
                 soft_wrap=True,
             )
             return export(MODEL, "standin", OUT, report=report)

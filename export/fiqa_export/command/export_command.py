@@ -1,4 +1,4 @@
-"""What ``fiqa-export`` does with each network once its options are read, and what it tells about it."""
+"""What ``fiqa-export MODEL`` does once its options are read: export each network, and report on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rich.table import Table
 from fiqa_export.graph.files import size_of
 from fiqa_export.pipeline import Exported, Options, export
 from fiqa_export.plan.target import NoBuilderError, PlanOptions, order_plan
-from fiqa_export.serving.delivery import Delivery
+from fiqa_export.serving.delivery import ServingFolders
 
 
 def export_all(
@@ -30,7 +30,7 @@ def export_all(
     out: Path,
     options: Options,
     plan: PlanOptions | None,
-    delivery: Delivery,
+    servers: ServingFolders,
     json: str | None,
 ) -> None:
     """Export every network of `names`, and build a plan of each as `plan` asks; None: no plans.
@@ -52,7 +52,7 @@ def export_all(
     with progress_bar() as report:
         for name in names:
             try:
-                done.append(_one(name, weights, out, options, delivery, report))
+                done.append(_one(name, weights, out, options, servers, report))
             except FiqaError as error:
                 if len(names) == 1:
                     raise
@@ -74,9 +74,11 @@ def export_all(
         raise SystemExit(max(problem.exit_code for problem in failed.values()))
 
 
-def _one(name: str, weights: str | None, out: Path, options: Options, delivery: Delivery, report: Report) -> Exported:
+def _one(
+    name: str, weights: str | None, out: Path, options: Options, servers: ServingFolders, report: Report
+) -> Exported:
     exported = export(name, weights, out, options, report)
-    delivery.deliver(exported.path, exported.card, exported.plan)
+    servers.write(exported.path, exported.card, exported.plan)
     return exported
 
 

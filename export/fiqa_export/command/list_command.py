@@ -1,4 +1,4 @@
-"""``fiqa-export --list``: every network of the zoo, and which of its weights are here."""
+"""``fiqa-export --list``: shows every network of the zoo, and which of its weights are on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``fiqa-export FILE.onnx``: a plan of a finished artefact, on a device that has neither torch nor checkpoints."""
+"""``fiqa-export FILE.onnx``: builds the plan of a finished artefact, on a device with neither torch nor checkpoints."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rich.markup import escape
 
 from fiqa_export.plan.step import add_plan
 from fiqa_export.plan.target import PlanOptions, order_plan
-from fiqa_export.serving.delivery import Delivery
+from fiqa_export.serving.delivery import ServingFolders
 
 
-def plan_of(name: str, options: PlanOptions, delivery: Delivery, json: str | None) -> None:
+def plan_of(name: str, options: PlanOptions, servers: ServingFolders, json: str | None) -> None:
     """Build the plan of the ONNX artefact `name` beside it.
 
     Raises what :func:`fiqa_export.plan.target.order_plan` and :func:`fiqa_export.plan.step.add_plan` raise, InputError
@@ -35,7 +35,7 @@ def plan_of(name: str, options: PlanOptions, delivery: Delivery, json: str | Non
     )
     with progress_bar() as report:
         built = add_plan(path, card, order, report)
-    delivery.deliver(path, card, built)
+    servers.write(path, card, built)
     made = built_for(built.card)
     line = f"built {built.path} with {made.flavour} {made.version}"
     stderr.print(escape(line), soft_wrap=True, highlight=False)

@@ -1,4 +1,5 @@
-"""Facts -> lines for people: what is there, what is wrong with it, what to do, and which targets it stops."""
+"""Judges the facts about a machine: a line each on what is there, what is wrong with it, what to do, and what it
+prevents."""
 
 from __future__ import annotations
 
@@ -10,12 +11,12 @@ from fiqa_runtime.backends.tensorrt.plan_facts import EXTRAS, TENSORRT_VERSIONS,
 
 from fiqa_export.doctor.facts import EXPORT_PACKAGES, Facts, TensorRt
 from fiqa_export.doctor.jetpack import Shipped, has_kernels, jetpack_version, shipped_with
-from fiqa_export.plan import target as build_target
-from fiqa_export.plan.target import FLAVOURS, WORKSPACE_SHARE
+from fiqa_export.plan.target import FLAVOURS, TARGETS, WORKSPACE_SHARE
 
 Status = Literal["ok", "absent", "warning", "bad"]
-TARGETS = {"auto": (), **{target: (flavour,) for target, flavour in build_target.TARGETS.items()}}
-"""By target, the flavours that it must have; `auto` takes what there is, and must export ONNX without any."""
+NEEDED_FLAVOURS = {"auto": (), **{target: (flavour,) for target, flavour in TARGETS.items()}}
+"""The flavours of TensorRT that each target needs. `auto` takes what there is; without any it must still export
+ONNX."""
 LITTLE_MEMORY = 1 << 30
 OLDEST_PYTHON, OLDEST_OPENCV = (3, 10), (4, 8)
 
@@ -27,9 +28,9 @@ class Line:
     topic: str
     text: str
     fix: str | None = None
-    """What to do; None where nothing is wrong."""
+    """What to do about it; None where nothing is wrong."""
     stops: tuple[str, ...] = ()
-    """What cannot work because of it: flavours of TensorRT, or `export`."""
+    """What it prevents: flavours of TensorRT, or `export`."""
     status: Status = "ok"
 
 
@@ -40,13 +41,13 @@ class Diagnosis:
     target: str
     lines: tuple[Line, ...]
     flavours: tuple[str, ...]
-    """Flavours that can build plans here, preferred first."""
+    """Flavours that can build plans here, the preferred one first."""
     works: bool
     """Whether the target can work."""
 
     @property
     def exports(self) -> bool:
-        """Whether networks can be exported; without that there are still plans of finished ONNX files."""
+        """Whether networks can be exported. Without that, plans of finished ONNX files may still be built."""
         return all("export" not in line.stops for line in self.lines)
 
     @property
@@ -55,19 +56,19 @@ class Diagnosis:
         return next(line for line in self.lines if line.status == "bad")
 
 
-def judge(facts: Facts, target: str) -> Diagnosis:
-    """What can be built here for `target`, a key of TARGETS, and every line with its status."""
+def judge_facts(facts: Facts, target: str) -> Diagnosis:
+    """What can be built here for `target`, a key of NEEDED_FLAVOURS, and every line with its status."""
     lines = [line for check in CHECKS for line in check(facts, target)]
     stopped = {what for line in lines for what in line.stops}
     flavours = tuple(flavour for flavour in FLAVOURS if flavour not in stopped)
-    needed = set(TARGETS[target]) or (set() if flavours else {"export"})
+    needed = set(NEEDED_FLAVOURS[target]) or (set() if flavours else {"export"})
     judged = tuple(_with_status(line, needed) for line in lines)
     return Diagnosis(target, judged, flavours, not needed & stopped)
 
 
 def sensible_workspace(facts: Facts) -> int | None:
-    """Bytes that the builder may use by default where processor and GPU share memory: WORKSPACE_SHARE of what the
-    driver calls free; None elsewhere: no limit."""
+    """Bytes that the builder may use by default where processor and GPU share memory, which is WORKSPACE_SHARE of what
+    the driver calls free. None on other machines, where there is no limit."""
     if facts.gpu is None or facts.gpu_memory is None or not facts.gpu.integrated:
         return None
     return int(WORKSPACE_SHARE * facts.gpu_memory[0])
@@ -101,7 +102,7 @@ def _python(facts: Facts, target: str) -> Iterator[Line]:
 
 def _jetson(facts: Facts, target: str) -> Iterator[Line]:
     if facts.l4t is None:
-        yield Line("JetPack", "none: this is no Jetson, or a container that hides it")
+        yield Line("JetPack", "none: this is not a Jetson, or a container hides it")
         return
     jetpack, shipped = _jetpack(facts), _shipped(facts)
     if jetpack is None or shipped is None:
@@ -145,7 +146,7 @@ def _tensorrt(facts: Facts, target: str) -> Iterator[Line]:
 
 
 def _missing(facts: Facts, flavour: str, target: str) -> Line:
-    asked = flavour in TARGETS[target]
+    asked = flavour in NEEDED_FLAVOURS[target]
     if facts.l4t is not None and flavour == "tensorrt":
         if "python3-libnvinfer" not in facts.apt:
             fix = "sudo apt install python3-libnvinfer"
@@ -182,14 +183,14 @@ def _kernels(facts: Facts, trt: TensorRt, version: str, capability: str) -> Line
     topic, gpu = "kernels", f"GPUs of compute capability {capability}"
     if answer is None:
         return Line(
-            topic, f"nobody has said whether {trt.flavour} {version} has them for {gpu}", "try: the builder says it"
+            topic, f"it is not known whether {trt.flavour} {version} has kernels for {gpu}", "try it: the builder tells"
         )
     if answer:
-        return Line(topic, f"{trt.flavour} {version} has them for {gpu}")
+        return Line(topic, f"{trt.flavour} {version} has kernels for {gpu}")
     if trt.flavour == "tensorrt_rtx":
         return Line(
             topic,
-            f"{trt.flavour} {version} has none for {gpu}: it builds plans that do not run here",
+            f"{trt.flavour} {version} has no kernels for {gpu}: it builds plans that do not run here",
             "take --target tensorrt",
         )
     shipped = _shipped(facts)
@@ -198,7 +199,7 @@ def _kernels(facts: Facts, trt: TensorRt, version: str, capability: str) -> Line
         fix = f"go back to JetPack's {shipped.tensorrt}: sudo apt install python3-libnvinfer"
         if trt.place == "pip":
             fix = f"take JetPack's {shipped.tensorrt}: {_uninstall(trt)}, then sudo apt install python3-libnvinfer"
-    return Line(topic, f"{trt.flavour} {version} has none for {gpu}", fix, (trt.flavour,))
+    return Line(topic, f"{trt.flavour} {version} has no kernels for {gpu}", fix, (trt.flavour,))
 
 
 def _conflict(facts: Facts, target: str) -> Iterator[Line]:
@@ -232,7 +233,12 @@ def _access(facts: Facts, target: str) -> Iterator[Line]:
         yield Line("GPU access", ", ".join(f"{name} {facts.packages[name]}" for name in names))
     else:
         fix = "pip install pycuda (it wants the CUDA toolkit), or pip install cuda-bindings"
-        yield Line("GPU access", "neither pycuda nor cuda-python, to build or to run", fix, ("tensorrt",))
+        yield Line(
+            "GPU access",
+            "neither pycuda nor cuda-python is installed, which building and running plans need",
+            fix,
+            ("tensorrt",),
+        )
 
 
 def _builder(facts: Facts, target: str) -> Iterator[Line]:
@@ -268,7 +274,7 @@ def _opencv(facts: Facts, target: str) -> Iterator[Line]:
 
 
 CHECKS = (_python, _jetson, _gpu, _toolkit, _tensorrt, _conflict, _memory, _access, _builder, _exporter, _opencv)
-"""In the order of the screen."""
+"""All checks, in the order of the screen."""
 
 
 def _gib(size: int) -> str:

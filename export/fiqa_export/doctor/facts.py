@@ -1,4 +1,4 @@
-"""What a machine has for building TensorRT plans, as plain frozen data."""
+"""The facts about a machine that building TensorRT plans depends on, as frozen data."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from fiqa_runtime.backends.cuda.driver import Gpu
 
 Place = Literal["pip", "apt"]
 EXPORT_PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "scipy", "matplotlib")
-"""What exporting needs, as it is imported; the plan of a finished ONNX file needs onnx alone."""
+"""Packages that exporting needs, by the name of the import. The plan of a finished ONNX file needs onnx alone."""
 
 
 @dataclass(frozen=True)
 class TensorRt:
-    """One flavour of TensorRT that Python finds."""
+    """One flavour of TensorRT that this Python finds."""
 
     flavour: str
     """`tensorrt` or `tensorrt_rtx`."""
     version: str | None
-    """None where it cannot be imported."""
+    """Its version; None where it cannot be imported."""
     place: Place
-    """Who installed the one that Python imports."""
+    """Which package manager installed the one that Python imports."""
     cuda: int | None
     """Major version of CUDA that it was built for; None where its packages do not say."""
     packages: tuple[str, ...] = ()
-    """Packages of it that pip installed."""
+    """Its packages that pip installed."""
     capabilities: tuple[str, ...] = ()
     """Compute capabilities that it lists, like `8.9`; empty for `tensorrt`, which lists none."""
     error: str | None = None
@@ -43,7 +43,7 @@ class OpenCv:
     gstreamer: bool
     """Whether it reads cameras through GStreamer, as on Jetson."""
     packages: tuple[str, ...]
-    """Packages from pip that bring it; more than one overwrite each other."""
+    """Packages from pip that contain it; several of them overwrite each other."""
 
 
 @dataclass(frozen=True)
@@ -51,32 +51,33 @@ class Facts:
     """Everything the doctor looks at."""
 
     python: str
-    """Like `3.10.12`."""
+    """Version of Python, like `3.10.12`."""
     sees_apt: bool
-    """Whether this Python sees packages that apt installed: no virtual environment, or one that lets them in."""
+    """Whether this Python sees packages that apt installed: outside virtual environments, or in one that lets them
+    in."""
     architecture: str
     """`x86_64` or `aarch64`."""
     l4t: str | None
-    """Version of Jetson Linux, like `36.4.3`; None where this is no Jetson."""
+    """Version of Jetson Linux, like `36.4.3`; None where this is not a Jetson."""
     apt: Mapping[str, str]
     """Versions of NVIDIA's packages that apt installed, by name."""
     packages: Mapping[str, str]
-    """Versions of the Python packages that building, running and exporting need, by name; those installed."""
+    """Versions, by name, of the installed Python packages that building, running and exporting need."""
     exporters: tuple[str, ...]
-    """Those of EXPORT_PACKAGES that Python finds, whatever packages bring them, such as onnxruntime-gpu."""
+    """Those of EXPORT_PACKAGES that can be imported, whichever package contains them, such as onnxruntime-gpu."""
     tensorrt: tuple[TensorRt, ...]
     """The flavours found."""
     toolkit: str | None
-    """Version of the CUDA toolkit in its usual place."""
+    """Version of the CUDA toolkit in its usual place; None where it is not there."""
     driver: str | None
-    """Version of NVIDIA's kernel driver; None where there is none or it has no number, as on some Jetsons."""
+    """Version of NVIDIA's kernel driver; None where it is not loaded or does not say, as on some Jetsons."""
     gpu: Gpu | None
     """GPU 0; its `driver` is the newest CUDA version that the driver runs."""
     gpu_error: str | None
     """Why there is no GPU."""
     gpu_memory: tuple[int, int] | None
-    """Bytes free and in all, as the driver says."""
+    """Free bytes and all bytes of the GPU, as the driver says."""
     memory: tuple[int, int] | None
-    """Bytes available and in all, of the processor, as Linux says; an integrated GPU shares them."""
+    """Available bytes and all bytes of the processor, as Linux says; an integrated GPU shares them."""
     opencv: OpenCv | None
-    """None where it cannot be imported."""
+    """The OpenCV that Python imports; None where it cannot be imported."""

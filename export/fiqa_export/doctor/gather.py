@@ -1,4 +1,5 @@
-"""Facts of the doctor, read from a machine: files, commands, and questions put to libraries in other processes."""
+"""Gathers the facts about a machine: from files, from commands, and from libraries that are asked in other
+processes."""
 
 from __future__ import annotations
 
@@ -19,11 +20,11 @@ from fiqa_export.plan.target import FLAVOURS
 APT_PATTERNS = ("libnvinfer*", "python3-libnvinfer*", "nvidia-jetpack")
 DPKG = ("dpkg-query", "-W", "-f", "${db:Status-Abbrev}|${Package}|${Version}\n", *APT_PATTERNS)
 SECONDS = 120
-"""Longest wait for one answer."""
+"""Seconds to wait for one answer."""
 
 
 class Machine(Protocol):
-    """Where facts come from; tests put a recorded one in its place."""
+    """Where facts come from. Tests use a recorded machine."""
 
     @property
     def python(self) -> str: ...
@@ -35,17 +36,17 @@ class Machine(Protocol):
     def architecture(self) -> str: ...
 
     def read(self, path: str) -> str | None:
-        """A text file, None where it cannot be read."""
+        """The content of a text file; None where it cannot be read."""
 
     def run(self, command: tuple[str, ...]) -> str | None:
-        """Standard output of a command, whatever its exit code; None where there is no such command."""
+        """The standard output of a command, whatever its exit code; None where the command does not exist."""
 
     def probe(self, what: str) -> Mapping[str, Any]:
-        """Answer of :mod:`fiqa_export.doctor.probe`; {"error": why} where it gives none."""
+        """The answer of :mod:`fiqa_export.doctor.probe`, or {"error": why} where it does not answer."""
 
 
 class ThisMachine:
-    """The machine and the Python that run this."""
+    """The machine and the Python that run this program."""
 
     python = platform.python_version()
     architecture = platform.machine()
@@ -83,7 +84,7 @@ class ThisMachine:
 
 
 def gather(machine: Machine) -> Facts:
-    """Every fact of `machine`; takes seconds, since TensorRT is loaded."""
+    """All facts about `machine`. It takes seconds, because TensorRT is loaded."""
     installed = machine.probe("packages")
     packages = [(name, version, folder) for name, version, folder in installed.get("packages", ())]
     apt = _apt(machine.run(DPKG))
@@ -118,7 +119,7 @@ def l4t_version(text: str | None) -> str | None:
 
 
 def _apt(text: str | None) -> dict[str, str]:
-    """Packages that are installed, not merely known."""
+    """Versions of the packages that are installed; dpkg also lists packages that are only known."""
     rows = [line.split("|") for line in (text or "").splitlines() if line.startswith("ii")]
     return {name: version for _, name, version in rows}
 

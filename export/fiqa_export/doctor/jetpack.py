@@ -1,8 +1,8 @@
-"""Which TensorRT belongs to which JetPack, and which GPUs a TensorRT has kernels for.
+"""Knows which TensorRT belongs to which JetPack, and for which GPUs a TensorRT has kernels.
 
-Facts from NVIDIA's pages: JetPack downloads and notes; TensorRT's release notes 10.5 (Volta removed, first pip wheels
-for Arm servers), 10.8 (Blackwell), 10.13.2 (CUDA 13, and with it Thor), 10.16.1 (Orin in the Arm server build), and
-"Migrating TensorRT from 10.x to 11.x on Jetson/JetPack" of 11.0.0, 11.2.1, 11.3.0 and 11.4.1. That 10.13.3 refuses
+The facts are from NVIDIA's pages: JetPack downloads and notes; TensorRT's release notes 10.5 (Volta removed, first pip
+wheels for Arm servers), 10.8 (Blackwell), 10.13.2 (CUDA 13, and with it Thor), 10.16.1 (Orin in the Arm server build),
+and "Migrating TensorRT from 10.x to 11.x on Jetson/JetPack" of 11.0.0, 11.2.1, 11.3.0 and 11.4.1. That 10.13.3 refuses
 Orin ("Target GPU SM 87 is not supported by this TensorRT release"): NVIDIA-ISAAC-ROS/isaac-ros-cli, issue 22.
 """
 
@@ -17,7 +17,7 @@ from fiqa_export.doctor.facts import TensorRt
 
 
 class Shipped(NamedTuple):
-    """What a JetPack brings; versions by their first two numbers."""
+    """What a JetPack contains; versions by their first two numbers."""
 
     python: str
     cuda: str
@@ -33,7 +33,7 @@ SHIPPED = {
     "7.1": Shipped("3.12", "13.0", "10.13"),
     "7.2": Shipped("3.12", "13.2", "10.16"),
 }
-"""By the first two numbers of JetPack's version."""
+"""What each JetPack contains, by the first two numbers of its version."""
 JETPACKS = {
     "36.3.0": "6.0",
     "36.4.0": "6.1",
@@ -48,23 +48,24 @@ JETPACKS = {
     "39.2.0": "7.2",
     "39.2.1": "7.2.1",
 }
-"""JetPack by version of Jetson Linux (L4T)."""
+"""Versions of JetPack by version of Jetson Linux (L4T)."""
 ORIN, THOR = (8, 7), (11, 0)
 """Compute capabilities of the Jetsons that this project builds for."""
 
 
 def jetpack_version(l4t: str | None, package: str | None) -> str | None:
-    """From the version of the package nvidia-jetpack (``6.2+b77``), else from Jetson Linux; None where unknown."""
+    """The version of JetPack, from the package nvidia-jetpack (``6.2+b77``), else from Jetson Linux; None where it is
+    unknown."""
     return re.split(r"[+-]", package)[0] if package else JETPACKS.get(l4t or "")
 
 
 def shipped_with(jetpack: str | None) -> Shipped | None:
-    """What `jetpack` brings; None where it is unknown."""
+    """What `jetpack` contains; None where that is unknown."""
     return SHIPPED.get(".".join((jetpack or "").split(".")[:2]))
 
 
 def has_kernels(trt: TensorRt, compute_capability: str, jetpack: str | None) -> bool | None:
-    """Whether `trt` runs on GPUs of `compute_capability`; None where nobody has said."""
+    """Whether `trt` has kernels for GPUs of `compute_capability`; None where that is not known."""
     if trt.version is None:
         return None
     gpu, version = numbers(compute_capability), numbers(trt.version)
@@ -82,9 +83,10 @@ def has_kernels(trt: TensorRt, compute_capability: str, jetpack: str | None) -> 
 
 
 def _has_orin(trt: TensorRt, version: tuple[int, ...], jetpack: str | None) -> bool | None:
-    """JetPack 6 has a build of its own, up to 10.7; the Arm server build (pip's) took Orin in with 10.16.
+    """Whether `trt` has kernels for Orin. JetPack 6 has its own build, up to 10.7; pip's build for Arm servers includes
+    Orin since 10.16.
 
-    A pip package older than 10.5, the first for Arm, can only be bindings of JetPack's own libraries.
+    pip's packages for Arm begin with 10.5, so an older one can only be bindings to JetPack's own libraries.
     """
     if jetpack is None:
         return None
@@ -96,7 +98,8 @@ def _has_orin(trt: TensorRt, version: tuple[int, ...], jetpack: str | None) -> b
 
 
 def _eleven_on_jetson(version: tuple[int, ...], jetpack: str | None) -> bool | None:
-    """NVIDIA's page of 11.0 promised JetPack, those of 11.2 to 11.4.0 excluded it, 11.4.1 wants JetPack 7.2.2."""
+    """Whether TensorRT 11 runs on a Jetson. NVIDIA's page for 11.0 promised it, those for 11.2 to 11.4.0 excluded it,
+    and 11.4.1 needs JetPack 7.2.2."""
     if version < (11, 2) or jetpack is None:
         return None
     return version >= (11, 4, 1) and numbers(jetpack) >= (7, 2, 2)

@@ -1,8 +1,8 @@
-"""Questions that load foreign libraries, each answered by a process of its own: one JSON object on stdout.
+"""Answers questions that load foreign libraries, each in a process of its own, by one JSON object on stdout.
 
     python -m fiqa_export.doctor.probe cuda|tensorrt|tensorrt_rtx|opencv|packages
 
-A library that crashes takes no more than its own answer along.
+If a library crashes, only its own answer is lost.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from fiqa_export.doctor.facts import EXPORT_PACKAGES
 
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 INTEGRATED, MAJOR, MINOR = 18, 75, 76
-"""CUdevice_attribute."""
-PACKAGES = re.compile(
+"""Values of the enumeration CUdevice_attribute."""
+ASKED_FOR = re.compile(
     "|".join((r"tensorrt.*|pycuda|cuda-bindings|polygraphy|opencv-.*|onnxruntime-.*", *EXPORT_PACKAGES))
 )
 
 
 def cuda() -> dict[str, Any]:
-    """Driver's CUDA version and GPU 0, or why there is none."""
+    """The CUDA version of the driver and what GPU 0 is, or why there is no GPU."""
     try:
         library = ctypes.CDLL(LIBRARY)
     except OSError as error:
@@ -74,7 +74,7 @@ def _gpu(library: ctypes.CDLL) -> dict[str, Any]:
 
 
 def tensorrt(flavour: str) -> dict[str, Any]:
-    """Version, file and listed compute capabilities of one flavour; empty where it is not installed."""
+    """Version, file and listed compute capabilities of one flavour of TensorRT; empty where it is not installed."""
     try:
         trt = importlib.import_module(flavour)
     except ImportError as error:
@@ -89,7 +89,7 @@ def tensorrt(flavour: str) -> dict[str, Any]:
 
 
 def opencv() -> dict[str, Any]:
-    """Version and the two switches of the build that matter."""
+    """The version of OpenCV, and whether it was built with CUDA and with GStreamer."""
     try:
         import cv2
     except ImportError as error:
@@ -103,12 +103,12 @@ def opencv() -> dict[str, Any]:
 
 
 def packages() -> dict[str, Any]:
-    """Name, version and folder of every Python package in question, in the order of the search path, and what of an
-    export's needs can be imported."""
+    """Name, version and folder of every Python package in question, in the order of the search path; and which of the
+    packages that an export needs can be imported."""
     found = []
     for distribution in metadata.distributions():
         name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"] or "").lower()
-        if PACKAGES.fullmatch(name):
+        if ASKED_FOR.fullmatch(name):
             found.append([name, distribution.version, str(distribution.locate_file(""))])
     return {"packages": found, "exporters": [name for name in EXPORT_PACKAGES if find_spec(name)]}
 

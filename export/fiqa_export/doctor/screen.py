@@ -1,4 +1,5 @@
-"""``fiqa-export --doctor``: what this machine has for building TensorRT plans, what is wrong, how to put it right."""
+"""``fiqa-export --doctor``: shows what this machine has for building TensorRT plans, what is wrong, and how to mend
+it."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fiqa_export.doctor.checks import TARGETS, Diagnosis, judge
+from fiqa_export.doctor.checks import NEEDED_FLAVOURS, Diagnosis, judge_facts
 from fiqa_export.doctor.gather import Machine, ThisMachine, gather
 
 MARKS = {"ok": "[green]ok[/]", "absent": "[dim]--[/]", "warning": "[yellow]look[/]", "bad": "[bold red]bad[/]"}
@@ -19,12 +20,12 @@ MARKS = {"ok": "[green]ok[/]", "absent": "[dim]--[/]", "warning": "[yellow]look[
 def run_doctor(target: str, json: str | None, machine: Machine | None = None) -> None:
     """Look at this machine (or `machine`) and say on one screen, or as JSON, whether `target` can work.
 
-    Raises InputError for an unknown target, UnsupportedError where it cannot work: in one line, why and what to do.
+    Raises InputError for an unknown target, UnsupportedError, which says why and what to do, where it cannot work.
     """
-    if target not in TARGETS:
-        raise InputError(f"unknown target '{target}'; choose {', '.join(TARGETS)}")
+    if target not in NEEDED_FLAVOURS:
+        raise InputError(f"unknown target '{target}'; choose {', '.join(NEEDED_FLAVOURS)}")
     facts = gather(machine or ThisMachine())
-    diagnosis = judge(facts, target)
+    diagnosis = judge_facts(facts, target)
     if json:
         write_json({**asdict(diagnosis), "facts": asdict(facts)}, json)
     if json != "-":

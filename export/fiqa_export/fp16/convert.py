@@ -1,7 +1,7 @@
-"""fp32 ONNX -> strongly typed fp16 ONNX: named nodes stay in fp32, inputs and outputs too, casts stand between.
+"""Converts an fp32 ONNX file to strongly typed fp16. Named nodes, inputs and outputs stay in fp32, with casts between.
 
-The graph's types alone say what is computed in which precision, so every consumer computes the same. Weights are
-rounded once; a value that both precisions read is cast once.
+The types in the graph say what is computed in which precision, so every runtime computes the same. Weights are rounded
+once; a value that is read in both precisions is cast once.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ import onnx
 import onnx_ir as ir
 from fiqa_runtime.errors import UnsupportedError
 
-from fiqa_export.fp16.kept import plan_kept
+from fiqa_export.fp16.kept import nodes_to_keep
 from fiqa_export.graph.loading import is_float, open_graph, save_graph
 
 FP32, FP16 = ir.DataType.FLOAT, ir.DataType.FLOAT16
 
 
 @dataclass(frozen=True)
-class Fp16Plan:
-    """What was converted and what was not."""
+class Fp16Result:
+    """What was converted to fp16 and what was not."""
 
     kept: Mapping[str, str]
-    """Reason by name of every node that computes in fp32."""
+    """Why each node computes in fp32, by name of the node."""
     converted: int
-    """Nodes that compute in fp16."""
+    """Number of nodes that compute in fp16."""
     casts: int
-    """Casts added between the two precisions."""
+    """Number of casts between the two precisions."""
 
 
-def to_fp16(fp32: Path, fp16: Path, ranges: Mapping[str, float]) -> Fp16Plan:
+def to_fp16(fp32: Path, fp16: Path, ranges: Mapping[str, float]) -> Fp16Result:
     """Write the fp16 version of the ONNX file `fp32` to `fp16`; the result passes onnx.checker.
 
     `ranges` is the largest magnitude of every activation of `fp32` by tensor name, see
@@ -43,15 +43,15 @@ def to_fp16(fp32: Path, fp16: Path, ranges: Mapping[str, float]) -> Fp16Plan:
     raises.
     """
     model = open_graph(fp32)
-    return write_fp16(model, fp16, plan_kept(model.graph, ranges))
+    return write_fp16(model, fp16, nodes_to_keep(model.graph, ranges))
 
 
-def write_fp16(model: ir.Model, fp16: Path, kept: Mapping[str, str]) -> Fp16Plan:
-    """Convert `model` in place with exactly the nodes `kept` (and those without an fp16 form) in fp32; write it."""
-    plan = _Conversion(model, kept).run()
+def write_fp16(model: ir.Model, fp16: Path, kept: Mapping[str, str]) -> Fp16Result:
+    """Convert `model` in place and write it. Exactly the nodes `kept`, and those without an fp16 form, stay in fp32."""
+    result = _Conversion(model, kept).run()
     save_graph(model, fp16)
     onnx.checker.check_model(str(fp16), full_check=True)
-    return plan
+    return result
 
 
 class _Conversion:
@@ -64,13 +64,13 @@ class _Conversion:
         self._twins: dict[ir.Value, ir.Value] = {}
         self._converted = self._casts = 0
 
-    def run(self) -> Fp16Plan:
+    def run(self) -> Fp16Result:
         for node in list(self._graph):
             if node.op_type != "Cast" and any(map(is_float, node.outputs)):
                 self._convert(node)
         self._give_fp32_outputs()
         self._drop_unused_weights()
-        return Fp16Plan(self._kept, self._converted, self._casts)
+        return Fp16Result(self._kept, self._converted, self._casts)
 
     def _convert(self, node: ir.Node) -> None:
         takes, gives = _admits_fp16(node, self._opset)
@@ -115,7 +115,7 @@ class _Conversion:
         return twin
 
     def _give_fp32_outputs(self) -> None:
-        """Outputs keep name and type: the fp16 value takes another name."""
+        """Give outputs their fp32 type and their name back; the fp16 value takes another name."""
         for index, value in enumerate(self._graph.outputs):
             if value.dtype == FP16:
                 twin = self._twin(value, FP32, None)
@@ -124,7 +124,7 @@ class _Conversion:
                 self._graph.outputs[index] = twin
 
     def _drop_unused_weights(self) -> None:
-        """fp32 weights that nothing reads any more go, and their rounded twins take their names."""
+        """Remove fp32 weights that nothing reads any more, and give their names to the rounded ones."""
         for value, twin in self._twins.items():
             if value.is_initializer() and not value.uses():
                 name = value.name
@@ -133,11 +133,11 @@ class _Conversion:
 
 
 def _admits_fp16(node: ir.Node, opset: int) -> tuple[list[bool], bool]:
-    """For each input whether it may be fp16, and whether the first output may, by the operator's ONNX schema."""
+    """Whether each input of `node`, and its first output, may be fp16 by the operator's ONNX schema."""
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, node.domain)
     except onnx.defs.SchemaError as error:
-        raise UnsupportedError(f"{node.domain}::{node.op_type} is no ONNX operator; export without it") from error
+        raise UnsupportedError(f"{node.domain}::{node.op_type} is not an ONNX operator; export without it") from error
     formal = [schema.inputs[min(index, len(schema.inputs) - 1)] for index in range(len(node.inputs))]
     return ["tensor(float16)" in parameter.types for parameter in formal], "tensor(float16)" in schema.outputs[0].types
 

@@ -1,4 +1,4 @@
-"""Which nodes of an fp32 graph have to stay in fp32 when the rest becomes fp16, and why."""
+"""Decides which nodes of an fp32 graph have to stay in fp32 when the rest becomes fp16, and says why."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from fiqa_export.graph.loading import MATRIX_OPS, activations, is_float
 MAX = 65504.0
 """Largest fp16 number."""
 LARGEST = MAX / 4
-"""Largest calibrated magnitude that goes to fp16: images that were not seen may be four times as extreme."""
+"""Largest measured magnitude of a tensor that goes to fp16: other images may be four times as extreme."""
 SMALLEST = 2.0**-12
-"""A tensor whose largest magnitude is below this has most of its values where fp16 numbers grow sparse."""
+"""A tensor whose largest magnitude is below this stays in fp32: most of its values lie where fp16 has few digits."""
 WEIGHT_LOSS = 1e-3
-"""Largest relative rounding error (in L2 norm) of a weight; rounding without underflow costs 2e-4."""
+"""Largest relative rounding error (in L2 norm) that a weight may have; rounding without underflow costs 2e-4."""
 HEAD_WEIGHTS = 2**16
-"""Linear layers of at most this many weights that write an output stay in fp32: they cost nothing there."""
+"""Linear layers of at most this many weights that write an output stay in fp32, where they cost almost nothing."""
 MANY = 64
-"""Pools over at least this many values count as sums over many values."""
+"""An average pool over at least this many values counts as a sum over many values."""
 
 MOVES = frozenset(
     {
@@ -110,7 +110,7 @@ _LOSES = {
 }
 
 
-def plan_kept(graph: ir.Graph, ranges: Mapping[str, float]) -> dict[str, str]:
+def nodes_to_keep(graph: ir.Graph, ranges: Mapping[str, float]) -> dict[str, str]:
     """Names of the nodes that stay in fp32 with the reason of each, in the order of the graph.
 
     `ranges` is the largest magnitude of every float activation by name. Raises InputError where one is missing.
@@ -174,7 +174,8 @@ def _operator_reason(node: ir.Node) -> str | None:
 
 
 def _keep_upstream(nodes: Iterable[ir.Node | None], kept: dict[str, str], reason: str) -> None:
-    """Keep `nodes` and what feeds them: light nodes and sums, back to matrix products, of which small ones stay too."""
+    """Keep `nodes` and the light nodes and sums before them, back to the next matrix products; small ones of these are
+    kept too."""
     queue = list(nodes)
     seen: set[ir.Node] = set()
     while queue:
@@ -195,7 +196,8 @@ def _is_small_linear(node: ir.Node) -> bool:
 
 
 def _keep_between(graph: ir.Graph, kept: dict[str, str], constant: set[ir.Value]) -> bool:
-    """Keep light nodes that stand between kept ones, where casts down and up again would only lose digits."""
+    """Keep light nodes between kept nodes, where a cast to fp16 and back would only lose digits. Returns whether any
+    was found."""
     found = False
     for node in graph:
         if node.name in kept or node.op_type not in LIGHT or not any(map(is_float, node.outputs)):

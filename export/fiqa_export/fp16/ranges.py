@@ -1,7 +1,7 @@
-"""Smallest and largest value of every activation of an fp32 network over given inputs, measured in ONNX Runtime.
+"""Measures the smallest and largest value of every activation of an fp32 network over given inputs, in ONNX Runtime.
 
-The extremes are taken inside the graph, by two reductions behind each tensor: only two numbers per tensor leave it,
-and memory stays that of the network however many tensors and inputs there are.
+The graph itself finds the extremes, by two reductions behind each tensor. Only two numbers per tensor leave it, so
+memory does not grow with the number of tensors and inputs.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from fiqa_export.graph.loading import activations, open_graph
 
 
 @dataclass(frozen=True)
-class Range:
-    """Extremes of one tensor; infinite where the network itself overflows. Single NaNs may go unnoticed: ONNX Runtime's
-    reductions pass over them."""
+class Extremes:
+    """Smallest and largest value of one tensor; infinite where the network itself overflows. Single NaNs may go
+    unnoticed, because ONNX Runtime's reductions pass over them."""
 
     low: float
     high: float
@@ -33,11 +33,11 @@ class Range:
         return float(np.maximum(-self.low, self.high))
 
 
-def activation_ranges(network: Path, batches: Iterable[Inputs]) -> dict[str, Range]:
+def activation_ranges(network: Path, batches: Iterable[Inputs]) -> dict[str, Extremes]:
     """Range of every float activation of the ONNX file `network`, inputs and outputs included, by tensor name.
 
     `batches` are network inputs by graph name, float32 with a batch axis; they are read one at a time. Raises
-    InputError where there is none, and what :func:`fiqa_export.graph.loading.open_graph` raises.
+    InputError where `batches` is empty, and what :func:`fiqa_export.graph.loading.open_graph` raises.
     """
     names, data = _graph_of_extremes(network)
     session = _session(data, network.parent)
@@ -50,11 +50,11 @@ def activation_ranges(network: Path, batches: Iterable[Inputs]) -> dict[str, Ran
         measured = True
     if not measured:
         raise InputError(f"no inputs to measure the ranges of {network.name} with; give at least one image")
-    return {name: Range(float(low), float(high)) for name, low, high in zip(names, lowest, highest, strict=True)}
+    return {name: Extremes(float(low), float(high)) for name, low, high in zip(names, lowest, highest, strict=True)}
 
 
 def _graph_of_extremes(network: Path) -> tuple[list[str], bytes]:
-    """Names of all float activations, and the graph whose outputs are the minimum and maximum of each in that order."""
+    """Names of all float activations, and a graph whose outputs are the minimum and maximum of each, in that order."""
     model = open_graph(network)
     graph = model.graph
     values = [value for value in activations(graph) if value.dtype == ir.DataType.FLOAT]
@@ -75,7 +75,7 @@ def _graph_of_extremes(network: Path) -> tuple[list[str], bytes]:
 
 
 def _session(data: bytes, folder: Path) -> ort.InferenceSession:
-    """A session that reduces each tensor as soon as it is there, so that it can be freed."""
+    """A session that reduces each tensor as soon as it is computed, so that its memory can be freed."""
     options = session_options(folder)
     options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     options.enable_cpu_mem_arena = False

@@ -1,4 +1,4 @@
-"""The whole fp16 step: images that stretch activations, their ranges, and the fp16 file that follows from them."""
+"""The fp16 step: measures the ranges of activations on images that stretch them, and makes the fp16 file from that."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fiqa_export.models import Reference
 from fiqa_export.models.inputs import graph_inputs
 
 LARGE = 10**10
-"""Multiply-accumulates from which a network's ranges are measured on fewer images."""
+"""Ranges of networks of at least this many multiply-accumulates are measured on fewer images."""
 
 
 def fp16_step(reference: Reference, fp32: Path, fp16: Path, report: Report = silent) -> Fp16Conversion:
@@ -46,7 +46,8 @@ def fp16_step(reference: Reference, fp32: Path, fp16: Path, report: Report = sil
 
 
 def _ranging_images(reference: Reference) -> Iterator[Image]:
-    """Seeded images and a portrait; for networks that are not large also the portrait as degraded as it gets."""
+    """Seeded images and a portrait; for networks that are not large also the portrait in every degradation at full
+    strength."""
     height, width = reference.calibration_size
     yield from (seeded_image(FIRST_SEEDED + index, height, width) for index in range(4))
     for picture in (resized(picture, height, width) for picture in default_pictures()):

@@ -1,6 +1,6 @@
-"""Rewrites of convolutions: the same numbers up to rounding, for fewer multiplications or fewer nodes.
+"""Graph passes that rewrite convolutions: same results up to rounding, with fewer multiplications or fewer nodes.
 
-New weights are computed in float64 and rounded once. What each gains is measured by ``python -m
+New weights are computed in float64 and rounded once. What each pass gains is measured by ``python -m
 fiqa_benchmarks.readme_tables.passes``; the table stands in the README.
 """
 
@@ -25,8 +25,8 @@ SCOPES = "pkg.torch.onnx.name_scopes"
 def pointwise_on_small_maps(model: ir.Model) -> None:
     """Average before a 1 x 1 convolution and repeat pixels after it instead of the other way round.
 
-    Such a convolution treats all pixels alike, so it commutes with averages of pixels and with their repetition: a
-    quarter of its multiplications, 3.1 % of all in IFQA.
+    A 1 x 1 convolution treats all pixels alike, so it commutes with averaging and with repeating them. On the smaller
+    map it takes a quarter of the multiplications; this saves 3.1 % of all multiplications of IFQA.
     """
     repeat = pattern.RewriteRule(_convolved_repeat, _repeat_convolved, _is_convolved_repeat(1))
     average = pattern.RewriteRule(_averaged_convolution, _convolve_average, _is_averaged_convolution(1))
@@ -34,31 +34,32 @@ def pointwise_on_small_maps(model: ir.Model) -> None:
 
 
 def average_inside_kernel(model: ir.Model) -> None:
-    """One 4 x 4 convolution of stride 2 for a 3 x 3 convolution and the 2 x 2 average after it.
+    """Replace a 3 x 3 convolution and the 2 x 2 average after it by one 4 x 4 convolution of stride 2.
 
-    The new kernel is the mean of the old one in its four positions: 16 multiplications for 36.
+    The new kernel is the mean of the old one in its four positions. It takes 16 multiplications in place of 36.
     """
     rule = pattern.RewriteRule(_averaged_convolution, _convolve_in_steps, _is_averaged_convolution(3))
     rule.apply_to_model(model)
 
 
 def convolve_before_repeat(model: ir.Model) -> None:
-    """A 2 x 2 convolution of the small map for a 3 x 3 convolution of the map doubled by repetition.
+    """Replace a 3 x 3 convolution of a map that repetition doubled by a 2 x 2 convolution of the small map.
 
-    Three neighbouring rows of the doubled map hold two rows of the small one, so two of the kernel's rows add up,
-    other ones for even than for odd rows; likewise columns. The four kinds of pixels are channels of one convolution,
-    which DepthToSpace interleaves; the ring that lies outside the map is cut off. 4 multiplications for 9.
-    In IFQA this was half of all.
+    Three neighbouring rows of the doubled map hold two rows of the small one, so two rows of the kernel add up: others
+    for even rows than for odd ones. The same holds for columns. The four kinds of pixels become channels of one
+    convolution, which DepthToSpace interleaves, and the ring outside the map is cut off. It takes 4 multiplications in
+    place of 9. In IFQA these convolutions were half of all multiplications.
     """
     rule = pattern.RewriteRule(_convolved_repeat, _interleave_convolved, _is_convolved_repeat(3))
     rule.apply_to_model(model)
 
 
 def join_branches(model: ir.Model) -> None:
-    """One point-wise and one depth-wise convolution, then Split, for several such pairs that read the same map.
+    """Replace several pairs of a point-wise and a depth-wise convolution that read the same map by one pair and a
+    Split.
 
-    Channels do not see each other in a depth-wise convolution, so weights just stand one after the other.
-    YuNet has four such pairs per level.
+    Channels do not mix in a depth-wise convolution, so the weights are simply concatenated. YuNet has four such pairs
+    per level.
     """
     branches: dict[Any, list[tuple[ir.Node, ir.Node]]] = defaultdict(list)
     for node in model.graph:
@@ -91,7 +92,7 @@ def _join(graph: ir.Graph, pairs: Sequence[tuple[ir.Node, ir.Node]]) -> None:
 
 
 def _stacked(build: tape.Tape, convs: Sequence[ir.Node]) -> list[ir.Value]:
-    """Weights and, where there are any, biases of `convs`, one after the other."""
+    """The weights and, where `convs` have them, the biases of all `convs`, concatenated."""
     stacked = []
     for parameters in zip(*(conv.inputs[1:] for conv in convs), strict=True):
         array = np.concatenate([p.const_value.numpy() for p in parameters])
@@ -140,7 +141,8 @@ def _interleave_convolved(op: Any, x: ir.Value, weight: ir.Value, y: ir.Value, *
 
 
 def _row_pairs(kernel: Weights) -> Weights:
-    """(..., 3 rows, columns) -> (2, ..., 2 rows, columns): the kernel on the small map for odd and for even rows."""
+    """The kernel (..., 3 rows, columns) as it acts on the small map, for odd and for even rows: (2, ..., 2 rows,
+    columns)."""
     first, middle, last = np.moveaxis(kernel, -2, 0)
     odd, even = (first + middle, last), (first, middle + last)
     return np.stack([np.stack(rows, axis=-2) for rows in (odd, even)])
@@ -170,7 +172,8 @@ def _is_averaged_convolution(size: int) -> Callable[..., bool]:
 
 
 def _is_plain(node: ir.Node, size: int) -> bool:
-    """Whether `node` is a two-dimensional convolution that keeps the map's size, of constant `size` x `size` kernel."""
+    """Whether `node` is a two-dimensional convolution with a constant `size` x `size` kernel that keeps the map's
+    size."""
     if node.op_type != "Conv" or any(v is None or v.const_value is None for v in node.inputs[1:]):
         return False
     settings = node.attributes
@@ -193,7 +196,8 @@ def _is_depthwise(node: ir.Node) -> bool:
 
 
 def _settings(conv: ir.Node) -> tuple[Any, ...]:
-    """What convolutions must share to be one: everything but the number of channels, and whether there is a bias."""
+    """What convolutions must have in common to be joined: all attributes but the group, and whether they have a
+    bias."""
     return len(conv.inputs), *sorted((k, str(a.value)) for k, a in conv.attributes.items() if k != "group")
 
 

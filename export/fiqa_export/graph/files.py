@@ -1,4 +1,6 @@
-"""ONNX files written weight by weight: protobuf's own writer takes three times the memory of what it writes."""
+"""ONNX files on disk: which files belong together, and a writer that goes weight by weight.
+
+Protobuf's own writer takes three times the memory of what it writes."""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from fiqa_runtime.onnx_bytes.protobuf import header
 
 
 def write_onnx(model: onnx.ModelProto, path: Path) -> None:
-    """Write `model` to `path` as ``onnx.save`` does, but for the order of its fields; `model` is empty afterwards."""
+    """Write `model` to `path` as ``onnx.save`` does, except for the order of the fields; `model` is empty
+    afterwards."""
     graph = model.graph
     weights = list(graph.initializer)
     del graph.initializer[:]
@@ -34,7 +37,7 @@ def _number(message: type, field: str) -> int:
 
 
 def files_of(artefact: Path) -> list[str]:
-    """Names of the files that make up `artefact`: itself, and its weights where they stand outside."""
+    """Names of the files that make up `artefact`: the file itself and, where there is one, its data file."""
     data = data_file(artefact)
     return [artefact.name, data.name] if data.exists() else [artefact.name]
 

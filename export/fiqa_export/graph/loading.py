@@ -1,4 +1,5 @@
-"""ONNX files as the conversions need them: every node named, every value typed, constants as initialisers."""
+"""Opens and saves ONNX files as the conversions need them: every node named, every value typed, constants as
+initialisers."""
 
 from __future__ import annotations
 
@@ -18,9 +19,9 @@ from onnx_ir.passes import common
 from fiqa_export.graph.memory import make_room
 
 LARGEST_FILE = 1_800_000_000
-"""Weights above this many bytes go to a data file beside the graph (a protobuf ends at 2 GiB)."""
+"""Weights of more than this many bytes go to a data file beside the graph, because protobuf messages end at 2 GiB."""
 LIGHT = 1000
-"""Bytes of a constant that may be a shape, which inference reads."""
+"""A constant of at most this many bytes may be a shape, whose values shape inference needs."""
 FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16)
 """The two precisions a value of our graphs may have."""
 
@@ -28,8 +29,8 @@ FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16)
 def open_graph(path: Path) -> ir.Model:
     """The model in the file `path`; weights stay on disk until they are read.
 
-    Raises ArtefactError where the file is no ONNX model or its types contradict each other, UnsupportedError where it
-    has control flow or functions.
+    Raises ArtefactError where the file is not an ONNX model or its types contradict each other, UnsupportedError where
+    it has control flow or functions.
     """
     try:
         make_room(path)
@@ -44,7 +45,8 @@ def open_graph(path: Path) -> ir.Model:
 
 
 def open_graph_of(path: Path, height: int, width: int) -> ir.Model:
-    """As :func:`open_graph`, but where the images may have any size the shapes are those for `height` x `width`."""
+    """Like :func:`open_graph`; where the network takes images of any size, the shapes are those for `height` x
+    `width`."""
     proto = onnx.load(path, load_external_data=False)
     free = [v.type.tensor_type.shape.dim for v in proto.graph.input if len(v.type.tensor_type.shape.dim) == 4]
     free = [sides for sides in free if not (sides[2].dim_value and sides[3].dim_value)]
@@ -59,10 +61,11 @@ def open_graph_of(path: Path, height: int, width: int) -> ir.Model:
 
 
 def save_graph(model: ir.Model, path: Path, weights_beside: bool = False) -> None:
-    """Write `model`, whose weights may lie in the file it came from, to `path`, without the card of that file.
+    """Write `model` to `path`, without the card of the file that it was opened from.
 
-    The weights go to ``<path>.data`` where they have to, and where `weights_beside` asks for it: graphs opened from
-    there read them from the file.
+    The weights go to ``<path>.data`` where they are too large, and where `weights_beside` asks for it: graphs that are
+    opened from `path` then read them from that file. The weights of `model` may still lie in the file it was opened
+    from.
     """
     model.metadata_props.pop(METADATA_KEY, None)
     ir.external_data.load_to_model(model)
@@ -103,7 +106,8 @@ def _named(model: ir.Model) -> ir.Model:
 
 
 def _typed(model: ir.Model, path: Path) -> ir.Model:
-    """`model` with every value typed; large weights are left out meanwhile, or inference would copy them twice."""
+    """`model` with every value typed. Shape inference would copy large weights twice, so they are left out
+    meanwhile."""
     weights = {name: v.const_value for name, v in model.graph.initializers.items() if v.const_value is not None}
     large = {name: tensor for name, tensor in weights.items() if tensor.nbytes > LIGHT}
     for name, tensor in large.items():

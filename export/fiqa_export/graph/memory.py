@@ -1,4 +1,4 @@
-"""Memory that nobody uses any more, back to the operating system: what large networks need."""
+"""Gives memory that is no longer used back to the operating system, which large networks need."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from pathlib import Path
 from fiqa_export.graph.files import size_of
 
 HEAVY = 20_000_000
-"""Bytes of a network from which it pays to look for memory that nobody uses any more."""
+"""Bytes of a network from which looking for unused memory pays off."""
 
 
 def make_room(network: Path) -> None:
-    """What to do before the ONNX file `network` is opened: :func:`give_back` if it is heavy."""
+    """Call :func:`give_back` where the ONNX file `network`, which is about to be opened, is large."""
     if size_of(network) >= HEAVY:
         give_back()
 
 
 def give_back() -> None:
-    """Let go of graphs that nobody uses, which refer to themselves, and :func:`trim`."""
+    """Free graphs that are no longer used, which refer to themselves, and :func:`trim`."""
     gc.collect()
     trim()
 
 
 def trim() -> None:
-    """Return freed memory: blocks of up to 32 MB, and holes between them, the C library of Linux keeps until asked."""
+    """Return freed memory. The C library of Linux keeps blocks of up to 32 MB, and the holes between them, until it is
+    asked."""
     if sys.platform == "linux":
         malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if malloc_trim is not None:

@@ -1,10 +1,10 @@
-"""Passes over every exported graph that keep its results and make it fast and plain in every runtime.
+"""The passes over every exported graph: they keep its results and make it fast and simple for every runtime.
 
-What was measured and left out, because it gained nothing or hurt a runtime: scale and shift for the batch norms that
-stand before a padded convolution, or folding them with a correction of the border (0.96 to 1.02); IFQA's division by
-sqrt(2) folded into its convolutions (1.01 to 1.02); other forms of attention, torch's included (0.94 to 1.02: all
-runtimes already fuse what `models/attention.py` writes); PRelu in other forms, which speeds ONNX Runtime up 2.7
-times and slows OpenCV down, see `fiqa_runtime/onnx_bytes/prelu.py`.
+These rewrites were measured and left out, because they gained nothing or slowed a runtime down (times without / with):
+scale and shift for the batch norms before a padded convolution, or folding them with a correction of the border (0.96
+to 1.02); IFQA's division by sqrt(2) folded into its convolutions (1.01 to 1.02); other forms of attention, torch's
+included (0.94 to 1.02: all runtimes already fuse what `models/attention.py` writes); PRelu in other forms, which speeds
+ONNX Runtime up 2.7 times and slows OpenCV down, see `fiqa_runtime/onnx_bytes/prelu.py`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from fiqa_export.graph.convolution_passes import (
 )
 
 SMALL = 1 << 22
-"""Constants of up to this many bytes may make the file larger: 4 MiB."""
+"""A folded constant of up to this many bytes (4 MiB) may make the file larger."""
 
 
 def rewrite(model: ir.Model) -> None:
-    """Apply PASSES to `model` in place. For a graph fresh from torch.onnx, whose notes name its modules."""
+    """Apply PASSES to `model` in place. `model` comes directly from torch.onnx, with the notes that name its
+    modules."""
     for apply in PASSES:
         apply(model)
 
@@ -41,8 +42,8 @@ def rewrite(model: ir.Model) -> None:
 def constant_reshapes(model: ir.Model) -> None:
     """Reshape to a constant such as [0, -1, C], where torch.onnx computes the target from Shape.
 
-    0 copies an axis of the input and -1 takes what is left, so batch, height and width stay free. Bit-equal. YuNet:
-    31 nodes of 130 go, and OpenCV's older engine, which takes no computed target, loads the file.
+    0 copies an axis of the input and -1 takes what is left, so batch, height and width stay free. The results are equal
+    bit for bit. YuNet loses 31 of 130 nodes, and OpenCV's older engine, which cannot compute a target, loads the file.
     """
     for node in model.graph:
         if node.op_type == "Reshape":
@@ -73,14 +74,14 @@ def _target(before: ir.Shape | None, after: ir.Shape | None) -> list[int] | None
 def fold_constants(model: ir.Model) -> None:
     """Compute what depends on constants only, unless the result is large and its parts are needed elsewhere.
 
-    Runtimes do the same when they load, OpenCV excepted. Within 1e-6.
+    All runtimes but OpenCV do the same when they load a file. Results stay within 1e-6.
     """
     optimizer.fold_constants(model, output_size_limit=2**31, should_fold=_pays)
     common.RemoveUnusedNodesPass()(model)
 
 
 _NOT_FOLDED = ("QuantizeLinear", "DequantizeLinear", "LayerNormalization")
-"""Quantised weights stay quantised; of several outputs the folder warns."""
+"""Quantised weights stay quantised; onnxscript warns about operators with several outputs."""
 
 
 def _pays(node: ir.Node) -> bool:
@@ -93,13 +94,14 @@ def _pays(node: ir.Node) -> bool:
 
 
 def unused_and_double(model: ir.Model) -> None:
-    """Remove what no output needs, and all but the first of equal constants."""
+    """Remove nodes that no output needs, and all but the first of equal constants."""
     common.RemoveUnusedNodesPass()(model)
     common.DeduplicateInitializersPass(size_limit=1 << 18)(model)
 
 
 def plain_dimensions(model: ir.Model) -> None:
-    """`height` and `width` for the image's free axes and `cells_8` for the length of `cls_8`, not 16*s18*s30.
+    """Give free axes simple names: `height` and `width` for the image, `cells_8` for the length of `cls_8`, not
+    16*s18*s30.
 
     Inside the graph, where runtimes infer sizes themselves, such axes lose their names.
     """
@@ -122,10 +124,10 @@ def _free_axes(value: ir.Value) -> list[tuple[int, str]]:
 
 
 def names_by_module(model: ir.Model) -> None:
-    """Nodes and values are called after their module and operator: `backbone.layer1.0.conv1/Conv`.
+    """Name nodes and values after their module and operator: `backbone.layer1.0.conv1/Conv`.
 
-    Constants that are no parameters take the name of their first reader and of their role there: `…/PRelu.slope`.
-    The names come from torch.onnx's notes, so the same network gets the same names every time.
+    Constants that are not parameters are named after their first reader and their role there: `…/PRelu.slope`. The
+    names come from torch.onnx's notes, so the same network gets the same names every time.
     """
     graph, version = model.graph, model.opset_imports[""]
     taken: Counter[str] = Counter()
@@ -142,7 +144,8 @@ def names_by_module(model: ir.Model) -> None:
 
 
 def _is_parameter(value: ir.Value) -> bool:
-    """Whether an initializer has a name from the state dict or one that a pass made of it; others have no dot."""
+    """Whether the name of an initializer comes from the state dict, or was derived from such a name by a pass; other
+    names have no dot."""
     return "." in str(value.name) or isinstance(value.const_value, TorchTensor)
 
 
@@ -175,4 +178,4 @@ PASSES: tuple[Callable[[ir.Model], None], ...] = (
     plain_dimensions,
     names_by_module,
 )
-"""In the order in which they run."""
+"""All passes, in the order in which they run."""

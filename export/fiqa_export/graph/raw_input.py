@@ -1,4 +1,4 @@
-"""Preprocessing inside the graph: it then takes uint8 BGR crops (N, H, W, 3) as cameras and OpenCV give them."""
+"""Puts preprocessing into the graph, which then takes uint8 BGR crops (N, H, W, 3) as cameras and OpenCV give them."""
 
 from __future__ import annotations
 

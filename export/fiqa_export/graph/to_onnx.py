@@ -1,4 +1,4 @@
-"""Torch reference -> fp32 ONNX file."""
+"""Exports a torch reference to an fp32 ONNX file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def export_onnx(reference: Reference, path: Path) -> None:
 
 
 def _take_weights_in(path: Path) -> None:
-    """Put the weights in ``<path>.data`` into the graph: torch would have them in memory four times."""
+    """Move the weights from ``<path>.data`` into the graph. If torch wrote them there itself, they would be in memory
+    four times."""
     model = onnx.load(str(path))
     for tensor in model.graph.initializer:
         tensor.ClearField("data_location")
@@ -50,7 +51,7 @@ def _take_weights_in(path: Path) -> None:
 
 
 def trace(reference: Reference) -> torch.onnx.ONNXProgram:
-    """`reference` as torch.onnx makes it, with the exporter's notes, before any pass of ours."""
+    """`reference` as torch.onnx exports it, with the exporter's notes, before any of our passes."""
     spec = reference.spec
     reference.freeze()
     batch = torch.export.Dim("batch", min=1, max=4096)
@@ -80,7 +81,7 @@ def trace(reference: Reference) -> torch.onnx.ONNXProgram:
 
 
 def _drop_metadata(model: object) -> None:
-    """Remove the exporter's notes on every node: stack traces with paths of this machine."""
+    """Remove the exporter's notes on every node, which hold stack traces with paths of this machine."""
     graph = model.graph  # type: ignore[attr-defined]
     for value in (*graph.inputs, *graph.outputs, *graph.initializers.values()):
         value.metadata_props.clear()
@@ -94,7 +95,7 @@ def _drop_metadata(model: object) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's chatter about absent optional packages away from people."""
+    """Silence the exporter's messages about optional packages that are not installed."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

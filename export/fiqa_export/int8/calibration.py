@@ -1,4 +1,5 @@
-"""What int8 has to know of a network, learnt from calibration images: ranges, what rounding harms, fitted weights."""
+"""Learns from calibration images what int8 needs: the ranges of activations, the harm that rounding does, fitted
+weights."""
 
 from __future__ import annotations
 
@@ -34,20 +35,21 @@ from fiqa_export.int8.rounding import Rounding
 from fiqa_export.int8.sensitivity import first_order
 
 OPERATIONS = 6e11
-"""Multiply-accumulates spent on running the calibration images once: large networks get fewer, at least MINIMUM."""
+"""Multiply-accumulates to spend on one run over the calibration images. Large networks get fewer images, but at least
+MINIMUM."""
 JUDGED = 32
-"""Images of the judging half that methods are chosen and harm is predicted with."""
+"""Images of the judging half with which methods are chosen and harm is predicted."""
 FITTED = (8, 128)
-"""Images of the ranging half that rounding is fitted to, fewest and most: they are in memory together, so that
-FIT_MEMORY may ask for fewer."""
+"""Fewest and most images of the ranging half to which rounding is fitted. They are all in memory at once, so FIT_MEMORY
+may ask for fewer."""
 FIT_OPERATIONS = 2.5e11
-"""Multiply-accumulates spent on running these images once, within FITTED."""
+"""Multiply-accumulates to spend on one run over these images; FITTED bounds their number."""
 LARGEST_SIDE = 640
-"""Photos for networks that take any size are shrunk to this: bounds memory."""
+"""Longest side to which photos are shrunk for networks that take any size. It bounds memory."""
 
 FIT_MEMORY, FEWEST_HELD = 160_000_000, 4
-"""Bytes of the largest activation of all these images together, and the fewest images whatever they take: of each
-image a few activations of the fp32 network and of the mixture are held."""
+"""Most bytes that the largest activation may take over all images that rounding is fitted to, and the fewest images
+whatever they take. A few activations of each image are held, of the fp32 network and of the mixture."""
 
 Feed = Callable[[Image], Inputs]
 """uint8 BGR image -> network inputs by graph name."""
@@ -55,30 +57,30 @@ Feed = Callable[[Image], Inputs]
 
 @dataclass(frozen=True)
 class Images:
-    """A calibration set as network inputs, read anew each time."""
+    """A calibration set, given as network inputs; each use reads the images again."""
 
     whole: CalibrationSet
-    """What was chosen and what was left out."""
+    """The images that were chosen, and those left out."""
     feed: Feed
-    """What turns an image into network inputs."""
+    """Turns an image into network inputs."""
 
-    def ranging(self, most: int | None = None) -> Half:
-        """The half that ranges and rounding are found with, or at most so many of it, evenly spread."""
-        return Half(_thinned(self.whole.halves()[0], most), self.feed)
+    def ranging(self, most: int | None = None) -> ImagePart:
+        """The half with which ranges and rounding are found; of it at most `most` images, evenly spread."""
+        return ImagePart(_thinned(self.whole.halves()[0], most), self.feed)
 
-    def judging(self, most: int | None = None) -> Half:
-        """The half that methods are chosen with, and mixtures judged on."""
-        return Half(_thinned(self.whole.halves()[1], most), self.feed)
+    def judging(self, most: int | None = None) -> ImagePart:
+        """The half with which methods are chosen and on which mixtures are judged; likewise."""
+        return ImagePart(_thinned(self.whole.halves()[1], most), self.feed)
 
 
 @dataclass(frozen=True)
-class Half:
-    """One half of the images, or a part of it, as network inputs: read anew each time."""
+class ImagePart:
+    """One half of the images, or a part of it, given as network inputs; each pass reads the images again."""
 
     images: CalibrationSet
     """The images of the half, or of the part."""
     feed: Feed
-    """As of :class:`Images`."""
+    """Turns an image into network inputs."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -96,8 +98,8 @@ def calibration_images(
 ) -> Images:
     """The images that ``--calib`` names: a folder of photos or crops, or `seeded` ones of `size` (height, width).
 
-    Raises InputError where the folder is missing or fewer than 32 of its images are of use, FetchError where photos
-    need a detector that is not here.
+    Raises InputError where the folder is missing or fewer than 32 of its images can be used, FetchError where photos
+    need a detector that is not on this machine.
     """
     count = min(COUNT, max(MINIMUM, round(OPERATIONS / spec.macs)))
     found = seeded_candidates(*size, count) if calib == "seeded" else folder_candidates(Path(calib), _reader(spec))
@@ -105,7 +107,8 @@ def calibration_images(
 
 
 def one_crop(image: Image, spec: ModelSpec) -> Image:
-    """What of `image` the network sees: for networks that draw crops from a picture the first one, else all of it."""
+    """The part of `image` that the network sees: the first crop for networks that draw crops from a picture, else all
+    of it."""
     sampling = spec.input.sampling
     if sampling is None or image.shape[:2] == (spec.input.height, spec.input.width):
         return image
@@ -130,14 +133,14 @@ def _score(spec: ModelSpec, fp32: Path, feed: Feed) -> Score | None:
 
 
 def open_session(network: Path) -> ort.InferenceSession:
-    """The ONNX file `network` in ONNX Runtime on the CPU."""
+    """Open the ONNX file `network` in ONNX Runtime on the CPU."""
     make_room(network)
     options = session_options(network.parent)
     return ort.InferenceSession(for_onnxruntime(network), options, providers=["CPUExecutionProvider"])
 
 
 def measured(fp32: Path, base: Path, images: Images, report: Report) -> Ranges:
-    """Ranges of the network `fp32` by every method, on the ranging half; which serves best is still to be predicted.
+    """Measure the ranges of the network `fp32` by every method, on the ranging half; :func:`predicted` then chooses.
 
     Writes `base`, see :func:`write_base`. Raises ArtefactError where an activation is not finite.
     """
@@ -164,7 +167,8 @@ def measured(fp32: Path, base: Path, images: Images, report: Report) -> Ranges:
 
 
 def predicted(ranges: Ranges, base: Path, images: Images, report: Report) -> Ranges:
-    """`ranges` with what rounding would do to the network `base` on the judging half, and the best methods."""
+    """`ranges` with the best method of each tensor and the predicted harm of rounding, for the network `base` on the
+    judging half."""
     judging = images.judging(JUDGED)
     effects = first_order(open_graph(base), judging, ranges.ranges, len(judging), report)
     methods = effects.best_methods()
@@ -176,8 +180,8 @@ def write_base(
 ) -> dict[str, list[float]]:
     """Write `fp32` to `base` with its channels equalised where `channels` (largest magnitudes by tensor) differ much.
 
-    Its weights lie beside it, so that many may have it open at the memory of one. Returns the part of `channels` that
-    was used.
+    The weights lie beside `base`, so that several graphs opened from it share their memory. Returns the part of
+    `channels` that was used.
     """
     model = open_graph(fp32)
     done = equalise(model, {name: np.asarray(largest, np.float32) for name, largest in channels.items()})
@@ -186,7 +190,7 @@ def write_base(
 
 
 def rounding(base: Path, spec: ModelSpec, images: Images, report: Report) -> Rounding:
-    """What fits the weights of a mixture of the network `base` to images of the ranging half."""
+    """The object that fits the weights of mixtures of the network `base` to images of the ranging half."""
     fewest, most = FITTED
     graph = open_graph_of(base, LARGEST_SIDE, LARGEST_SIDE).graph
     largest = max(nominal_bytes(value) for node in graph for value in node.outputs)
@@ -196,6 +200,6 @@ def rounding(base: Path, spec: ModelSpec, images: Images, report: Report) -> Rou
 
 
 def _tensors_read(model: ir.Model) -> dict[str, int]:
-    """What candidates read, by name, and the axis that its channels lie along."""
+    """The axis of the channels of every tensor that candidates read, by name."""
     read = (value for node in candidates(model.graph) for value in activations_read(node))
     return {str(value.name): channel_axis(value) for value in read}

@@ -1,8 +1,8 @@
-"""Equalisation across layers: channels of one tensor brought to one magnitude, so that one int8 scale fits them all.
+"""Equalisation across layers: brings the channels of a tensor to one magnitude, so that one int8 scale fits them all.
 
-A tensor's channels are divided by factors that the layers which read it multiply into their weights, and those which
-write it divide out of theirs: the network computes the same function. Nagel et al., "Data-Free Quantization Through
-Weight Equalization and Bias Correction", 2019; Xiao et al., "SmoothQuant", 2023.
+The channels of a tensor are divided by factors. Layers that write the tensor divide their weights by them, layers that
+read it multiply theirs by them; so the network computes the same function. Nagel et al., "Data-Free Quantization
+Through Weight Equalization and Bias Correction", 2019; Xiao et al., "SmoothQuant", 2023.
 """
 
 from __future__ import annotations
@@ -21,26 +21,27 @@ Magnitudes = Mapping[str, NDArray[np.float32]]
 Factors = NDArray[np.float32]
 
 LARGEST_FACTOR = 2.0**10
-"""No channel is scaled by more than this against the tensor's largest: what is nearly silent stays so."""
+"""Largest factor between a channel and the largest channel of its tensor: a channel that is nearly silent stays so."""
 
 ALIKE = 1 / 8
-"""Half of the channels reach this share of the largest one: then equalising gains nothing, and where a range leaves out
-the rarest values it costs, since afterwards every channel has some (measured on seeded and on trained weights)."""
+"""A tensor is left as it is if at least half of its channels reach this share of the largest one. Equalising it would
+gain nothing, and it costs where a range leaves out the rarest values, because afterwards every channel has some of them
+(measured on seeded and on trained weights)."""
 
 _SCALES_ALONG = frozenset(
     ["AveragePool", "GlobalAveragePool", "Identity", "LeakyRelu", "MaxPool", "PRelu", "Relu", "Resize"]
 )
 _NORMS = frozenset(("BatchNormalization", "InstanceNormalization", "LayerNormalization"))
 _IMAGES = frozenset(("BatchNormalization", "Conv", "InstanceNormalization"))
-"""What reads and writes channels along axis 1."""
+"""Operators that read and write channels along axis 1."""
 
 
 def equalise(model: ir.Model, magnitudes: Magnitudes) -> list[str]:
     """Equalise, in place, the channels of every tensor named in `magnitudes` whose writers and readers allow it.
 
-    Tensors that must keep one scale (both sides of a sum, before and after an activation) share their factors, taken
-    from their largest magnitudes; where these are ALIKE they are left as they are. Returns the names of the tensors of
-    `magnitudes` that were equalised.
+    Tensors that must keep one scale (both sides of a sum, before and after an activation) share their factors, which
+    come from the largest magnitudes; they stay as they are where their channels are ALIKE. Returns the names of the
+    tensors of `magnitudes` that were equalised.
     """
     done = []
     for group in _groups(model.graph):
@@ -53,13 +54,14 @@ def equalise(model: ir.Model, magnitudes: Magnitudes) -> list[str]:
 
 
 def _factors(magnitudes: Sequence[Factors]) -> Factors:
-    """Powers of two: scaling by them is exact in floating point."""
+    """Factors for the channels of tensors that are scaled together. They are powers of two, which scale floating point
+    exactly."""
     relative = np.max([m / max(float(m.max()), np.finfo(np.float32).tiny) for m in magnitudes], axis=0)
     return np.asarray(np.exp2(np.round(np.log2(np.maximum(relative, 1 / LARGEST_FACTOR)))), np.float32)
 
 
 def _groups(graph: ir.Graph) -> Iterator[list[ir.Value]]:
-    """Sets of tensors that can be scaled channel by channel, together, without changing the network's outputs."""
+    """Groups of tensors that can be scaled together, channel by channel, without changing the network's outputs."""
     parent: dict[ir.Value, ir.Value] = {}
     fixed: set[ir.Value] = {*graph.inputs, *graph.outputs}
 
@@ -92,7 +94,7 @@ def _constant(value: ir.Value | None) -> bool:
 
 
 def _scales_along(node: ir.Node) -> bool:
-    """Whether scaling every input that is no constant scales the output alike."""
+    """Whether the output scales as all inputs do that are not constants."""
     if node.op_type == "Add":
         shapes = {tuple(value.shape or ()) for value in node.inputs if value is not None}
         return len(shapes) == 1 and not any(map(_constant, node.inputs))
@@ -103,7 +105,7 @@ def _scales_along(node: ir.Node) -> bool:
 
 
 def _can_scale(node: ir.Node, value: ir.Value) -> bool:
-    """Whether `node` can take up, in its constants, the scaling of the channels of `value` that it reads or writes."""
+    """Whether the constants of `node` can undo a scaling of the channels of `value`, which it reads or writes."""
     writes = value in node.outputs
     if not writes and value is not node.inputs[0]:
         return False
@@ -135,7 +137,8 @@ def _scale(graph: ir.Graph, group: Sequence[ir.Value], factors: Factors) -> None
 
 
 def _axis_read(node: ir.Node) -> int:
-    """Axis of a layer's weights that runs over the channels it reads; a depth-wise kernel has but one per channel."""
+    """Axis of a layer's weights that runs over the channels that it reads; a depth-wise kernel has only one per
+    channel."""
     if node.op_type == "Conv":
         return 0 if node.attributes.get_int("group", 1) > 1 else 1
     return 1 if node.attributes.get_int("transB", 0) else 0
@@ -146,7 +149,8 @@ def _axis_written(node: ir.Node) -> int:
 
 
 def _multiply(graph: ir.Graph, node: ir.Node, index: int, factors: NDArray[np.floating], axis: int) -> None:
-    """Give input `index` of `node` constants multiplied by `factors` along `axis`; other readers keep theirs."""
+    """Multiply the constants at input `index` of `node` by `factors` along `axis`; other nodes that read them keep the
+    old ones."""
     old = node.inputs[index]
     assert old is not None and old.const_value is not None
     values = old.const_value.numpy()

@@ -1,4 +1,4 @@
-"""The judge of int8 mixtures: each is held against the fp32 file, on images that nothing is fitted to."""
+"""Judges int8 mixtures: compares each with the fp32 file, on images to which nothing was fitted."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from fiqa_runtime.system.progress import Report
 
 from fiqa_export.int8.calibration import (
     Feed,
-    Half,
+    ImagePart,
     open_session,
 )
 from fiqa_export.verdict.parity import Parity, compare, flip_failures
 
 
 class MixtureJudge:
-    """Holds int8 files against the fp32 file, on ONNX Runtime: on the parity set, and on images of the user's."""
+    """Compares int8 files with the fp32 file in ONNX Runtime, on the parity set and on the user's images."""
 
     def __init__(
         self,
         fp32: Path,
         parity: ParitySet,
-        judging: Half | None,
+        judging: ImagePart | None,
         feed: Feed,
         outputs: Sequence[OutputSpec],
         budget: Budget,
@@ -43,9 +43,9 @@ class MixtureJudge:
         self._expected = self._run(fp32, "run the fp32 network")
 
     def __call__(self, int8: Path) -> Judged:
-        """The verdict on the parity set; the other images may fail it, and are then named in the failures.
+        """The verdict on the parity set. The calibration images are judged too; the lines of their failures say so.
 
-        Flips are counted over all images together: a hundred alone resolve no percent.
+        Flips are counted over all images together, because a hundred images alone are too few to measure one per cent.
         """
         actual = self._run(int8, "judge a mixture")
         verdict = self._compare(0, actual, self._budget)
@@ -65,7 +65,7 @@ class MixtureJudge:
 
     @property
     def digest(self) -> str:
-        """Of everything that mixtures are held against."""
+        """Hex SHA-256 of everything that mixtures are compared with."""
         digest = hashlib.sha256(repr(self._budget).encode())
         for outputs in (image for images in self._expected for image in images):
             for name, values in outputs.items():
@@ -73,7 +73,7 @@ class MixtureJudge:
         return digest.hexdigest()
 
     def _run(self, network: Path, what: str) -> list[list[Arrays]]:
-        """Outputs of `network` for the parity set, and for the judging half of the calibration images if there are."""
+        """Outputs of `network` for the parity set and, where there are calibration images, for their judging half."""
         session = open_session(network)
         names = [output.name for output in self._outputs]
         sets: list[Iterable[Inputs]] = [(self._feed(image) for image, _ in self._parity)]

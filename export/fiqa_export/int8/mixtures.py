@@ -1,8 +1,9 @@
-"""fp32 ONNX -> int8 ONNX with explicit QuantizeLinear and DequantizeLinear, and the search for what must stay fp32.
+"""Makes an int8 ONNX file with explicit QuantizeLinear and DequantizeLinear, and searches for what must stay in
+float32.
 
-A layer computes in int8 where its activations and its weights are int8. It can go back in two ways: its activations
-stay in float32 and only the file keeps int8 weights, which costs speed and no bytes, or its weights stay in float32
-too. What saves the most harm for what it costs goes back first.
+A layer computes in int8 where its activations and its weights are int8. It can go back to float32 in two ways. Either
+only its activations do: the file keeps the int8 weights, so this costs speed but no bytes. Or its weights go back too.
+What prevents the most harm for its cost goes back first.
 """
 
 from __future__ import annotations
@@ -25,42 +26,44 @@ from fiqa_export.graph.loading import open_graph, open_graph_of, save_graph
 from fiqa_export.int8.qdq import Fitted, candidates, insert_qdq, is_layer, macs, quantise_activations, weights_of
 
 WEIGHTS = " (weights)"
-"""Follows the name of a layer whose weights stay in float32, not only its activations."""
+"""Suffix to the name of a layer: its weights stay in float32, not only its activations."""
 HARMLESS = 0.07
-"""Predicted shift of the outputs, in units of their spread over images, with which the search begins."""
+"""Predicted shift of the outputs that the first mixture of the search may have, in units of their spread over
+images."""
 
 Judge = Callable[[Path], Judged]
-"""What an int8 file does to the outputs."""
+"""Says what an int8 file does to the outputs."""
 Fit = Callable[[ir.Model, Collection[str]], Mapping[str, Fitted]]
-"""int8 constants of the layers so named of a mixture, by name."""
+"""The int8 constants of the named layers of a mixture, by name."""
 
 
 @dataclass(frozen=True)
 class Int8Result:
-    """What was converted, what was not, and what that was judged by."""
+    """What was converted to int8, what was not, and on which images that was decided."""
 
     search: SearchResult
-    """The mixtures tried, each with `bytes`, `bytes_share` of the fp32 file's and `mac_share` among its facts."""
+    """The mixtures tried. Their facts include `bytes`, `bytes_share` (of the size of the fp32 file) and `mac_share`."""
     kept: Mapping[str, str]
-    """What stays in float32 by node: `activations`, or `all`; the one that went back first at the front."""
+    """What stays in float32, by node: `activations` or `all`; the node that went back first comes first."""
     mac_share: float
-    """Share of the multiply-accumulates of convolutions that compute in int8; of all layers where there are none."""
+    """Share of the multiply-accumulates of convolutions that are computed in int8; of all layers where there are no
+    convolutions."""
     bytes_share: float
     """Size of the file as a share of the fp32 file's."""
     methods: Mapping[str, int]
-    """Tensors per method of finding their range."""
+    """Number of tensors by the method that found their range."""
     equalised: int
-    """Tensors whose channels were brought to one magnitude first."""
+    """Number of tensors whose channels were brought to one magnitude first."""
     fitted: bool
     """Whether rounding and biases were fitted to images; without images weights are rounded to the nearest level."""
     images: int
-    """Calibration images."""
+    """Number of calibration images."""
     calibration: str
     """Hex SHA-256 of the set of calibration images."""
     warning: str | None = None
-    """One line for people where the calibration images cover too little."""
+    """One line for people where the calibration images cover too small a part of the quality range."""
     left_out: Mapping[str, int] | None = None
-    """Calibration images left out, by reason; None where ranges came from a file."""
+    """Number of calibration images left out, by reason; None where ranges came from a file."""
 
     def for_card(self) -> dict[str, Any]:
         """Fields of :class:`fiqa_runtime.artefact.facts.Int8Conversion`, those of the fp32 graph apart."""
@@ -72,7 +75,7 @@ class Int8Result:
                 "passed": t.passed,
                 **{name: json_number(value) for name, value in t.judged.facts.items()},
             }
-            for t in self.search.trials
+            for t in self.search.mixtures
         )
         return {"kept_in_fp32": dict(self.kept), **plain, "trials": trials}
 
@@ -89,12 +92,12 @@ def to_int8(
     key: str = "",
     report: Report = silent,
 ) -> SearchResult:
-    """Write to `int8` the mixture of int8 and float32 that `judge` lets pass and that gives least back.
+    """Write to `int8` the mixture of int8 and float32 that passes `judge` and keeps the least in float32.
 
-    `base` is the file `fp32` that `ranges` speak of, equalised as they say; `fit` gives the int8 weights of each
-    mixture, which are rounded to the nearest level without it; operations are counted for images of `size` (height,
-    width). `journal` and `key` as for :func:`fiqa_calibration.mixture_search.search`. Where no mixture passes, the best
-    one is written: ask :meth:`SearchResult.require`.
+    `base` is the file `fp32` with its channels equalised as `ranges` say. `fit` gives the int8 weights of each mixture;
+    without it they are rounded to the nearest level. Operations are counted for images of `size` (height, width).
+    `journal` and `key` are those of :func:`fiqa_calibration.mixture_search.search`. Where no mixture passes, the best
+    one is written; :meth:`SearchResult.require` then raises.
     """
     mixtures = _Mixtures(fp32, base, int8, ranges, fit, size)
 
@@ -114,13 +117,13 @@ def to_int8(
 
 
 def by_node(kept: Collection[str]) -> dict[str, str]:
-    """What the search kept, as :attr:`Int8Result.kept`."""
+    """What the search kept in float32, in the form of :attr:`Int8Result.kept`."""
     named = {name.removesuffix(WEIGHTS): "activations" for name in kept}
     return named | {name.removesuffix(WEIGHTS): "all" for name in kept if name.endswith(WEIGHTS)}
 
 
 class _Mixtures:
-    """Everything that does not change from one mixture to the next."""
+    """Writes mixtures; holds everything that does not change from one mixture to the next."""
 
     def __init__(
         self, fp32: Path, base: Path, int8: Path, ranges: Ranges, fit: Fit | None, size: tuple[int, int]
@@ -128,7 +131,7 @@ class _Mixtures:
         self._base, self._int8, self._fp32_size = base, int8, size_of(fp32)
         self._ranges, self._fit = ranges.chosen, fit
         self.written: frozenset[str] | None = None
-        """What stays in float32 in the file written last."""
+        """What stays in float32 in the file that was written last."""
         nodes = candidates(open_graph_of(base, *size).graph)
         layers = [node for node in nodes if is_layer(node)]
         self._nodes = [str(node.name) for node in nodes]
@@ -144,7 +147,7 @@ class _Mixtures:
         self.cost |= {name + WEIGHTS: self.cost[name] + sizes[name] / max(1, sum(sizes.values())) for name in weights}
 
     def first_guess(self) -> int:
-        """How much has to go back for the predicted harm to fall to HARMLESS."""
+        """How many entries have to go back for the predicted harm to fall to HARMLESS."""
         left = sum(harm**2 for harm in self.hurt.values() if math.isfinite(harm))
         for count, name in enumerate(ranking(self.hurt, self.cost)):
             if left <= HARMLESS**2:
@@ -157,7 +160,7 @@ class _Mixtures:
         return any(name + WEIGHTS not in kept for name in self._layers)
 
     def write(self, kept: Collection[str]) -> dict[str, float]:
-        """Write the mixture in which `kept` stays in float32, and say how large it is and how much of it is int8."""
+        """Write the mixture in which `kept` stays in float32; returns its size and how much of it computes in int8."""
         how = by_node(kept)
         nodes = [name for name in self._nodes if name not in how]
         weights_only = [name for name, what in how.items() if what == "activations" and name in self._layers]
@@ -178,7 +181,8 @@ class _Mixtures:
 
 
 def _forget_types(model: ir.Model) -> None:
-    """Types inside the graph, which every runtime infers, take more room in a small network than its weights."""
+    """Remove the types inside the graph. Every runtime infers them, and in a small network they take more room than the
+    weights."""
     inside = [value for node in model.graph for value in node.outputs if not value.is_graph_output()]
     for value in (*inside, *model.graph.initializers.values()):
         value.type = value.shape = None

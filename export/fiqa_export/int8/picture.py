@@ -1,4 +1,4 @@
-"""A picture of the mixtures of precisions that the search tried: how much is int8 against how good."""
+"""Draws the mixtures that the search tried: how much of each is int8, and how good it is."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from fiqa_calibration.mixture_search import SearchResult, Trial
+from fiqa_calibration.mixture_search import EvaluatedMixture, SearchResult
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.system.files import write_bytes
 
 
 def draw_pareto(result: SearchResult, path: Path, title: str = "") -> None:
-    """Draw the trials of `result` to `path` (PNG or SVG, by its suffix), the chosen one marked.
+    """Draw the mixtures of `result` to `path` (PNG or SVG, by its suffix) and mark the chosen one.
 
-    Across is what of the multiply-accumulates is left in float32, 1 - `mac_share` of each trial's facts; the colour is
-    `bytes`, the size of the file. Raises InputError for another suffix or a folder that cannot be written,
-    DependencyError without matplotlib.
+    The horizontal axis is the share of multiply-accumulates left in float32, 1 - `mac_share`; the colour is the size of
+    the file, `bytes`. Raises InputError for another suffix or a folder that cannot be written, DependencyError without
+    matplotlib.
     """
     if path.suffix not in (".png", ".svg"):
         raise InputError(f"cannot draw {path.name}; name a .png or .svg file")
     figure, axes = _axes()
-    sizes = _megabytes(result.trials)
+    sizes = _megabytes(result.mixtures)
     style = {"vmin": min(sizes), "vmax": max(sizes), "cmap": "viridis_r", "zorder": 2}
     for passed, marker, label in ((True, "o", "within the budget"), (False, "X", "outside")):
-        trials = [trial for trial in result.trials if trial.passed == passed]
-        if trials:
-            dots = axes.scatter(*_columns(trials), c=_megabytes(trials), marker=marker, label=label, **style)
+        mixtures = [mixture for mixture in result.mixtures if mixture.passed == passed]
+        if mixtures:
+            dots = axes.scatter(*_columns(mixtures), c=_megabytes(mixtures), marker=marker, label=label, **style)
     axes.plot(*_columns(result.pareto), color="0.7", zorder=1, label="best for its speed")
     axes.scatter(*_columns([result.chosen]), s=160, facecolors="none", edgecolors="tab:red", label="chosen")
     figure.colorbar(dots, label="MB", format="%.4g")
@@ -40,18 +40,18 @@ def draw_pareto(result: SearchResult, path: Path, title: str = "") -> None:
     write_bytes(path, drawn.getvalue())
 
 
-def _megabytes(trials: Iterable[Trial]) -> list[float]:
-    return [trial.judged.facts["bytes"] / 1e6 for trial in trials]
+def _megabytes(mixtures: Iterable[EvaluatedMixture]) -> list[float]:
+    return [mixture.judged.facts["bytes"] / 1e6 for mixture in mixtures]
 
 
-def _columns(trials: Iterable[Trial]) -> tuple[list[float], list[float]]:
-    """How much is left in float32 (%), and how good it is."""
-    places = [(100 * (1 - trial.judged.facts["mac_share"]), trial.judged.quality) for trial in trials]
+def _columns(mixtures: Iterable[EvaluatedMixture]) -> tuple[list[float], list[float]]:
+    """Per cent of the multiply-accumulates that are left in float32, and the quality, of each mixture."""
+    places = [(100 * (1 - mixture.judged.facts["mac_share"]), mixture.judged.quality) for mixture in mixtures]
     return [x for x, _ in places], [y for _, y in places]
 
 
 def _axes() -> tuple[Any, Any]:
-    """A figure of its own, outside pyplot's state: nothing to close, no window system needed."""
+    """A figure outside pyplot's state, so that it need not be closed and needs no window system."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

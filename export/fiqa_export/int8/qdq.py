@@ -1,8 +1,9 @@
-"""QuantizeLinear and DequantizeLinear in an ONNX graph: which nodes can compute in int8, and the writer.
+"""Inserts QuantizeLinear and DequantizeLinear into an ONNX graph, and says which nodes can compute in int8.
 
-A node computes in int8 where every value it reads comes out of a DequantizeLinear: activations symmetric with one scale
-per tensor, weights stored as int8 with one scale per output channel, biases in float. Outputs are not quantised: that
-is left to the next node that reads them in int8, after activations and norms, so that consumers fuse those.
+A node computes in int8 where every value that it reads comes out of a DequantizeLinear. Activations are symmetric with
+one scale per tensor, weights are stored as int8 with one scale per output channel, biases stay in float. Outputs are
+not quantised: the next node that reads them in int8 does that, after activations and norms, so that runtimes can fuse
+those.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from fiqa_export.graph.loading import MATRIX_OPS, is_float
 
 FUSED = frozenset(("BatchNormalization", "Relu"))
-"""What consumers compute in one with the residual sum that it follows."""
+"""Operators that runtimes fuse with the residual sum before them."""
 Scales = NDArray[np.float32]
 
 
@@ -28,18 +29,18 @@ class Fitted:
     """The int8 constants of one layer."""
 
     levels: NDArray[np.int8]
-    """Weights, in the shape of the fp32 weights."""
+    """Int8 weights, in the shape of the fp32 weights."""
     scales: Scales
     """Scale per output channel (C,)."""
     shift: Scales | None = None
-    """Added to the bias (C,) where the layer can have one."""
+    """What is added to the bias (C,), where the layer can have one."""
 
 
 def candidates(graph: ir.Graph) -> list[ir.Node]:
     """Nodes that can compute in int8, in order: layers with constant weights, and sums that close a residual block.
 
-    Such a sum has one input that a layer writes for it alone, and something that computes in int8 reads it: consumers
-    then fuse it with that layer if they get the other input in int8.
+    Such a sum has one input that a layer writes for it alone, and a node that computes in int8 reads its result.
+    Runtimes fuse it with that layer if they get the other input in int8.
     """
     layers = [node for node in graph if is_layer(node)]
     int8 = {*layers}
@@ -52,7 +53,7 @@ def candidates(graph: ir.Graph) -> list[ir.Node]:
 
 
 def is_layer(node: ir.Node) -> bool:
-    """Whether `node` multiplies an activation by constant weights: a convolution, or a matrix product as such."""
+    """Whether `node` multiplies an activation by constant weights: a convolution, or a plain matrix product."""
     if node.op_type not in MATRIX_OPS - {"ConvTranspose"} or not is_float(node.outputs[0]):
         return False
     activation, weights, *bias = node.inputs
@@ -67,7 +68,7 @@ def is_layer(node: ir.Node) -> bool:
 
 
 def _fused_input(node: ir.Node) -> ir.Value | None:
-    """The input of a sum that a convolution writes for it alone; the first of two."""
+    """The first input of a sum that a convolution writes for it alone; None where there is no such input."""
     if any(value is None or value.const_value is not None for value in node.inputs):
         return None
     for value in node.inputs:
@@ -85,7 +86,7 @@ def activations_read(node: ir.Node) -> list[ir.Value]:
 
 
 def channel_axis(value: ir.Value) -> int:
-    """Axis of an activation that its channels lie along: 1 of images (N, C, H, W), the last of what products read."""
+    """Axis of the channels of an activation: 1 for images (N, C, H, W), the last axis for what matrix products read."""
     read_along_last = any(node.op_type in ("Gemm", "MatMul") for node, _ in value.uses())
     return 1 if value.shape is not None and len(value.shape) == 4 and not read_along_last else -1
 
@@ -105,14 +106,16 @@ def weights_of(node: ir.Node) -> NDArray[np.float32]:
 
 
 def weight_scales(weights: NDArray[np.float32], axis: int) -> Scales:
-    """One scale per slice along `axis`, (C,), such that the largest magnitude is level 127; 1 / 127 for zeros."""
+    """One scale (C,) per slice along `axis`, so that the largest magnitude of the slice is level 127; 1 / 127 for a
+    slice of zeros."""
     others = tuple(i for i in range(weights.ndim) if i != axis)
     largest = np.abs(weights).max(axis=others)
     return np.asarray(np.where(largest > 0, largest, 1) / LEVELS, np.float32)
 
 
 def macs(node: ir.Node) -> int:
-    """Multiply-accumulates of a layer for one image of nominal size; 0 for any other node, sides unknown count as 1."""
+    """Multiply-accumulates of a layer for one image of nominal size, where unknown sides count as 1; 0 for any other
+    node."""
     if not is_layer(node):
         return 0
     weights, sides = weights_of(node), node.outputs[0].shape or ()
@@ -146,11 +149,11 @@ def insert_qdq(
     fitted: Mapping[str, Fitted] | None = None,
     weights_only: Collection[str] = (),
 ) -> None:
-    """Make the candidates called `nodes` compute in int8, in place; the layers `weights_only` only store int8 weights.
+    """Make the candidates named in `nodes` compute in int8, in place; layers in `weights_only` only store int8 weights.
 
-    `ranges` is, by name of each activation that `nodes` read, the largest magnitude that int8 represents; `fitted` the
-    constants of layers by name, rounded to the nearest level where absent. Raises InputError where a range is missing
-    or a node is no candidate.
+    `ranges` gives, by name of each activation that `nodes` read, the largest magnitude that int8 represents. `fitted`
+    gives the constants of layers by name; the weights of other layers are rounded to the nearest level. Raises
+    InputError where a range is missing or a node is not a candidate.
     """
     layers = {str(node.name): node for node in candidates(model.graph) if is_layer(node)}
     _known(weights_only, layers)
@@ -164,7 +167,7 @@ def insert_qdq(
 
 
 def quantise_activations(model: ir.Model, nodes: Collection[str], ranges: Mapping[str, float]) -> None:
-    """What :func:`insert_qdq` does but for the weights, which stay as they are."""
+    """Do what :func:`insert_qdq` does to the activations; the weights stay as they are."""
     every = {str(node.name): node for node in candidates(model.graph)}
     _known(nodes, every)
     chosen = {name: node for name, node in every.items() if name in nodes}
@@ -187,7 +190,8 @@ def _known(names: Collection[str], nodes: Mapping[str, ir.Node]) -> None:
 
 
 def _readers(value: ir.Value, chosen: Mapping[str, ir.Node]) -> Iterator[ir.Node]:
-    """Nodes that read the twin of `value`: the chosen ones; norms too where a sum does, for int8 to be all there is."""
+    """Nodes that read the quantised `value` in its place: the chosen ones and, where a sum is among them, norms too, so
+    that `value` itself is not needed."""
     readers = list(dict.fromkeys(node for node, _ in value.uses()))
     quantised = [node for node in readers if node.name in chosen and value in activations_read(node)]
     yield from quantised
@@ -219,9 +223,10 @@ def _pair(value: ir.Value, scale: ir.Value, zero: ir.Value, name: str) -> list[i
 
 
 def _quantise_parts(graph: ir.Graph, value: ir.Value) -> None:
-    """Where int8 alone reads the concatenation `value`, each part takes its scale: it then concatenates int8.
+    """Quantise the parts of the concatenation `value` with its scale where it is read in int8 only; int8 is then
+    concatenated.
 
-    No value changes, for what is rounded to levels of a scale already stays as it is.
+    No value changes, because what is rounded to the levels of a scale already stays as it is.
     """
     concat, uses = value.producer(), list(value.uses())
     if concat is None or concat.op_type != "Concat" or len(uses) != 1 or value.is_graph_output():
@@ -252,7 +257,7 @@ def _store_weights(graph: ir.Graph, node: ir.Node, constants: Fitted) -> None:
 
 
 def _shift_bias(graph: ir.Graph, node: ir.Node, shift: Scales) -> None:
-    """Add `shift` to the bias of a convolution or Gemm; a MatMul has none."""
+    """Add `shift` to the bias of a convolution or Gemm; a MatMul has no bias."""
     if node.op_type == "MatMul":
         return
     old = node.inputs[2] if len(node.inputs) > 2 else None
@@ -265,7 +270,7 @@ def _shift_bias(graph: ir.Graph, node: ir.Node, shift: Scales) -> None:
 
 
 def _zeros(graph: ir.Graph, shape: tuple[int, ...]) -> ir.Value:
-    """The zero points of this shape, one constant for all that need them."""
+    """Zero points of this shape; all nodes that need them share one constant."""
     name = "zero" + "".join(f"_{side}" for side in shape)
     return graph.initializers.get(name) or _constant(graph, name, np.zeros(shape, np.int8))
 

@@ -1,10 +1,11 @@
-"""Rounding fitted to calibration images: int8 weights and biases with which a mixture gives what the fp32 one gives.
+"""Fits rounding to calibration images: finds int8 weights and biases with which a mixture gives what the fp32 network
+gives.
 
 The images go through the fp32 network and the mixture side by side, layer by layer. The weights of a layer are first
-moved to where they make the best of what its activations have become under the rounding before it, then rounded one
-input after the other, each time moving the remaining ones so that the output changes least (Frantar et al., "GPTQ",
-2022; Li et al., "GPTAQ", 2025). The bias takes up the mean of what is left (Nagel et al., "Data-Free Quantization",
-2019), and the mixture goes on from the layer as it will be.
+adjusted to the activations that it gets after the rounding before it. Then they are rounded one input after the other,
+and each time the weights that are left are moved so that the output changes least (Frantar et al., "GPTQ", 2022; Li et
+al., "GPTAQ", 2025). The bias takes up the mean of the error that is left (Nagel et al., "Data-Free Quantization",
+2019), and the images go on through the mixture with the layer as it will be.
 """
 
 from __future__ import annotations
@@ -27,17 +28,18 @@ from fiqa_export.int8.qdq import Fitted, dequantised, nearest, output_axis, weig
 from fiqa_export.onnx_on_torch.graph import Results, TorchGraph, compute
 
 WIDEST = 1152
-"""Kernels that see more inputs than this are rounded to the nearest level: their second moments would take too long."""
+"""Kernels with more inputs than this are rounded to the nearest level, because their second moments would take too
+long."""
 SAMPLES = 6
-"""Patches per input of the kernel, over all images, from which second moments are estimated."""
+"""Number of patches per input of the kernel, over all images, from which second moments are estimated."""
 FEWEST = 4096
-"""Patches at least, where the images have as many."""
+"""Fewest patches, where the images have that many."""
 DAMPING = 0.03
-"""Share of the mean second moment that is added to each: keeps a few patches from being trusted too much."""
+"""Share of the mean second moment that is added to each, so that a few patches are not trusted too much."""
 GROWTH = 2**24
-"""Bytes of int8 weights after which the holes that larger temporary arrays leave between them are given back."""
+"""Bytes of new int8 weights after which freed memory between them is given back to the operating system."""
 BLOCK = 128
-"""Inputs rounded before the rest of the weights is moved."""
+"""Number of inputs that are rounded before the rest of the weights is moved."""
 
 
 class Rounding:
@@ -50,8 +52,8 @@ class Rounding:
     def __call__(self, mixture: ir.Model, layers: Collection[str]) -> dict[str, Fitted]:
         """int8 weights and biases for the `layers` of `mixture`, by name.
 
-        `mixture` is the fp32 network with its activations quantised; what weights its `layers` have does not matter.
-        Memory is that of what one layer reads and writes for all images, twice.
+        `mixture` is the fp32 network with quantised activations; the weights of its `layers` do not matter. It takes
+        twice the memory of what one layer reads and writes for all images.
         """
         fp32 = open_graph(self._fp32)
         share_weights(fp32, mixture)
@@ -73,7 +75,7 @@ class Rounding:
 
 
 def share_weights(fp32: ir.Model, mixture: ir.Model) -> None:
-    """Have in memory once what both read from the file of `fp32`."""
+    """Let both graphs share the weights that they read from the file of `fp32`, so that these are in memory once."""
     for name, value in mixture.graph.initializers.items():
         if isinstance(value.const_value, ir.ExternalTensor):
             value.const_value = fp32.graph.initializers[name].const_value
@@ -88,19 +90,19 @@ class _Walk:
         self._results: Results | None = None
 
     def reach(self, layer: str) -> None:
-        """Compute all that comes before `layer`: `node` and `arguments` are then its own."""
+        """Compute everything before `layer`; `node` and `arguments` are then those of the layer."""
         while self._results is not None or self.node.name != layer:
             results = self._results if self._results is not None else compute(self.node, self.arguments)
             self._results = None
             self.node, self.arguments = self._walk.send(results)
 
     def leave(self, result: Tensor) -> None:
-        """Go on from the layer with `result` as what it gives."""
+        """Go on behind the layer as if it had given `result`."""
         self._results = (result,)
 
 
 def _fit(layer: str, exact: Sequence[_Walk], rough: Sequence[_Walk]) -> Fitted:
-    """The constants of `layer`; every image leaves it, the rough ones with what these constants give."""
+    """Find the constants of `layer` and move every image behind it; in the mixture with what these constants give."""
     for walk in (*exact, *rough):
         walk.reach(layer)
     node = exact[0].node
@@ -134,7 +136,8 @@ def _mean(node: ir.Node, results: Sequence[Tensor]) -> Tensor:
 
 
 def _rounded(node: ir.Node, pairs: Sequence[tuple[Tensor, Tensor]]) -> Fitted:
-    """int8 weights for the activations `pairs` of several images, in the fp32 network and in the mixture."""
+    """int8 weights of a layer; `pairs` are its activations for several images, in the fp32 network and in the
+    mixture."""
     weights, axis = weights_of(node), output_axis(node)
     groups, width = _groups_of(node), _width(node)
     if width > WIDEST:
@@ -150,7 +153,7 @@ def _rounded(node: ir.Node, pairs: Sequence[tuple[Tensor, Tensor]]) -> Fitted:
 
 
 def _moved(rows: Tensor, patches: _Patches, pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Weights (G, O, K) that give from rounded activations what `rows` give from exact ones, and the moments."""
+    """Weights (G, O, K) that give from rounded activations what `rows` give from exact ones; and the second moments."""
     for exact, rough in pairs:
         patches.add(exact, rough)
     moments, cross = (matrix.double() / patches.count for matrix in (patches.moments, patches.cross))
@@ -164,7 +167,8 @@ def _moved(rows: Tensor, patches: _Patches, pairs: Sequence[tuple[Tensor, Tensor
 
 
 class _Patches:
-    """Second moments of what the kernel of one layer sees: G groups of K inputs; G = 1 but for grouped convolutions."""
+    """Second moments of what the kernel of one layer sees: G groups of K inputs. G is 1 except for grouped
+    convolutions."""
 
     def __init__(self, node: ir.Node, images: int) -> None:
         weights = weights_of(node)
@@ -176,12 +180,12 @@ class _Patches:
         self.moments = torch.zeros(*self._shape, _width(node))
         """(G, K, K) sums over patches of rounded activations."""
         self.cross = torch.zeros_like(self.moments)
-        """(G, K, K) the same of exact with rounded ones."""
+        """(G, K, K) the same sums of exact with rounded activations."""
         self.count = 0
-        """Patches."""
+        """Number of patches."""
 
     def add(self, exact: Tensor, rough: Tensor) -> None:
-        """The layer's activation for one image, in the fp32 network and in the mixture."""
+        """Add the layer's activation for one image, in the fp32 network and in the mixture."""
         both = self._taps(exact), self._taps(rough)
         images, _, rows, columns = both[0][0].shape
         chosen = torch.randperm(images * rows * columns, generator=self._stream)[: self._per_image]
@@ -194,7 +198,7 @@ class _Patches:
         self.count += len(chosen)
 
     def _taps(self, x: Tensor) -> list[Tensor]:
-        """For each place in the kernel what it sees, (N, C, rows, columns)."""
+        """What each place of the kernel sees, (N, C, rows, columns)."""
         if self._node.op_type != "Conv":
             return [x.reshape(-1, x.shape[-1], 1, 1)]
         attributes = self._node.attributes
@@ -215,7 +219,7 @@ def _groups_of(node: ir.Node) -> int:
 
 
 def _width(node: ir.Node) -> int:
-    """Inputs that one output of a layer is computed from."""
+    """Number of inputs from which one output of a layer is computed."""
     weights = weights_of(node)
     return int(weights.size // weights.shape[output_axis(node)])
 
@@ -225,7 +229,8 @@ def _nearest(levels: Tensor) -> Tensor:
 
 
 def _compensated(levels: Tensor, moments: Tensor) -> Tensor:
-    """Whole levels (G, O, K) near `levels`, chosen so that what the layers give changes least under `moments`."""
+    """Whole levels (G, O, K) near `levels`, chosen so that the outputs change least for inputs with these second
+    `moments`."""
     rest = levels.clone()
     whole = torch.empty_like(rest)
     width = rest.shape[-1]

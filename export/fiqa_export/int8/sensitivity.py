@@ -1,7 +1,7 @@
-"""What int8 does to a network's outputs, node by node, from one backward pass per image.
+"""Predicts what int8 does to a network's outputs, node by node, from one backward pass per image.
 
-Rounding moves a tensor by a known amount; times the gradient of the output at that tensor this is, to first order, what
-it moves the output by. So each node's harm is known without running the network once per node.
+Rounding moves a tensor by a known amount. That amount times the gradient of the output at the tensor is, to first
+order, what moves the output. So the harm of each node is known without running the network once per node.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from fiqa_export.onnx_on_torch.graph import Arguments, Results, TorchGraph, Valu
 Shifts = NDArray[np.float64]
 """(targets, images): how far each target moves, in units of that target's spread over the images."""
 Methods = Mapping[str, Mapping[str, float]]
-"""By method, by tensor: the largest magnitude that int8 represents."""
+"""The largest magnitude that int8 represents, by method and tensor."""
 
 STRETCH = 2**28
-"""Bytes of activations, for an image of nominal size, that gradients are computed through at once."""
+"""Bytes of activations, for an image of nominal size, through which gradients are computed at once."""
 
 
 @dataclass(frozen=True)
 class FirstOrder:
-    """Predicted shifts of the targets: the score, and a random projection of all other outputs."""
+    """Predicted shifts of the targets, which are the score and a random projection of all other outputs."""
 
     activations: Mapping[str, Mapping[str, Mapping[str, Shifts]]]
-    """By method, by tensor, by the node that reads it in int8."""
+    """Shifts from rounding activations, by method, by tensor and by the node that reads it in int8."""
     weights: Mapping[str, Shifts]
-    """By layer, for weights rounded to the nearest level."""
+    """Shifts from rounding weights to the nearest level, by layer."""
 
     def best_methods(self) -> dict[str, str]:
-        """For every tensor the method under which it moves the targets least."""
+        """The method whose range moves the targets least, for every tensor."""
 
         def power(method: str, tensor: str) -> float:
             return _power(np.sum(list(self.activations[method][tensor].values()), axis=0))
@@ -53,7 +53,7 @@ class FirstOrder:
         return {tensor: min(self.activations, key=lambda method: power(method, tensor)) for tensor in tensors}
 
     def hurt(self, methods: Mapping[str, str]) -> dict[str, float]:
-        """By node: root mean square of the shift that rounding what it reads causes, each tensor by its method."""
+        """Root mean square, by node, of the shift that rounding its inputs causes, each rounded by its method."""
         shifts: dict[str, Shifts] = {}
         for tensor, method in methods.items():
             for node, shift in self.activations[method][tensor].items():
@@ -61,7 +61,7 @@ class FirstOrder:
         return {node: _power(shift) ** 0.5 for node, shift in shifts.items()}
 
     def hurt_by_weights(self) -> dict[str, float]:
-        """By layer: root mean square of the shift that rounding its weights causes."""
+        """Root mean square, by layer, of the shift that rounding its weights causes."""
         return {node: _power(shift) ** 0.5 for node, shift in self.weights.items()}
 
 
@@ -70,7 +70,7 @@ def first_order(
 ) -> FirstOrder:
     """Predict what int8 does to the fp32 `model` on every one of `inputs` (one image each), tensor by tensor.
 
-    `methods` are the ranges to try. Raises InputError where there are fewer than two images: nothing spreads then.
+    `methods` are the ranges to try. Raises InputError for fewer than two images, from which no spread can be computed.
     """
     tape = _Tape(model, methods)
     values: list[list[float]] = []
@@ -99,9 +99,9 @@ def round_symmetric(x: Tensor, largest: float) -> Tensor:
 class _Tape:
     """Runs the graph in fp32 so that gradients reach everything that a candidate reads and writes.
 
-    Each gradient is used as soon as it is there and then forgotten: `activations` and `weights` gather numbers. What
-    gradients need is held for one stretch of the graph at a time, which is computed again for it (Chen et al.,
-    "Training Deep Nets with Sublinear Memory Cost", 2016).
+    Each gradient is used as soon as it is computed and not kept: `activations` and `weights` collect single numbers.
+    What gradients need is held for one stretch of the graph at a time, and that stretch is computed a second time for
+    it (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016).
     """
 
     def __init__(self, model: ir.Model, methods: Methods) -> None:
@@ -111,12 +111,12 @@ class _Tape:
         self._candidates = set(candidates(model.graph))
         self._stream = rng("first order")
         self.activations: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-        """By method, tensor and node that reads it: the shift of every target, image after image."""
+        """Shift of every target, image after image, by method, tensor and the node that reads it."""
         self.weights: dict[str, list[float]] = defaultdict(list)
-        """By layer, likewise."""
+        """Shift of every target, image after image, by layer."""
 
     def play(self, feed: Inputs) -> list[float]:
-        """The targets for one image; their backward passes tell `activations` and `weights`."""
+        """The targets for one image; their backward passes append to `activations` and `weights`."""
         *earlier, last = self._stretches
         values = self._graph.enter(feed)
         starts: list[Values] = []
@@ -133,7 +133,7 @@ class _Tape:
         return [float(target.detach()) for target in targets]
 
     def _recorded(self, known: Values, stretch: range) -> tuple[Values, Values]:
-        """What is known before and after `stretch`, computed so that gradients reach the former from the latter."""
+        """The values before and after `stretch`, computed so that gradients flow from the latter to the former."""
         start = {v: x.detach().requires_grad_() if x.is_floating_point() else x for v, x in known.items()}
         values = dict(start)
         self._graph.advance(values, stretch, self._execute)
@@ -191,7 +191,7 @@ def _backward(start: Values, ends: Sequence[Sequence[tuple[Tensor, Tensor]]]) ->
 
 
 def _weights_error(node: ir.Node, x: Tensor | None) -> Tensor:
-    """How what the layer gives changes when its weights are rounded."""
+    """How the output of the layer changes when its weights are rounded."""
     error = dequantised(node, nearest(node)) - weights_of(node)
     return compute(node, [x, torch.from_numpy(error)])[0]
 

@@ -1,4 +1,4 @@
-"""The whole int8 step: calibration images or a file of ranges -> an int8 artefact within its budget.
+"""The int8 step: makes an int8 artefact within its budget, from calibration images or from a file of ranges.
 
 conversion = int8_step(reference, fp32, int8, Int8Order("folder/of/crops", parity_set, INT8.budget, out))
 """
@@ -41,16 +41,16 @@ from fiqa_export.publishing import versions
 
 @dataclass(frozen=True)
 class Int8Order:
-    """What to make of an fp32 file, and where to leave what outlasts the export."""
+    """What an int8 artefact is made from and judged by, and where to put what outlasts the export."""
 
     calib: str
-    """Folder of photos or crops, file of ranges, or `seeded`."""
+    """A folder of photos or crops, a file of ranges, or `seeded`."""
     images: ParitySet
     """Images on which every mixture is judged."""
     budget: Budget
-    """What int8 may cost."""
+    """What int8 may change."""
     out: Path
-    """Folder for the ranges, which outlast an interrupted export, and for the picture of the search."""
+    """Folder for the picture of the search and for the ranges, which outlast an interrupted export."""
     keep_failed: bool = False
     """Whether the best mixture is kept where none is within the budget."""
 
@@ -86,20 +86,20 @@ def write_int8(
 ) -> Int8Result:
     """Write the int8 version of the ONNX file `fp32`, which `reference` was exported to, to `int8`.
 
-    `calib` is a folder of photos or crops, a ``.json`` file of ranges (see below), or `seeded` for seeded images. On
-    the images of `parity`, and for other networks than detectors on the half of the calibration images that nothing is
-    fitted to, every mixture of int8 and float32 is held against `budget`.
+    `calib` is a folder of photos or crops, a ``.json`` file of ranges (see below), or `seeded` for seeded images. Every
+    mixture of int8 and float32 is judged by `budget` on the images of `parity` and, except for detectors, on the half
+    of the calibration images to which nothing is fitted.
 
-    The manifest of the calibration images (names, SHA-256, scores) is ``<name>.calibration.json`` beside `int8`.
-    What calibration finds, without faces, is in `cache` once a mixture is within the budget, before that in
-    ``.part.json`` beside it. Given as `calib` either serves the same fp32 file again, with what images alone can give
-    left out: weights are then rounded to the nearest level and biases stay. In ``.search.json`` stand the mixtures
-    judged so far. After an interruption the same call goes on where it was.
+    The manifest of the calibration images (names, SHA-256, scores) is ``<name>.calibration.json`` beside `int8`. What
+    calibration finds, which contains no images, is in `cache` once a mixture is within the budget, and before that in
+    ``.part.json`` beside it. Either file can be given as `calib` for the same fp32 file later. What only images can
+    give is then missing: weights are rounded to the nearest level and biases stay. ``.search.json`` holds the mixtures
+    that were judged so far, so that the same call goes on where it was interrupted.
 
-    Where no mixture is within `budget`, `int8` is the best one found: ask ``result.search.require()``. Raises
+    Where no mixture is within `budget`, `int8` is the best one found, and ``result.search.require()`` raises. Raises
     InputError where `calib` is missing, holds fewer than 32 usable images or belongs to another network, FetchError
-    where photos need a detector that is not here, ArtefactError where the fp32 network overflows, UnsupportedError for
-    an operator that gradients cannot be computed through.
+    where photos need a detector that is not on this machine, ArtefactError where the fp32 network overflows,
+    UnsupportedError for an operator that gradients cannot be computed through.
     """
     base = fp32.with_name(f".{fp32.name}.base.onnx")
     part, journal = _part(cache), cache.with_suffix(".search.json")
@@ -147,7 +147,7 @@ def _result(found: SearchResult, ranges: Ranges, images: Images | None) -> Int8R
 def _calibrated(
     reference: Reference, fp32: Path, base: Path, calib: str, cache: Path, feed: Feed, report: Report
 ) -> tuple[Ranges, Images | None]:
-    """Ranges, from a file where there is one; images where they are given. Writes `base`."""
+    """The ranges, and the images unless `calib` is a file of ranges. Writes `base`."""
     model = sha256_of(fp32)
     if calib.endswith(".json"):
         shipped = Ranges.load(Path(calib), model)
@@ -168,12 +168,12 @@ def _calibrated(
 
 
 def _part(cache: Path) -> Path:
-    """Where ranges stand while `cache` may still belong to an earlier artefact."""
+    """The file of the ranges while `cache` may still belong to an earlier artefact."""
     return cache.with_suffix(".part.json")
 
 
 def _cached(cache: Path, model: str, calibration: str) -> Ranges | None:
-    """What an earlier run measured on the same network and images."""
+    """What an earlier run measured on the same network and images; None where there is nothing of the kind."""
     if not cache.exists():
         return None
     try:

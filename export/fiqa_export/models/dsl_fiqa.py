@@ -82,7 +82,8 @@ class VisionTransformer(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Attention among the channels of (N, C, 576); its result is added scrambled, as trained."""
+    """Attention among the channels of (N, C, 576). Its result is transposed before it is reshaped and added, as in
+    training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,7 +127,8 @@ class SwinStage(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Tokens (N, 576, 256) asked by the description (N, 96, 256): each answer serves six tokens in a row."""
+    """Cross-attention: the description (N, 96, 256) queries the tokens (N, 576, 256); each answer is repeated for six
+    tokens."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -255,7 +257,7 @@ class DSLFIQA(Reference):
 class DSLFIQAVisible(DSLFIQA):
     """RGB crop (N, 3, 384, 384) in [-1, 1] that shows all 68 landmarks -> score (N, 1).
 
-    Their contribution is one constant, so that the 116 million parameters behind it need not be in the graph.
+    The contribution of the landmarks is then a constant, so the 116 million parameters behind it are not in the graph.
     """
 
     _values: Tensor | None = None

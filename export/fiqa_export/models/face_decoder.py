@@ -137,7 +137,7 @@ class FaceDecoder(nn.Module):
         return tokens, image
 
     def landmarks(self, tokens: Tensor) -> Tensor:
-        """68 pairs (x, y) from the first token: (N, 136)."""
+        """The 68 landmarks from the first token, as pairs x, y: (N, 136)."""
         return self._output("landmarks", tokens)
 
     def tasks(self, tokens: Tensor, image: Tensor) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """IFQA++: a masked autoencoder of the huge size whose decoder predicts one quality value per pixel.
 
-The published model shuffles the patch tokens and undoes that; nothing is dropped at inference, so the result
-is the same without. `mask_token` has no effect then and is kept for the strict load only.
+The published model shuffles the patch tokens and undoes that. No token is dropped at inference, so this is left out
+here. `mask_token` has no effect at inference and is kept for the strict load only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Images to network input: torch tensors in the precision a comparison needs, or what the exported graph takes."""
+"""Turns images into network inputs: torch tensors for the reference, or arrays for the exported graph."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from fiqa_export.models import Reference
 
 
-def network_input(
+def reference_input(
     images: Sequence[NDArray[np.uint8]], spec: InputSpec, dtype: torch.dtype = torch.float32
 ) -> torch.Tensor:
-    """uint8 BGR images -> (N, 3, H, W) tensor as the network sees it.
+    """uint8 BGR images -> the normalised tensor (N, 3, H, W) that the network sees.
 
-    float32 is exactly what the runtime feeds; float64 normalises in float64, for comparison at 1e-9.
+    float32 is exactly what the runtime feeds. float64 is normalised in float64, for comparisons at 1e-9.
     """
     if dtype == torch.float32:
         return torch.from_numpy(prepare(images, spec))
@@ -31,6 +31,6 @@ def network_input(
 
 
 def graph_inputs(reference: Reference, image: NDArray[np.uint8]) -> Arrays:
-    """What the graph takes for one uint8 BGR image: float32 arrays with a batch axis of 1, by name."""
-    tensors = {reference.spec.input.name: network_input([image], reference.spec.input), **reference.extra_inputs(1)}
+    """The inputs of the graph for one uint8 BGR image: float32 arrays with a batch axis of 1, by name."""
+    tensors = {reference.spec.input.name: reference_input([image], reference.spec.input), **reference.extra_inputs(1)}
     return {name: tensor.numpy() for name, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""What every reference network offers to the chain."""
+"""The interface of every reference network."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from torch import Tensor, nn
 
 
 class Reference(nn.Module):
-    """Base of the reference networks: official parameter names below it, the network's spec beside it."""
+    """Base class of the reference networks. Its parameters have the names of the published state dict; `spec` is the
+    network's spec."""
 
     calibration_images: ClassVar[int] = 8
-    """Batch-norm calibration of seeded weights: number of seeded images."""
+    """Number of seeded images with which the batch norms of seeded weights are calibrated."""
     calibration_size: tuple[int, int]
-    """Batch-norm calibration of seeded weights: height and width of those images."""
+    """Height and width of these images."""
     seeded_scale: Mapping[str, float] = {}
-    """Entries that the conditioned variant of the seeded weights multiplies, with their factors."""
+    """Factors by which conditioned seeded weights are multiplied, by entry of the state dict."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -26,18 +27,18 @@ class Reference(nn.Module):
         self.calibration_size = (spec.input.height or 320, spec.input.width or 320)
 
     def calibration_forward(self, x: Tensor) -> None:
-        """The part of the network that has batch norms, run once over the calibration batch."""
+        """Run the part of the network that has batch norms once over the calibration batch."""
         self(x)
 
     def extra_inputs(self, batch: int) -> dict[str, Tensor]:
-        """Inputs beside the image, by graph name, for `batch` images with nothing special about them."""
+        """Ordinary values of the inputs beside the image, by graph name, for `batch` images."""
         return {}
 
     def freeze(self) -> None:
         """Compute what the exported graph holds as constants; called once the weights are final."""
 
     def outputs(self, x: Tensor, **extra: Tensor) -> dict[str, Tensor]:
-        """`forward` with its results by the names of ``spec.outputs``, without gradients."""
+        """Results of `forward`, by the names of ``spec.outputs``, computed without gradients."""
         with torch.no_grad():
             result = self(x, **extra)
         tensors = result if isinstance(result, tuple) else (result,)

@@ -32,7 +32,7 @@ def relative_index(window: int) -> Tensor:
 
 
 def shift_mask(side: int, window: int, shift: int) -> Tensor:
-    """(windows, tokens, tokens): -100 between tokens that only the roll made neighbours, else 0."""
+    """Mask (windows, tokens, tokens): -100 between tokens that only the roll made neighbours, else 0."""
     at = torch.arange(side)
     region = (at >= side - window).int() + (at >= side - shift).int()
     labels = cut_windows((3 * region[:, None] + region)[None, :, :, None], window)[0, :, :, 0]
@@ -67,8 +67,9 @@ class WindowAttention(nn.Module):
 class SwinBlock(nn.Module):
     """Window attention and `mlp`, each pre-norm and residual, on square maps (N, side, side, width).
 
-    Sides that are no multiple of the window are padded with zeros after the norm; where one window covers the
-    padded map there is no shift. `torchvision` chooses that library's state dict: a flat index and no mask.
+    Sides that are not multiples of the window are padded with zeros after the norm. Where one window covers the padded
+    map, nothing is shifted. `torchvision` chooses the state dict of that library, with a flat index and without the
+    mask.
     """
 
     attn_mask: Tensor | None

@@ -8,13 +8,13 @@ from torch.nn import functional
 from fiqa_export.models.attention import Mlp, multi_head
 
 EPS = 1e-6
-"""Of every LayerNorm in both vision transformers."""
+"""Epsilon of every LayerNorm in both vision transformers."""
 
 
 def with_class_token(patches: Tensor, cls_token: Tensor, positions: Tensor) -> Tensor:
     """`cls_token` (1, 1, width) before `patches` (N, tokens, width), plus `positions` (1, tokens + 1, width).
 
-    The token is added to a row of zeros with its position: repeating it for the batch would need the batch's size.
+    The class token is added to a padded row of zeros, because repeating it for the batch would need the batch's size.
     """
     first = functional.pad(cls_token, (0, 0, 0, patches.shape[1]))
     return functional.pad(patches, (0, 0, 1, 0)) + (positions + first)

@@ -1,8 +1,9 @@
-"""Runs an ONNX graph node by node in the arithmetic its types ask for: fp16 results are really rounded to fp16.
+"""Runs an ONNX graph node by node in the arithmetic that its types ask for: fp16 results are rounded to fp16.
 
-ONNX Runtime's CPU provider computes fp16 graphs in float32 from end to end, which proves nothing. Here each node reads
-its fp16 inputs, computes in float32 and rounds what it gives to fp16, as tensor cores with float32 accumulators and
-torch's own half kernels do (on the CPU those give the same numbers 3 to 90 times slower). fp32 graphs run in float32.
+ONNX Runtime's CPU provider computes fp16 graphs in float32 from end to end, so it says nothing about fp16. Here each
+node reads its fp16 inputs, computes in float32 and rounds its results to fp16, as tensor cores with float32
+accumulators and torch's own half kernels do (on the CPU those give the same numbers 3 to 90 times slower). fp32 graphs
+run in float32.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from fiqa_export.onnx_on_torch.arguments import DTYPES
 from fiqa_export.onnx_on_torch.graph import Arguments, Results, TorchGraph, compute
 
 
-class HalfBackend:
-    """An ONNX file on torch, one node after the other, on the CPU; a backend like those of the runtime.
+class OnnxOnTorch:
+    """Runs an ONNX file on torch, one node after the other, on the CPU; a backend like those of the runtime.
 
-    Raises UnsupportedError for an operator it does not cover, ArtefactError where a tensor has not the type that the
-    graph gives it, and what :func:`fiqa_export.graph.loading.open_graph` raises.
+    Raises UnsupportedError for an operator that it does not cover, ArtefactError where a tensor does not have the type
+    that the graph gives it, and what :func:`fiqa_export.graph.loading.open_graph` raises.
     """
 
     name = "torch"
@@ -39,7 +40,7 @@ class HalfBackend:
             return {name: output.numpy() for name, output in self._graph.run(inputs, _compute_as_typed).items()}
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Free the weights."""
         self._graph.close()
 
 

@@ -1,4 +1,4 @@
-"""An ONNX graph on torch, node by node: whoever runs it may watch each node or compute it in another way."""
+"""Runs an ONNX graph on torch, node by node; the caller may watch each node or compute it in another way."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Results = tuple[Tensor, ...]
 Execute = Callable[[ir.Node, Arguments], Results]
 """Computes one node."""
 Values = dict[ir.Value, Tensor]
-"""What is known at one point of the graph and read after it."""
+"""The values that are known at one point of the graph and read after it."""
 Walk = Generator["tuple[ir.Node, Arguments]", Results, None]
-"""Gives one node after the other with its arguments and takes its results."""
+"""Yields one node after the other with its arguments, and is sent its results."""
 
 
 def compute(node: ir.Node, arguments: Arguments) -> Results:
-    """What the operator of `node` gives, in the arithmetic of its arguments; gradients reach every value."""
+    """The results of `node`, in the arithmetic of its arguments; gradients reach every value."""
     results = OPERATORS[node.op_type](node, *arguments)
     return results if isinstance(results, tuple) else (results,)
 
@@ -53,15 +53,16 @@ class TorchGraph:
         self._last_reader = {v: i for i, n in enumerate(self._nodes) for v in n.inputs if v is not None}
 
     def run(self, feed: Inputs, execute: Execute = compute) -> dict[str, Tensor]:
-        """Graph outputs by name for network inputs by name, nodes computed by `execute`; raises as :meth:`enter`."""
+        """Graph outputs by name for network inputs by name; `execute` computes the nodes. Raises what :meth:`enter`
+        raises."""
         values = self.enter(feed)
         self.advance(values, self.nodes, execute)
         return self.outputs(values)
 
     def enter(self, feed: Inputs) -> Values:
-        """What is known before the first node; `feed` is the inputs by name.
+        """The values before the first node; `feed` is the inputs by name.
 
-        Raises InputError where `feed` lacks an input or has one that the graph has not.
+        Raises InputError where `feed` lacks an input, or has one that the graph does not have.
         """
         unknown = {str(value.name) for value in self._inputs} ^ set(feed)
         if unknown:
@@ -69,7 +70,7 @@ class TorchGraph:
         return {v: torch.from_numpy(np.ascontiguousarray(feed[str(v.name)])) for v in self._inputs}
 
     def advance(self, values: Values, nodes: range, execute: Execute = compute) -> None:
-        """Compute `nodes` by `execute`, in place from what is known before them to what is known after them."""
+        """Compute `nodes` by `execute`: `values` are those before them and become those after them."""
         walk = self.walk(values, nodes)
         with suppress(StopIteration):
             node, arguments = next(walk)
@@ -77,9 +78,9 @@ class TorchGraph:
                 node, arguments = walk.send(execute(node, arguments))
 
     def walk(self, values: Values, nodes: range) -> Walk:
-        """As :meth:`advance`, node by node, for whoever computes them to stop in between.
+        """Like :meth:`advance`, but node by node, so that the caller can stop in between.
 
-        Values are forgotten once nothing reads them any more.
+        Values are dropped once nothing reads them any more.
         """
         for index in nodes:
             node = self._nodes[index]
@@ -98,7 +99,8 @@ class TorchGraph:
         return {str(v.name): values[v] for v in self._outputs}
 
     def stretches(self, most: int) -> list[range]:
-        """All nodes in order, cut so that each part gives at most `most` bytes for one image, or is one node."""
+        """All nodes in order, cut so that the results of each part take at most `most` bytes for one image; a part may
+        be one node."""
         cuts, held = [0], 0
         for index, node in enumerate(self._nodes):
             size = sum(map(nominal_bytes, node.outputs))
@@ -109,12 +111,12 @@ class TorchGraph:
         return [range(start, end) for start, end in pairwise([*cuts, len(self._nodes)])]
 
     def close(self) -> None:
-        """Let go of the constants; the graph cannot run afterwards."""
+        """Free the constants; the graph cannot run afterwards."""
         self._constants.clear()
 
 
 def _tensor_of(value: ir.Value) -> Tensor:
-    """A constant of the graph, in the memory (or file) that holds it."""
+    """A constant of the graph as a tensor that shares its memory, or its file."""
     assert value.const_value is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # read-only memory: constants are never written to

@@ -1,4 +1,4 @@
-"""ONNX operators on torch tensors: one small function each, in the arithmetic of the tensors it is given."""
+"""ONNX operators on torch tensors: one small function each, which computes in the type of its tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fiqa_export.onnx_on_torch.arguments import DTYPES, Operator, ints, pad, req
 from fiqa_export.onnx_on_torch.moving_operators import MOVING_OPERATORS
 
 
-def _plain(function: Callable[..., Tensor]) -> Operator:
+def _of_inputs_alone(function: Callable[..., Tensor]) -> Operator:
     return lambda node, *inputs: function(*inputs)
 
 
@@ -115,7 +115,7 @@ def _clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> T
 
 
 def _broadcast(parameter: Tensor, x: Tensor, axis: int) -> Tensor:
-    """A scale or zero point per slice of `axis`, shaped to multiply `x`."""
+    """`parameter`, one scale or zero point per slice along `axis`, in a shape that multiplies `x`."""
     if parameter.numel() == 1:
         return parameter.reshape(())
     return parameter.reshape([-1 if i == axis % x.ndim else 1 for i in range(x.ndim)])
@@ -136,7 +136,7 @@ def _dequantize(node: ir.Node, x: Tensor, scale: Tensor, zero: Tensor | None = N
     return levels * _broadcast(scale, x, axis)
 
 
-_PLAIN: dict[str, Callable[..., Any]] = {
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Abs": torch.abs,
     "Add": torch.add,
     "Clip": _clip,
@@ -159,7 +159,7 @@ _PLAIN: dict[str, Callable[..., Any]] = {
 }
 
 OPERATORS: dict[str, Operator] = {
-    **{name: _plain(function) for name, function in _PLAIN.items()},
+    **{name: _of_inputs_alone(function) for name, function in _FUNCTIONS.items()},
     **MOVING_OPERATORS,
     "AveragePool": _pool,
     "BatchNormalization": _batch_norm,

@@ -1,4 +1,4 @@
-"""ONNX file -> TensorRT plan with its card; Polygraphy builds it, see `builder.py`."""
+"""Builds the TensorRT plan of an ONNX file and makes its card; the build itself is in `builder.py`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from fiqa_export.plan.builder import Built, Limits, build
 from fiqa_export.plan.target import WORKSPACE_SHARE, PlanOptions, PlanOrder, Target
 
 SIDES = (32, 640, 2048)
-"""Smallest, most frequent and largest side of a photo, for detectors that take any size."""
+"""Smallest, usual and largest side of a photo, for detectors that take photos of any size."""
 DEFAULT_BATCH = (1, 8, 32)
 OVERLAPPED = 4
-"""Largest batches that the runtime gets at once, so that it copies one while it computes another."""
+"""How many of the largest batches the runtime is given at once, so that it can copy one while it computes another."""
 
 
 def build_plan(onnx: Path, card: Card, plan: Path, order: PlanOrder, report: Report = silent) -> Card:
@@ -42,7 +42,7 @@ def build_plan(onnx: Path, card: Card, plan: Path, order: PlanOrder, report: Rep
 
 
 def link_plan(plan: Path, model: str) -> Path:
-    """Let ``<model>.plan`` beside `plan` be a relative link to it; raises InputError where links cannot be made."""
+    """Make ``<model>.plan`` beside `plan` a relative link to it; raises InputError where links cannot be made."""
     link = plan.with_name(f"{model}.plan")
     temporary = temporary_name(link)
     try:
@@ -56,7 +56,7 @@ def link_plan(plan: Path, model: str) -> Path:
 
 
 def batch_range(card: Card, options: PlanOptions) -> tuple[int, int, int]:
-    """Smallest, most frequent and largest batch: what is asked for, else what suits the network."""
+    """Smallest, usual and largest batch: what `options` ask for, else what suits the network."""
     if options.batch is not None:
         return options.batch
     one_at_a_time = card.input.height is None or options.dla is not None
@@ -65,13 +65,14 @@ def batch_range(card: Card, options: PlanOptions) -> tuple[int, int, int]:
 
 
 def shared_workspace(driver: Driver) -> int:
-    """Bytes that a layer may take on a GPU that shares the processor's memory."""
+    """Bytes that a layer may use by default on a GPU that shares the processor's memory."""
     with active(driver):
         return int(WORKSPACE_SHARE * driver.free_memory())
 
 
 def _limits(card: Card, batch: tuple[int, int, int], name: str, shape: Shape) -> Limits:
-    """Profile of the input `name`, whose `shape` in the file has -1 where it is free."""
+    """The profile of the input `name`: its smallest, usual and largest shape. `shape` is the one in the file, -1 where
+    it is free."""
     if shape[0] >= 0 and set(batch) != {shape[0]}:
         raise InputError(
             f"the ONNX file takes batches of {shape[0]} alone; give --batch {','.join(3 * [str(shape[0])])}, "

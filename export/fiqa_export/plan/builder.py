@@ -1,7 +1,7 @@
-"""One build: ONNX file -> network -> plan, and TensorRT's failures in one line.
+"""Builds one plan from an ONNX file, and puts TensorRT's failures into one line.
 
-Polygraphy configures the builder, runs it and keeps its timings. Network and parser are made here: Polygraphy's errors
-lose the node that a parser refused, and its logger prints what this one keeps.
+Polygraphy configures the builder, runs it and keeps its timings. The network and the parser are made here, because
+Polygraphy's errors do not say which node a parser refused, and because its logger prints what ours keeps.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from fiqa_export.plan.progress import Progress, progress_monitor, stopping_on_ct
 from fiqa_export.plan.target import PlanOptions, Target, import_polygraphy
 
 Limits = tuple[Shape, Shape, Shape]
-"""Smallest, most frequent and largest shape of an input."""
+"""Smallest, usual and largest shape of an input."""
 LONGEST_REASON = 400
 CONSEQUENCES = re.compile(r"catchCudaError|cudaError 35|Begin node|End node")
-"""In errors that only follow from others, or from there being no GPU."""
+"""Matches errors that only follow from other errors, or from a missing GPU."""
 WORKSPACE = re.compile(r"workspace", re.IGNORECASE)
 
 _log = cache(error_log)
@@ -38,14 +38,14 @@ _log = cache(error_log)
 
 @dataclass(frozen=True)
 class Built:
-    """What came out of a build."""
+    """The result of a build."""
 
     plan: Any
     """The serialised plan, a buffer of bytes."""
     profile: Mapping[str, Limits]
-    """By input name."""
+    """The shapes that the plan takes, by input name."""
     layers: int
-    """Layers of the network before TensorRT fuses them."""
+    """Number of layers of the network before TensorRT fuses them."""
 
 
 def build(
@@ -55,7 +55,7 @@ def build(
     options: PlanOptions,
     progress: Progress,
 ) -> Built:
-    """Build the ONNX file `path`, strongly typed and without TF32.
+    """Build a plan of the ONNX file `path`, strongly typed and without TF32.
 
     `limits` gives the profile of an input from its name and its shape in the file, -1 where that is free. Raises
     ArtefactError where the file cannot be read, UnsupportedError where a node cannot be built or memory is short,
@@ -89,9 +89,10 @@ def build(
 
 
 def timing_cache_path(gpu: Gpu, version: str) -> str | None:
-    """File of what TensorRT measured about its kernels, per GPU and version: later builds take a fraction of the time.
+    """The file in which TensorRT keeps what it measured about its kernels, one per GPU and version.
 
-    None where this user's cache folder cannot be written, which costs no more than time.
+    With it later builds take a fraction of the time. None where this user's cache folder cannot be written: then every
+    build measures again.
     """
     folder = user_cache() / "timing"
     with suppress(OSError):
@@ -107,7 +108,7 @@ def _on_gpu(target: Target) -> AbstractContextManager[None]:
 def _builder(target: Target, log: Any) -> Any:
     try:
         return target.trt.Builder(log)
-    except TypeError as error:  # the binding's way to say that the factory gave nothing
+    except TypeError as error:  # the binding raises it where the factory returned nothing
         reason = _reason(log.errors)
         raise UnsupportedError(f"{target} does not start on this GPU ({reason}); update the NVIDIA driver") from error
 
@@ -119,13 +120,14 @@ def _check_dla(target: Target, builder: Any, core: int | None) -> None:
 
 
 def _network_flags(trt: Any) -> int:
-    """Strong typing, which TensorRT 11 has by itself."""
+    """The flag for strong typing; TensorRT 11, which is always strongly typed, does not have it."""
     flag = trt.NetworkDefinitionCreationFlag.__members__.get("STRONGLY_TYPED")
     return 0 if flag is None else 1 << int(flag)
 
 
 def _parse(target: Target, network: Any, log: Any, path: Path) -> Any:
-    """Fill `network`; the parser returned owns its weights."""
+    """Fill `network` from the file `path`. The parser that is returned owns the weights, so it has to outlive the
+    build."""
     parser = target.trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(path)):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
@@ -136,18 +138,18 @@ def _parse(target: Target, network: Any, log: Any, path: Path) -> Any:
 def _config(
     target: Target, loaders: Any, profile: Mapping[str, Limits], options: PlanOptions, timings: str | None, monitor: Any
 ) -> Any:
-    """Polygraphy's loader of the configuration, without TF32 as always there."""
+    """Polygraphy's loader of the builder's configuration. TF32 stays off, as it is by default there."""
     trt, levels = target.trt, target.trt.HardwareCompatibilityLevel
     shapes = loaders.Profile()
     for name, limits in profile.items():
         shapes.add(name, *limits)
 
     def finish(builder: Any, network: Any, config: Any) -> None:
-        if options.dla is not None:  # of which Polygraphy takes the first, with flags that strong typing does without
+        if options.dla is not None:  # Polygraphy would take the first DLA, and set flags that strong typing excludes
             config.default_device_type = trt.DeviceType.DLA
             config.DLA_core = options.dla
             config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
-        if timings and config.get_timing_cache() is None:  # refused: of another GPU
+        if timings and config.get_timing_cache() is None:  # TensorRT refused the file: it is of another GPU
             Path(timings).unlink()
             config.set_timing_cache(config.create_timing_cache(b""), False)
         _log(trt).errors.clear()
@@ -157,7 +159,7 @@ def _config(
         memory_pool_limits=options.workspace and {trt.MemoryPoolType.WORKSPACE: options.workspace},
         builder_optimization_level=options.optimisation,
         version_compatible=options.version_compatible,
-        exclude_lean_runtime=options.version_compatible,  # whose code our runtime would not run
+        exclude_lean_runtime=options.version_compatible,  # our runtime would not run its code
         hardware_compatibility_level=levels.AMPERE_PLUS if options.hardware_compatible else None,
         profiling_verbosity=trt.ProfilingVerbosity.LAYER_NAMES_ONLY,
         load_timing_cache=timings,
@@ -202,7 +204,7 @@ def _build_failure(target: Target, errors: deque[str], path: Path, profile: Mapp
 
 
 def _culprit(text: str, path: Path) -> str:
-    """The first node of the file that an error names, as text; empty where it names none."""
+    """The first node of the file whose name stands in an error, as text; empty where there is none."""
     for node in onnx.load(str(path), load_external_data=False).graph.node:
         if node.name and re.search(rf"(?<![\w/.]){re.escape(node.name)}(?![\w/])", text):
             return f"node '{node.name}' ({node.op_type}) of "

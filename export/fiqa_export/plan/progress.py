@@ -1,4 +1,4 @@
-"""How far a build is, from TensorRT's nested phases."""
+"""How far a build is, computed from TensorRT's nested phases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Progress = Callable[[float], None]
-"""Takes the share of the build that is done, 0 to 1, never less than before."""
+"""Called with the share of the build that is done, 0 to 1, which never falls."""
 
 
 @dataclass
@@ -26,7 +26,7 @@ class _Phase:
 
 
 def progress_monitor(trt: Any, progress: Progress) -> Any:
-    """An IProgressMonitor that calls `progress`; the build ends at the next step once its `interrupted` is true."""
+    """An IProgressMonitor that calls `progress`. Once its `interrupted` is true, the build ends at the next step."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -68,7 +68,7 @@ def progress_monitor(trt: Any, progress: Progress) -> Any:
 def stopping_on_ctrl_c(monitor: Any) -> Iterator[None]:
     """Let Ctrl-C end the build of `monitor`; raises KeyboardInterrupt when it has ended.
 
-    Left to itself Python would raise it in whichever callback comes first, and TensorRT's logger swallows exceptions.
+    Without this Python would raise it in whichever callback comes first, and TensorRT's logger swallows exceptions.
     """
     on_main_thread = threading.current_thread() is threading.main_thread()
 

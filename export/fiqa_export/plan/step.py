@@ -1,4 +1,4 @@
-"""A finished ONNX artefact -> the TensorRT plan beside it, proved where it can run."""
+"""The plan step: builds the TensorRT plan of a finished ONNX artefact beside it, and tests it where it can run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fiqa_export.publishing import publish, workplace
 
 @dataclass(frozen=True)
 class Plan:
-    """A built plan."""
+    """A built plan and its card."""
 
     path: Path
     card: Card
@@ -27,8 +27,8 @@ class Plan:
 def add_plan(artefact: Path, card: Card, order: PlanOrder, report: Report) -> Plan:
     """Build ``<model>.<precision>.plan`` beside the ONNX file `artefact`, and the link ``<model>.plan`` to it.
 
-    On the GPU that it was built for the plan re-scores the card's canaries first; a TensorRT-RTX plan, which needs no
-    GPU to be built, does not. Nothing is left of a plan that fails. Raises what
+    A plan that was built for the GPU of this machine re-scores the card's canaries before it gets its name; a
+    TensorRT-RTX plan, which is built without a GPU, does not. Nothing is left of a plan that fails. Raises what
     :func:`fiqa_export.plan.build_plan.build_plan` raises, and VerdictError where the plan does not give its canaries.
     """
     out, name = artefact.parent, artefact.with_suffix(".plan").name

@@ -1,4 +1,4 @@
-"""Which TensorRT builds a plan, for which GPU, and what can be asked of it."""
+"""Finds the TensorRT that builds a plan, and checks what can be asked of it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from fiqa_runtime.backends.tensorrt.plan_facts import AMPERE, EXTRAS, TENSORRT_V
 from fiqa_runtime.errors import DependencyError, FiqaError, InputError, UnsupportedError
 
 TARGETS = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-"""Package by name on the command line, the one that `auto` prefers first."""
+"""Package by its name on the command line, in the order in which `auto` prefers them."""
 FLAVOURS = tuple(TARGETS.values())
-"""In the order that `auto` prefers them."""
+"""Names of the packages, in the order in which `auto` prefers them."""
 WORKSPACE_SHARE = 0.5
-"""Of the memory that is free where processor and GPU share it: the rest is for the plan, and for everybody else."""
+"""Share of the free memory that a layer may use by default where processor and GPU share their memory. The rest is for
+the plan itself and for other programs."""
 LARGEST_BATCH = 4096
-"""What the ONNX files of fiqa-export take."""
+"""The largest batch that the ONNX files of fiqa-export take."""
 OPTIMISATION_LEVELS = range(6)
 RTX_HAS_NO = {
     "version_compatible": "its plans run with the version that built them",
     "hardware_compatible": "its plans run on every Ampere or later RTX GPU as they are",
     "dla": "it builds for GPUs only",
 }
-"""Options that TensorRT-RTX accepts without effect, or not at all, with the reason."""
+"""Options that have no effect in TensorRT-RTX or that it refuses, each with the reason."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class PlanOptions:
     target: str = "auto"
     """`auto`, `tensorrt` or `tensorrt-rtx`."""
     batch: tuple[int, int, int] | None = None
-    """Smallest, most frequent and largest batch; None: 1, 8, 32, less for large networks."""
+    """Smallest, usual and largest batch; None: 1, 8 and 32, less for large networks."""
     workspace: int | None = None
-    """Bytes of GPU memory that a layer may take to compute; None: half of what is free on integrated GPUs, else all."""
+    """Bytes of GPU memory that a layer may use to compute; None: half of what is free on integrated GPUs, else all."""
     optimisation: int | None = None
     """0 (quick build) to 5 (quick plan); None: TensorRT's default, 3."""
     version_compatible: bool = False
@@ -47,15 +48,15 @@ class PlanOptions:
     hardware_compatible: bool = False
     """Whether other Ampere and later GPUs run the plan too."""
     dla: int | None = None
-    """Deep learning accelerator to build for; what it cannot compute runs on the GPU."""
+    """Number of the deep learning accelerator to build for; what it cannot compute runs on the GPU."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """An imported TensorRT that can build here."""
+    """A TensorRT that is imported and can build plans here."""
 
     trt: Any
-    """The package."""
+    """The imported package."""
     flavour: str
     """Its name: `tensorrt` or `tensorrt_rtx`."""
     driver: Driver | None
@@ -98,7 +99,7 @@ def order_plan(options: PlanOptions, precision: str) -> PlanOrder:
 def find_target(name: str) -> Target:
     """The TensorRT to build with; `auto` takes the first that can build here.
 
-    Raises DependencyError where it is not installed, UnsupportedError where there is no GPU that it needs, InputError
+    Raises DependencyError where it is not installed, UnsupportedError where it needs a GPU and finds none, InputError
     for an unknown name.
     """
     if name == "auto":
@@ -129,7 +130,7 @@ def _first_target() -> Target:
 
 
 def import_polygraphy(flavour: str) -> Any:
-    """Polygraphy with its TensorRT loaders for `flavour`, which it chooses once per process, when it is imported.
+    """Polygraphy with its TensorRT loaders for `flavour`. It chooses the flavour once per process, when it is imported.
 
     Raises DependencyError where it is not installed, UnsupportedError where it was imported for the other flavour.
     """
@@ -163,17 +164,17 @@ def check_options(options: PlanOptions, target: Target, precision: str) -> None:
 
 
 def check_ranges(options: PlanOptions) -> None:
-    """Raise InputError where a number of `options` means nothing, whatever the target."""
+    """Raise InputError where a number of `options` is out of its range, whatever the target."""
     smallest, usual, largest = options.batch or (1, 1, 1)
     if not 1 <= smallest <= usual <= largest <= LARGEST_BATCH:
         raise InputError(
-            f"--batch {smallest},{usual},{largest} is no range; give the smallest, the most frequent and the largest "
+            f"--batch {smallest},{usual},{largest} is not a range; give the smallest, the usual and the largest "
             f"batch in this order, from 1 to {LARGEST_BATCH}"
         )
     if options.optimisation is not None and options.optimisation not in OPTIMISATION_LEVELS:
         raise InputError(f"optimisation level {options.optimisation} does not exist; choose 0 to 5")
     if options.workspace is not None and options.workspace <= 0:
-        raise InputError(f"a workspace of {options.workspace} bytes is none; give at least 1 MiB or leave it out")
+        raise InputError(f"a workspace of {options.workspace} bytes is too small; give at least 1 MiB or leave it out")
 
 
 def _check_dla(options: PlanOptions, target: Target, precision: str) -> None:

@@ -1,4 +1,4 @@
-"""What every hand-over to a server does: check the artefact, and copy it with its data file and its card."""
+"""What all serving formats share: they check the artefact, and copy it with its data file and its card."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def max_batch(card: Card) -> int:
 
 
 def copy_artefact(artefact: Path, card: Card, folder: Path) -> None:
-    """Copy the files of `artefact` into `folder` under their names, each through a temporary one, the card last.
+    """Copy the files of `artefact` into `folder` under their names, each through a temporary file, and the card last.
 
     Raises InputError where a file cannot be copied.
     """

@@ -1,9 +1,10 @@
-"""Artefact -> a folder with a configuration of NVIDIA DeepStream's nvinfer, the artefact and its card.
+"""Writes an artefact, its card and a configuration for NVIDIA DeepStream's nvinfer into a folder.
 
 nvinfer normalises with one factor and one offset per channel, ``y = net-scale-factor * (x - offsets[c])``, in float32
-on 8-bit pixels in the colour order of ``model-color-format``. For networks that are normalised so, that is bit for bit
-what :func:`fiqa_runtime.images.preprocess.prepare` does to a crop of the network's size; others are refused. What else
-differs from this project's runtime stands at the top of the configuration. Source: the Gst-nvinfer manual.
+on 8-bit pixels in the colour order of ``model-color-format``. For networks that are normalised in this way, that is bit
+for bit what :func:`fiqa_runtime.images.preprocess.prepare` does to a crop of the network's size; other networks are
+refused. All other differences from this project's runtime stand at the top of the configuration. Source: the
+Gst-nvinfer manual.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ PHOTO_SIZE = (640, 640)
 """Height and width that frames are scaled to for networks without a size of their own."""
 COLOURS = {"RGB": 0, "BGR": 1}
 NETWORK_MODES = {"fp32": 0, "fp16": 2}
-"""nvinfer's numbers; int8 (1) wants a calibration table, which explicitly quantised files have not."""
+"""nvinfer's numbers. int8 (1) needs a calibration table, which explicitly quantised files do not have."""
 ALIGNED = (
     "Alignment cannot be expressed. nvinfer cuts the detector's box and stretches it to the input; the network expects "
     "{framing}. Scores of such boxes are not the scores of this project. To keep them, align in an element of your own "
@@ -123,7 +124,7 @@ def _refuse(file: str, card: Card) -> None:
 
 
 def _size(card: Card) -> tuple[int, int]:
-    """Height and width of the input: a plan's are those it was tuned for."""
+    """Height and width of the input; for a plan the size that it was tuned for."""
     if card.format == "plan":
         height, width = built_for(card).profile[card.input.name].opt[2:]
         return height, width
@@ -131,7 +132,7 @@ def _size(card: Card) -> tuple[int, int]:
 
 
 def _factor(spec: InputSpec) -> str:
-    """The float32 that the runtime multiplies with, in enough digits to be read back as the same."""
+    """The float32 factor of the runtime, with enough digits to be read back as the same number."""
     return np.format_float_positional(np.float32(1 / spec.std[0]), unique=True, trim="0")
 
 

@@ -1,4 +1,4 @@
-"""Where else artefacts go: to a Triton model repository, to DeepStream."""
+"""Hands artefacts over to servers: to a Triton model repository, to DeepStream."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from fiqa_export.serving.triton import write_triton
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """Who else gets an artefact: the plan where TensorRT built one, else the ONNX file."""
+class ServingFolders:
+    """The folders of the servers that get an artefact: its plan where TensorRT built one, else the ONNX file."""
 
     triton: Path | None = None
     """Triton model repository."""
     deepstream: Path | None = None
     """Folder for DeepStream's nvinfer."""
 
-    def deliver(self, onnx: Path, card: Card, plan: Plan | None) -> None:
+    def write(self, onnx: Path, card: Card, plan: Plan | None) -> None:
         """Hand over the artefact; raises UnsupportedError for what the other side cannot run."""
         if plan and built_for(plan.card).flavour == "tensorrt":
             onnx, card = plan.path, plan.card

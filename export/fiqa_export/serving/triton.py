@@ -1,12 +1,12 @@
-"""Artefact -> a folder that NVIDIA Triton serves: model repository, configuration, artefact and card.
+"""Adds an artefact, its card and a configuration to a model repository of NVIDIA Triton.
 
     <folder>/ediffiqa-t-fp16/config.pbtxt
     <folder>/ediffiqa-t-fp16/1/ediffiqa-t.fp16.onnx        (and its .data file, where there is one)
     <folder>/ediffiqa-t-fp16/1/ediffiqa-t.fp16.onnx.json   the card
 
-Files keep their names, so a data file is found and ``fiqa-score --self-test --engine`` works on the served artefact.
-Preprocessing stays with the client: the card says it. Source of the layout and fields: Triton's model configuration
-(`model_config.proto`).
+Files keep their names, so that the data file is found and ``fiqa-score --self-test --engine`` works on the served
+artefact. The client does the preprocessing that the card describes. Source of the layout and fields: Triton's model
+configuration (`model_config.proto`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fiqa_export.serving.copying import copy_artefact, max_batch, refuse_plan
 MAX_QUEUE_DELAY = 1000
 """Microseconds that a request may wait for others to share its batch."""
 ANY = -1
-"""A dimension that requests may choose."""
+"""Stands for a dimension that requests may choose."""
 VERSION_COMPATIBLE = "# Start tritonserver with --backend-config=tensorrt,version-compatible=true for this plan.\n"
 LANDMARK_VALUES = 136
 HEAD_CHANNELS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
@@ -36,9 +36,9 @@ HEAD_CHANNELS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 def write_triton(artefact: Path, card: Card, folder: Path) -> Path:
     """Add `artefact` with its card to the model repository `folder`; returns the model's folder there.
 
-    Each export becomes the next version, which Triton then serves alone; one that is there already is not copied
-    again. Raises UnsupportedError where Triton has no backend for the artefact, InputError where `folder` cannot be
-    written.
+    Each export becomes the next version, the only one that Triton then serves. An artefact that is there already is not
+    copied again. Raises UnsupportedError where Triton has no backend for the artefact, InputError where `folder` cannot
+    be written.
     """
     artefact = artefact.resolve()
     configuration = triton_config(artefact.name, card)
@@ -117,7 +117,7 @@ def _holds(artefact: Path, card: Card) -> bool:
 
 
 def _copy_version(artefact: Path, card: Card, model: Path, number: int) -> None:
-    """Copy into a folder that Triton ignores, then rename."""
+    """Copy into a folder that Triton ignores, and rename it when it is complete."""
     try:
         with tempfile.TemporaryDirectory(prefix=".version-", dir=model) as folder:
             version = Path(folder) / str(number)

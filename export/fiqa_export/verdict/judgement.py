@@ -1,4 +1,5 @@
-"""Runs an artefact and its reference over the parity set and gives the verdict, the ladders' and the score map."""
+"""Runs an artefact and its reference over the parity set; gives the verdict, the order of the ladders and the score
+map."""
 
 from __future__ import annotations
 
@@ -16,36 +17,36 @@ from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.progress import Report
 
 from fiqa_export.models import Reference
-from fiqa_export.onnx_on_torch.backend import HalfBackend
+from fiqa_export.onnx_on_torch.backend import OnnxOnTorch
 from fiqa_export.verdict.parity import Parity, compare, reference_outputs, scores_of
 from fiqa_export.verdict.recipe import Recipe
 
 CANARIES = 4
 LARGE = 3 * 10**10
-"""Multiply-accumulates from which the portrait's ladders are left out."""
+"""Networks of at least this many multiply-accumulates are not judged on the portrait's ladders."""
 DETECTED = (2, 4)
-"""Strengths of a detector's ladders: it ranks nothing, and many photos show more than many strengths."""
+"""Strengths of the ladders for a detector: it does not rank, and many photos show more than many strengths."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the parity set showed."""
+    """What the parity check found."""
 
     parity: Parity
     expected: list[Arrays]
-    """The reference's outputs, image by image; seeded images 0, 1, ... come first."""
+    """The outputs of the reference, image by image; seeded images 0, 1, ... come first."""
     score_map: ScoreMap | None
-    """From the reference's scores to the artefact's; None where the network gives no score or is in fp32."""
+    """The map from the reference's scores to the artefact's; None for fp32, and where the network gives no score."""
 
 
-def judge(
+def judge_artefact(
     reference: Reference, artefact: Path, images: ParitySet, recipe: Recipe, budget: Budget, report: Report
 ) -> Judgement:
-    """Compare `artefact`, its card beside it, with `reference`; fp16 in true half arithmetic."""
+    """Compare `artefact`, whose card lies beside it, with `reference`. fp16 is run in true half arithmetic."""
     expected: list[Arrays] = []
     actual: list[Arrays] = []
     rungs = []
-    backend: str | Backend = "onnxruntime" if recipe.precision != "fp16" else HalfBackend(artefact)
+    backend: str | Backend = "onnxruntime" if recipe.precision != "fp16" else OnnxOnTorch(artefact)
     with Scorer(artefact, backend) as scorer:
         what = f"{reference.spec.name}: compare with torch"
         for done, (image, rung) in enumerate(images):
@@ -67,11 +68,12 @@ def judge(
 
 
 def parity_set(reference: Reference, recipe: Recipe, weights: str, images: Path | None) -> ParitySet:
-    """What an artefact of `recipe` is judged on; raises what :func:`fiqa_calibration.parity_set.folder_pictures` does.
+    """The images that an artefact of `recipe` is judged on; raises what
+    :func:`fiqa_calibration.parity_set.folder_pictures` raises.
 
-    `weights` is their kind: to a trained network seeded images are all noise alike, so it gets few of them. `images`
-    is the user's folder of photos or crops; without one a portrait stands in where that is affordable, to a trained
-    network in as many framings as the seeded images leave room for.
+    `weights` is the kind of the weights: for a trained network all seeded images are the same noise, so it gets few of
+    them. `images` is the user's folder of photos or crops. Without one a portrait is degraded, where that is
+    affordable; a trained network gets it in as many framings as the seeded images leave room for.
     """
     spec = reference.spec
     fewest, most = recipe.images

@@ -1,4 +1,4 @@
-"""One function compares any artefact with the torch reference and gives the verdict."""
+"""Compares the outputs of any artefact with those of the torch reference, and gives the verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fiqa_runtime.scoring.agreement import Agreement, agree, json_number, pearso
 from numpy.typing import NDArray
 
 from fiqa_export.models import Reference
-from fiqa_export.models.inputs import network_input
+from fiqa_export.models.inputs import reference_input
 from fiqa_export.verdict.same_faces import Faces, compare_faces
 
 
@@ -25,32 +25,32 @@ class Parity:
     """Measured agreement of an artefact with its reference."""
 
     images: int
-    """Images compared."""
+    """Number of images compared."""
     budget: Budget
-    """What was allowed."""
+    """What the conversion was allowed to change."""
     max_abs: dict[str, float]
-    """By output: largest |d|; infinite where a value is not finite or the shape is another."""
+    """Largest difference, by output; infinite where a value is not finite or the shapes differ."""
     range: dict[str, float]
-    """By output: nominal range of a bounded output, else its spread over the images."""
+    """Nominal range of each bounded output, and spread over the images of each other output, by output."""
     correlation: dict[str, float]
-    """By output other than the score: smallest Pearson correlation of an image's values; NaN where one is constant or
-    not finite."""
+    """Smallest Pearson correlation of the values of one image, by output other than the score; NaN where an image's
+    values are constant or not finite."""
     score: Agreement | None
-    """Agreement of the scores; None for a network without a score, and where one is not finite."""
+    """Agreement of the scores; None for a network without a score, and where a score is not finite."""
     failures: tuple[str, ...]
     """One line for each part of the budget that is missed."""
     faces: Faces | None = None
-    """What a trained detector finds; None for other networks and where it finds no face."""
+    """The faces that a trained detector finds; None for other networks, and where it finds no face."""
     srcc_interval: tuple[float, float] | None = None
     """Bootstrap 95 % interval of the scores' Spearman correlation."""
     ladders: Monotony | None = None
-    """Whether degradation ladders keep their order; None where the set has none."""
+    """Whether degradation ladders keep their order; None where the parity set has no ladders."""
     left_out: tuple[str, ...] = ()
-    """Names of pictures of the user's that could not serve."""
+    """Names of the user's pictures that could not be used."""
 
     @property
     def passed(self) -> bool:
-        """The verdict."""
+        """Whether the artefact is within the budget."""
         return not self.failures
 
     def for_card(self) -> Verdict:
@@ -74,7 +74,7 @@ class Parity:
 
 def reference_outputs(reference: Reference, image: Image) -> Arrays:
     """Outputs of the torch reference for one uint8 BGR image, float32, with a batch axis of 1."""
-    outputs = reference.outputs(network_input([image], reference.spec.input), **reference.extra_inputs(1))
+    outputs = reference.outputs(reference_input([image], reference.spec.input), **reference.extra_inputs(1))
     return {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
@@ -89,8 +89,8 @@ def compare(
     """Verdict on an artefact's outputs (`actual`) against the reference's (`expected`), image by image.
 
     Arrays are float32 with a batch axis of 1, under the names of `outputs`; at least one image. An output that is not
-    finite, or of another shape, fails whatever the budget. Where `budget` asks for faces and the reference finds some,
-    they are judged, and heads may correlate less.
+    finite or has another shape fails whatever the budget. Where `budget` asks for faces and the reference finds some,
+    these are judged in place of the correlation of the heads.
     """
     max_abs, spans, correlation = {}, {}, {}
     failures: list[str] = []
@@ -134,7 +134,8 @@ def _correlation(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> 
 
 
 def _ranking_failures(score: Agreement, budget: Budget) -> list[str]:
-    """Few images resolve no budget: one pair of neighbours may change places and one decision may flip, if any may."""
+    """Failures of the ranking. Few images cannot resolve the budget, so one pair of neighbours may always change
+    places, and one decision may flip where the budget allows flips at all."""
     lines = []
     one_swap = 12 / (score.n * (score.n**2 - 1)) if score.n > 1 else 0.0
     if not score.srcc >= min(budget.srcc, 1 - one_swap - 1e-9):
@@ -143,7 +144,8 @@ def _ranking_failures(score: Agreement, budget: Budget) -> list[str]:
 
 
 def flip_failures(scores: Sequence[Agreement], budget: Budget) -> list[str]:
-    """The failure, if it is one, of the decisions that flip on several sets of images, each at its own threshold."""
+    """A line where too many decisions flip over several sets of images, each with its own threshold; else an empty
+    list."""
     images = sum(score.n for score in scores)
     flipped = sum(score.n * score.flips[0.10] for score in scores) / max(images, 1)
     if flipped <= (max(budget.flips, 1 / max(images, 1)) if budget.flips else 0.0):

@@ -1,4 +1,4 @@
-"""One frozen recipe per precision: its name, and what the conversion may change."""
+"""How each precision is judged: one frozen recipe per precision, with the budget of what a conversion may change."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class Recipe:
     """How an artefact of one precision is judged."""
 
     precision: Precision
-    """Part of the artefact's name and card."""
+    """Its name, which is part of the artefact's name and card."""
     budget: Budget
-    """What it may change on seeded weights, which are harsher than trained ones."""
+    """What it may change on seeded weights, which are a harder test than trained ones."""
     trained_srcc: float
     """Smallest Spearman correlation of the scores on trained weights."""
     operations: float
-    """Multiply-accumulates spent on seeded images of the parity check, within `images`."""
+    """Multiply-accumulates to spend on the seeded images of the parity check; `images` bounds their number."""
     images: tuple[int, int]
-    """Fewest and most seeded images."""
+    """Fewest and most seeded images of the parity check."""
 
     def budget_for(self, weights: str) -> Budget:
         """The budget for weights of a kind (:class:`fiqa_runtime.artefact.facts.Weights`)."""
@@ -35,7 +35,7 @@ FP32 = Recipe(
     operations=4e11,
     images=(4, 32),
 )
-"""Same arithmetic in another runtime: only the order of summation may differ."""
+"""fp32 is the same arithmetic in another runtime: only the order of summation may differ."""
 FP16 = Recipe(
     "fp16",
     Budget(srcc=0.9998, flips=0.01, max_abs={"score": 0.005, "map": 0.01, "landmarks": 0.005, "head": 0.03}),
@@ -43,7 +43,8 @@ FP16 = Recipe(
     operations=1e12,
     images=(8, 320),
 )
-"""True half arithmetic: a map has 50,000 chances per image to be off, and heads are judged by the faces they give."""
+"""fp16 is judged in true half arithmetic. A map has 50,000 values per image that may be off, and a detector is judged
+by the faces that it finds."""
 INT8 = Recipe(
     "int8", Budget(srcc=0.995, flips=0.01, correlation=0.99), trained_srcc=0.998, operations=1e12, images=(8, 320)
 )

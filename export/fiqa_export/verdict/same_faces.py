@@ -1,6 +1,7 @@
-"""What a conversion does to the faces that a trained detector finds.
+"""Compares the faces that a trained detector finds before and after a conversion.
 
-Heads are noise wherever there is no face, so their values alone say little. What the runtime makes of them counts.
+A detector's heads are noise wherever there is no face, so their values alone say little. The faces that the runtime
+decodes from them count.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from fiqa_runtime.faces.yunet import HEADS, STRIDES, Rows, YunetDecoder
 from numpy.typing import NDArray
 
 IOU = 0.9
-"""Smallest overlap of the two boxes of one face."""
+"""Smallest overlap that the two boxes of one face must have."""
 SCORE = 0.05
-"""Largest difference of the two scores of one face: one that is no surer than this may come or go."""
+"""Largest difference that the two scores of one face may have. A face whose score is within this of the threshold may
+appear or vanish."""
 SAME = 0.5
-"""Overlap from which two boxes are those of one face."""
+"""Overlap from which two boxes belong to one face."""
 NMS, EVERY_CELL = 0.3, 1.0
-"""Largest overlap of two faces: the runtime's, and one that lets every cell of a face stand."""
+"""Largest overlap of two detections: that of the runtime, and one that keeps the detection of every cell that sees a
+face."""
 
 Heads = Mapping[str, NDArray[np.float32]]
 
@@ -32,15 +35,15 @@ class Faces:
     """The faces of a reference beside those of an artefact, over all images."""
 
     found: int
-    """Faces of the reference that it is sure of."""
+    """Number of faces that the reference is sure of."""
     lost: int
-    """Those of them that the artefact does not find."""
+    """Number of these that the artefact does not find."""
     new: int
-    """Faces that the artefact is sure of and the reference does not find."""
+    """Number of faces that the artefact is sure of and the reference does not find."""
     iou: float
-    """Least overlap of a face's two boxes, intersection over union."""
+    """Smallest overlap of a face's two boxes, as intersection over union."""
     score: float
-    """Largest |d| of a face's two scores, which are 0..1."""
+    """Largest difference of a face's two scores, which are 0..1."""
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -56,11 +59,12 @@ class Faces:
 
 
 def compare_faces(expected: Sequence[Heads], actual: Sequence[Heads]) -> Faces | None:
-    """Hold the faces of an artefact (`actual`) against the reference's (`expected`), image by image.
+    """Compare the faces of an artefact (`actual`) with those of the reference (`expected`), image by image.
 
-    Both are YuNet's outputs by name, (1, cells, C), of square images. None where they are no detector's, or where the
-    reference finds no face. Of the cells that see one face the surest gives its box; which one is chance where two are
-    as sure, so a box is compared with the nearest of any cell, and a score with that of the surest.
+    Both are YuNet's outputs by name, (1, cells, C), of square images. None where the outputs are not those of a
+    detector, or where the reference finds no face. Several cells see one face, and the surest gives its box. Where two
+    are equally sure it is chance which one wins; so a box is compared with the nearest box of any cell, and a score
+    with that of the surest cell.
     """
     if not expected or any(name not in expected[0] for name in HEADS):
         return None
@@ -81,7 +85,8 @@ def _rows(heads: Heads, nms: float = NMS) -> Rows:
 
 
 def _pairs(faces: Rows, others: Rows) -> tuple[list[tuple[float, float]], int]:
-    """For the sure ones of `faces` overlap with the nearest of `others`, |d score|, and how many have no such."""
+    """Overlap with the nearest of `others`, and difference of the scores, of each sure one of `faces`; and the number
+    of those without a counterpart."""
     pairs, missing = [], 0
     for face in faces[faces[:, -1] >= CONFIDENCE + SCORE].astype(np.float64):
         overlaps = intersection_over_union(face[:4], others[:, :4])

@@ -209,7 +209,7 @@ class Scorer:
         found = self.outputs(crops)[name]
         if len(found) != len(crops) or (name == "score" and found.size != len(crops)):
             raise ArtefactError(
-                f"{self.path.name} gave '{name}' of shape {found.shape} for {len(crops)} crops; export it with fiqa-export"
+                f"{self.path.name} gave '{name}' of shape {found.shape} for {len(crops)} crops; export it again"
             )
         return found
 

@@ -163,7 +163,7 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     ),
     "artefact for scores": (
         ["--edc", "p.txt", "--embeddings", "e", "--scores", "q.txt", "b.onnx"],
-        ["b.onnx is no score file", "--engine before each"],
+        ["b.onnx is not a score file", "--engine before each"],
     ),
     "two modes": (["--edc", "p.txt", "--mos", "l.json"], ["--mos and --edc do not go together"]),
     "lost option": (["--scores", "q.txt"], ["--scores is a part of --edc"]),

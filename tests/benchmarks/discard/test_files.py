@@ -89,10 +89,10 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         (np.array([1, 2, math.nan, 4]), "zero or not finite"),
         (np.zeros(4), "zero or not finite"),
         (np.array(["a", "b", "c", "d"]), "does not hold one vector"),
-        (np.array([{}], dtype=object), "no .npy file of numbers"),
+        (np.array([{}], dtype=object), "not a .npy file of numbers"),
         (None, "cannot read"),
-        (b"", "no .npy file of numbers"),
-        (b"not numpy", "no .npy file of numbers"),
+        (b"", "not a .npy file of numbers"),
+        (b"not numpy", "not a .npy file of numbers"),
     ],
 )
 def test_wrong_embeddings_are_refused(tmp_path: Path, vector: Any, says: str) -> None:

@@ -210,14 +210,14 @@ def test_the_contender_of_the_same_name_is_the_baseline(old_run: Path, tmp_path:
 
 BUDGET_TEXTS = {
     "empty": ("", "sets no budget"),
-    "no TOML": ("srcc: 0.99", "is no TOML"),
+    "no TOML": ("srcc: 0.99", "is not TOML"),
     "unknown key": ("plcc = 1", "has the key 'plcc'; a budget has srcc, flips"),
     "no number": ('srcc = "high"', "sets srcc to 'high'; give a number from -1 to 1"),
     "bool": ("flips = true", "sets flips to True"),
     "out of range": ("srcc = 99", "sets srcc to 99"),
     "NaN": ("bytes_ratio = nan", "sets bytes_ratio to nan"),
     "negative": ("latency_ratio = -1", "sets latency_ratio to -1"),
-    "binary": ("\udcff", "is no TOML"),
+    "binary": ("\udcff", "is not TOML"),
 }
 
 
@@ -233,13 +233,13 @@ def test_malformed_budgets_are_refused(
 
 
 DOCUMENTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "no JSON": (lambda document: "{", "is no document with scores"),
-    "a list": (lambda document: [], "is no document with scores"),
-    "no contenders": (lambda document: {**document, "contenders": []}, "is no document with scores"),
-    "a peer": (lambda document: _without(document, file_bytes=None), "is no document with scores"),
+    "no JSON": (lambda document: "{", "is not a document with scores"),
+    "a list": (lambda document: [], "is not a document with scores"),
+    "no contenders": (lambda document: {**document, "contenders": []}, "is not a document with scores"),
+    "a peer": (lambda document: _without(document, file_bytes=None), "is not a document with scores"),
     "no size": (lambda document: _without(document, file_bytes=0), "is not positive"),
-    "NaN": (lambda document: _without(document, scores={"0": math.nan}), "score is no finite number"),
-    "no scores": (lambda document: _without(document, scores=None), "is no document with scores"),
+    "NaN": (lambda document: _without(document, scores={"0": math.nan}), "score is not a finite number"),
+    "no scores": (lambda document: _without(document, scores=None), "is not a document with scores"),
     "failed": (lambda document: {**document, "contenders": [{"name": "x", "error": "y"}]}, "make it again"),
     "another network": (lambda document: _without(document, model="ifqa"), "scores of ifqa, not of ediffiqa-t"),
     "other images": (lambda document: _without(document, scores={"0": 1.0}), "0 of them among the 16 here"),

@@ -15,7 +15,15 @@ import pytest
 import torch
 from fiqa_benchmarks.contenders.peers import Contender
 from fiqa_benchmarks.readme_tables import cpu_rows
-from fiqa_benchmarks.readme_tables.cpu_network import BFLOAT, INT8, TORCH, Measured, Plan, entered, measure_network
+from fiqa_benchmarks.readme_tables.cpu_network import (
+    BFLOAT,
+    INT8,
+    TORCH,
+    Measured,
+    NetworkTask,
+    entered,
+    measure_network,
+)
 from fiqa_benchmarks.readme_tables.cpu_rows import NO_INT8, Row, memory_row, network_rows
 from fiqa_benchmarks.speed import roofline
 from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK, bench
@@ -97,7 +105,7 @@ def test_overheads_are_of_the_best_float_path() -> None:
 
 
 def test_contenders_of_a_plan() -> None:
-    plan = Plan("ediffiqa-t", (1,), 4, 1, ("onnxruntime", "openvino", "opencv"), plain=True)
+    plan = NetworkTask("ediffiqa-t", (1,), 4, 1, ("onnxruntime", "openvino", "opencv"), plain=True)
     names = [contender.name for contender in entered(plan, Path("e"), Path("i"))]
     expected = [TORCH, "onnxruntime", "openvino", "opencv", BFLOAT, *INT8, "onnxruntime-plain", "opencv-plain"]
     assert names == expected
@@ -105,7 +113,7 @@ def test_contenders_of_a_plan() -> None:
 
 
 def test_a_network_is_measured_against_torch(seeded_engine: Path) -> None:
-    found = measure_network(Plan("ediffiqa-t", (1, 2), 4, 1, ("opencv", "openvino")), seeded_engine, threads=1)
+    found = measure_network(NetworkTask("ediffiqa-t", (1, 2), 4, 1, ("opencv", "openvino")), seeded_engine, threads=1)
     assert found.weights == "seeded"
     assert set(found.timings[2]) == {TORCH, "opencv", "openvino", BFLOAT}
     assert found.srcc[TORCH] == found.srcc["opencv"] == 1
@@ -117,7 +125,7 @@ def test_a_contender_that_fails_is_named(seeded_engine: Path, tmp_path: Path) ->
     broken = Path(shutil.copy(seeded_engine, tmp_path / seeded_engine.name))
     shutil.copy(card_path(seeded_engine), card_path(broken))
     broken.write_bytes(broken.read_bytes()[:-1] + b"x")
-    found = measure_network(Plan("ediffiqa-t", (1,), 4, 1, ("opencv",)), seeded_engine, broken, threads=1)
+    found = measure_network(NetworkTask("ediffiqa-t", (1,), 4, 1, ("opencv",)), seeded_engine, broken, threads=1)
     assert set(found.missing) == set(INT8)
     assert "SHA-256 differs" in found.missing[INT8[0]]
 
@@ -132,7 +140,7 @@ def test_scores_that_are_no_numbers_cost_their_contender_alone(
         return {name: array * np.nan for name, array in found.items()} if self.backend.name == "opencv" else found
 
     monkeypatch.setattr(Scorer, "outputs", outputs)
-    found = measure_network(Plan("ediffiqa-t", (1,), 4, 1, ("opencv", "onnxruntime")), seeded_engine, threads=1)
+    found = measure_network(NetworkTask("ediffiqa-t", (1,), 4, 1, ("opencv", "onnxruntime")), seeded_engine, threads=1)
     assert set(found.timings[1]) == {TORCH, "onnxruntime"}
     assert list(found.missing) == ["opencv"]
 
@@ -217,7 +225,7 @@ def test_roofline(seeded_engine: Path) -> None:
     seconds = results[0].batches[1].timings[NETWORK].percentile(50)
     assert network.operations == 2 * 221_687_296
     assert network.fraction == pytest.approx(network.operations / seconds / 1e12)
-    assert "of the float32 peak" in roofline.lines(peaks, [network])[1]
+    assert "of the float32 peak" in roofline.roofline_lines(peaks, [network])[1]
     assert roofline.reached(results, {})[0].fraction is None
     assert results[0].loaded
     on_gpu = replace(results[0].loaded, backend={**results[0].loaded.backend, "device": "Orin (8.7)"})

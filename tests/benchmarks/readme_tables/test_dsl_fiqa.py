@@ -14,7 +14,7 @@ from fiqa_benchmarks.readme_tables.dsl_variants import (
     DEAD,
     LANDMARKS,
     QUERIES,
-    Form,
+    Variant,
     count_macs,
     keep_dead_branches,
     repeat_queries,
@@ -72,13 +72,13 @@ def test_the_tables_of_dsl_fiqa(
     spec = MODELS["ediffiqa-t"]
     feed = {"input": np.zeros((4, 3, 112, 112), np.float32)}
 
-    def forms(folder: Path) -> list[Form]:
+    def forms(folder: Path) -> list[Variant]:
         path = folder / "0.onnx"
         path.write_bytes(seeded_engine.read_bytes())
         names = (BEST, QUERIES, DEAD, LANDMARKS)
-        return [Form(name, path, spec, (1 + number) * 10**9, feed) for number, name in enumerate(names)]
+        return [Variant(name, path, spec, (1 + number) * 10**9, feed) for number, name in enumerate(names)]
 
-    monkeypatch.setattr(dsl_fiqa, "write_forms", forms)
+    monkeypatch.setattr(dsl_fiqa, "write_variants", forms)
     invoke = invoker(
         lambda: run_app(dsl_fiqa.app),
         capsys,

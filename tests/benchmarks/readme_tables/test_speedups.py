@@ -19,10 +19,10 @@ from fiqa_benchmarks.readme_tables.graph_variants import (
     OPERATORS,
     PRELU,
     with_batch_norms,
-    write_forms,
+    write_variants,
     written_out_file,
 )
-from fiqa_benchmarks.readme_tables.speedups import Gain, Way, compare, markdown
+from fiqa_benchmarks.readme_tables.speedups import Speedup, TimedBackend, compare, markdown
 from fiqa_benchmarks.readme_tables.unfused_openvino import UnfusedOpenVino
 from fiqa_benchmarks.speed.latency import Ratio, measure
 from fiqa_export.graph.passes import PASSES
@@ -88,8 +88,8 @@ class Slow:
         self.closed = True
 
 
-def way(backend: Slow, turns: int) -> Way:
-    return Way(lambda: backend, {"turns": np.array([turns], np.float32)})
+def way(backend: Slow, turns: int) -> TimedBackend:
+    return TimedBackend(lambda: backend, {"turns": np.array([turns], np.float32)})
 
 
 def refused() -> Slow:
@@ -101,7 +101,7 @@ def test_time_without_is_divided_by_time_with(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(speedups, "measure", partial(measure, clock=clock, pause=clock.wait))
     backends = [Slow(clock), Slow(clock)]
     fast, slow = (way(backend, turns) for backend, turns in zip(backends, (1, 8), strict=True))
-    broken = Way(refused, fast.feed)
+    broken = TimedBackend(refused, fast.feed)
     found = compare({"a": (slow, fast), "b": (fast, slow), "c": (broken, fast)}, 3, silent, "")
     assert isinstance(found["a"], Ratio)
     assert isinstance(found["b"], Ratio)
@@ -118,7 +118,7 @@ def test_every_pass_that_changes_the_graph_is_measured() -> None:
 
 def test_forms_give_the_same_results(tmp_path: Path) -> None:
     measures = ("constant_reshapes", "join_branches", BATCH_NORMS)
-    forms = write_forms("yunet-s", measures, tmp_path)
+    forms = write_variants("yunet-s", measures, tmp_path)
     image = np.random.default_rng(0).uniform(0, 255, (1, 3, 64, 96)).astype(np.float32)
     counts = {}
     for name, (without, best) in forms.items():
@@ -133,7 +133,7 @@ def test_forms_give_the_same_results(tmp_path: Path) -> None:
 
 
 def test_prelu_is_compared_the_other_way_round(tmp_path: Path) -> None:
-    ((whole, split),) = write_forms("ediffiqa-t", (PRELU,), tmp_path).values()
+    ((whole, split),) = write_variants("ediffiqa-t", (PRELU,), tmp_path).values()
     assert operators(whole)["PRelu"] == 33
     assert operators(split)["PRelu"] == 0
     image = np.random.default_rng(0).uniform(-1, 1, (1, 3, 112, 112)).astype(np.float32)
@@ -197,7 +197,7 @@ def test_forms_keep_to_the_threads_that_a_container_leaves(block: Path, monkeypa
     for module in (speedups, unfused_openvino):
         monkeypatch.setattr(module, "thread_limit", lambda: 1)
     for runtime in ("onnxruntime", "openvino"):
-        speedups.open_form(runtime, block, MODELS["ifqa"], None)
+        speedups.open_variant(runtime, block, MODELS["ifqa"], None)
     assert given == [1, 1]
     assert unfused_openvino.UnfusedOpenVino(block, None).model.get_property("INFERENCE_NUM_THREADS") == 1
 
@@ -230,7 +230,7 @@ def test_a_network_without_measures(invoke: Invoke) -> None:
 
 
 def test_markdown() -> None:
-    gain = Gain("a", "n", {"x": Ratio(1.5, 1.25, 2.0), "y": "no: it fails"})
+    gain = Speedup("a", "n", {"x": Ratio(1.5, 1.25, 2.0), "y": "no: it fails"})
     assert markdown(["m", "x", "y"], [[gain.measure, *gain.cells()]]).splitlines() == [
         "| m | x | y |",
         "| --- | --- | --- |",

@@ -15,8 +15,8 @@ from fiqa_benchmarks.contenders.crops import seeded_crops
 from fiqa_benchmarks.contenders.peers import contenders
 from fiqa_benchmarks.report import sections
 from fiqa_benchmarks.report.page import write_report
-from fiqa_benchmarks.speed.bench import as_json as bench_json
 from fiqa_benchmarks.speed.bench import bench as run_bench
+from fiqa_benchmarks.speed.bench import bench_json
 from fiqa_runtime.artefact.card import read_card, write_card
 from fiqa_runtime.artefact.score_map import ScoreMap
 from fiqa_runtime.images.seeded import seeded_image

@@ -15,7 +15,7 @@ import torch
 from fiqa_export.checkpoints.checkpoint import load_reference
 from fiqa_export.checkpoints.seeded import seeded_image
 from fiqa_export.models import build
-from fiqa_export.models.inputs import network_input
+from fiqa_export.models.inputs import reference_input
 from fiqa_runtime.artefact import zoo
 from fiqa_runtime.system.files import sha256_of
 
@@ -88,7 +88,7 @@ def test_loaded_network_scores_as_the_one_that_was_saved(state: State, path: Pat
     torch.save(state, path)
     saved = build(T)
     saved.load_state_dict(state)
-    x = network_input([seeded_image(0, 112, 112)], saved.spec.input)
+    x = reference_input([seeded_image(0, 112, 112)], saved.spec.input)
     loaded, _ = load_reference(T, str(path))
     assert torch.equal(loaded.outputs(x)["score"], saved.outputs(x)["score"])
 

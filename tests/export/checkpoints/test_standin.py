@@ -15,7 +15,7 @@ from fiqa_calibration.ladder import KINDS, degrade
 from fiqa_calibration.parity_set import PORTRAIT
 from fiqa_export.checkpoints.checkpoint import load_reference
 from fiqa_export.models import build
-from fiqa_export.models.inputs import network_input
+from fiqa_export.models.inputs import reference_input
 from fiqa_runtime.artefact import weight_files
 from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.artefact.zoo import MODELS, STANDIN
@@ -119,7 +119,7 @@ def test_scores_of_the_portrait(kind: str) -> None:
     image = small_portrait()
     if kind != "pristine":
         image, _ = degrade(image, kind, 0.5, rng("standin"))
-    score = model.outputs(network_input([image], model.spec.input))["score"].item()
+    score = model.outputs(reference_input([image], model.spec.input))["score"].item()
     assert score == pytest.approx(PORTRAIT_SCORES[kind], abs=2e-3)
     assert kind == "pristine" or score < 0.75 * PORTRAIT_SCORES["pristine"]
 

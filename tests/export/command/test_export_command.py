@@ -45,7 +45,7 @@ def test_export(export: Invoke, tmp_path: Path) -> None:
     assert document["parity"]["passed"] is True
     assert document["parity"]["images"] == 32 + 36
     assert document["parity"]["left_out"] == ["torn.png"]
-    assert "1 pictures of --images could not serve (torn.png)" in result.err
+    assert "1 pictures of --images cannot be used (torn.png)" in result.err
     assert document["parity"]["max_abs"]["score"] < 1e-6
     assert sorted(p.name for p in out.iterdir()) == ["ediffiqa-t.fp32.onnx", "ediffiqa-t.fp32.onnx.json"]
     model = onnx.load(out / "ediffiqa-t.fp32.onnx")

@@ -73,9 +73,9 @@ def test_without_polygraphy_there_is_no_builder(
         (["--target", "tensorrt-rtx"], ["tensorrt_rtx cannot be imported", "pip install 'fiqa-edge[rtx]'"]),
         (["--target", "cuda"], ["unknown target 'cuda'", "tensorrt-rtx"]),
         (["--target", "none", "--batch", "1,2,4"], ["--target none"]),
-        (["--batch", "8,4,2"], ["--batch 8,4,2 is no range", "in this order"]),
-        (["--batch", "1,8"], ["--batch 1,8 is no range", "--batch 1,8,32"]),
-        (["--batch", "one"], ["--batch one is no range"]),
+        (["--batch", "8,4,2"], ["--batch 8,4,2 is not a range", "in this order"]),
+        (["--batch", "1,8"], ["--batch 1,8 is not a range", "--batch 1,8,32"]),
+        (["--batch", "one"], ["--batch one is not a range"]),
     ],
 )
 def test_bad_input(export: Invoke, tmp_path: Path, arguments: list[str], parts: list[str]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from fiqa_export.doctor import probe
-from fiqa_export.doctor.checks import TARGETS, Diagnosis, Line, judge, sensible_workspace
+from fiqa_export.doctor.checks import NEEDED_FLAVOURS, Diagnosis, Line, judge_facts, sensible_workspace
 from fiqa_export.doctor.facts import EXPORT_PACKAGES
 from fiqa_export.doctor.gather import gather
 from fiqa_export.doctor.screen import run_doctor
@@ -26,11 +26,11 @@ from tests.help.recorded_machines import (
 
 
 def lines(machine: RecordedMachine, target: str = "tensorrt") -> dict[str, Line]:
-    return {line.topic: line for line in judge(gather(machine), target).lines}
+    return {line.topic: line for line in judge_facts(gather(machine), target).lines}
 
 
 def diagnose(machine: RecordedMachine, target: str = "tensorrt") -> Diagnosis:
-    return judge(gather(machine), target)
+    return judge_facts(gather(machine), target)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_what_stops_tensorrt(what: str) -> None:
     assert all(line.fix and "\n" not in line.fix for line in stopping)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", NEEDED_FLAVOURS)
 @pytest.mark.parametrize("what", STOPPED)
 def test_every_bad_line_has_its_fix(what: str, target: str) -> None:
     diagnosis = diagnose(STOPPED[what][0], target)
@@ -194,7 +194,7 @@ def test_every_bad_line_has_its_fix(what: str, target: str) -> None:
         (
             replace(ORIN_JETPACK_6_2, files={"/proc/meminfo": ORIN_JETPACK_6_2.files["/proc/meminfo"]}, dpkg=""),
             "kernels",
-            "the builder says it",
+            "the builder tells",
         ),
     ],
 )
@@ -227,7 +227,7 @@ def test_what_imports_counts_whatever_brings_it() -> None:
     machine = DESKTOP.without_package("onnxruntime").with_package("onnxruntime-gpu", "1.23.0")
     assert lines(machine)["export"].fix is None
     assert gather(machine).packages["onnxruntime-gpu"] == "1.23.0"
-    assert probe.PACKAGES.fullmatch("onnxruntime-gpu")
+    assert probe.ASKED_FOR.fullmatch("onnxruntime-gpu")
 
 
 def test_rtx_builds_without_a_gpu() -> None:

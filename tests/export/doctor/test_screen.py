@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fiqa_export.doctor.checks import TARGETS, judge
+from fiqa_export.doctor.checks import NEEDED_FLAVOURS, judge_facts
 from fiqa_export.doctor.facts import EXPORT_PACKAGES
 from fiqa_export.doctor.gather import ThisMachine, gather
 from fiqa_export.doctor.screen import run_doctor
@@ -71,8 +71,8 @@ def test_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert facts.opencv is not None
     assert facts.memory is None or 0 < facts.memory[0] <= facts.memory[1]
     assert (facts.gpu is None) is (facts.gpu_error is not None)
-    for target in TARGETS:
-        diagnosis = judge(facts, target)
+    for target in NEEDED_FLAVOURS:
+        diagnosis = judge_facts(facts, target)
         assert all(line.fix for line in diagnosis.lines if line.status in ("bad", "warning"))
     run_doctor("auto", None)
     assert "target auto:" in capsys.readouterr().out

@@ -10,10 +10,10 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-from fiqa_export.fp16.convert import Fp16Plan, to_fp16
+from fiqa_export.fp16.convert import Fp16Result, to_fp16
 from fiqa_export.fp16.ranges import activation_ranges
 from fiqa_export.graph.loading import open_graph
-from fiqa_export.onnx_on_torch.backend import HalfBackend
+from fiqa_export.onnx_on_torch.backend import OnnxOnTorch
 from fiqa_runtime.artefact.card import METADATA_KEY
 from fiqa_runtime.errors import ArtefactError, InputError, UnsupportedError
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ def products(folder: Path, nodes: list[onnx.NodeProto]) -> Path:
     return save_graph(folder / "g.onnx", nodes, {"w": normal(300, 300)}, [2, 300])
 
 
-def convert(path: Path, **ranges: float) -> tuple[ir.Graph, Fp16Plan]:
+def convert(path: Path, **ranges: float) -> tuple[ir.Graph, Fp16Result]:
     """The converted graph and its plan, with 1 as the range of every tensor that is not named; checked to run."""
     names = [value.name for value in open_graph(path).graph.inputs]
     names += [value.name for n in open_graph(path).graph for value in n.outputs]
@@ -102,7 +102,7 @@ def test_output_that_is_read_inside_too(tmp_path: Path) -> None:
     assert plan.casts == 3, "input, output that the softmax shares, second product"
     x = normal(2, 300) / np.float32(300)
     expected = ort.InferenceSession(str(path)).run(None, {"x": x})
-    actual = HalfBackend(tmp_path / "fp16.onnx").run({"x": x})
+    actual = OnnxOnTorch(tmp_path / "fp16.onnx").run({"x": x})
     np.testing.assert_allclose(actual["y"], expected[0], atol=2e-3)
     np.testing.assert_allclose(actual["z"], expected[1], atol=5e-3)
 
@@ -165,7 +165,7 @@ def test_constants_of_fp32_nodes_are_not_rounded_on_the_way(tmp_path: Path) -> N
     assert types(graph) == {"grid": "FLOAT", "frequencies": "FLOAT", "w": "FLOAT16"}
     assert [n.op_type for n in graph if n.name in plan.kept] == ["Transpose", "MatMul", "Sin"]
     x = normal(9, 300)
-    expected, actual = (HalfBackend(file).run({"x": x})["y"] for file in (path, tmp_path / "fp16.onnx"))
+    expected, actual = (OnnxOnTorch(file).run({"x": x})["y"] for file in (path, tmp_path / "fp16.onnx"))
     assert np.abs(expected - actual).max() <= 2e-3 * np.abs(expected).max()
 
 
@@ -210,7 +210,7 @@ def test_external_weights_are_taken_in(tmp_path: Path, monkeypatch: pytest.Monke
     path = save_graph(tmp_path / "source" / "g.onnx", nodes, weights, [2, 300])
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="g.onnx.data")
     x, ranges = normal(2, 300) / np.float32(300), {"x": 1.0, "a": 1.0, "y": 1.0}
-    expected = HalfBackend(path).run({"x": x})["y"]
+    expected = OnnxOnTorch(path).run({"x": x})["y"]
     whole, split = tmp_path / "whole.onnx", tmp_path / "split.onnx"
     to_fp16(path, whole, ranges)
     monkeypatch.setattr("fiqa_export.graph.loading.LARGEST_FILE", 1000)
@@ -220,7 +220,7 @@ def test_external_weights_are_taken_in(tmp_path: Path, monkeypatch: pytest.Monke
     assert not (tmp_path / "whole.onnx.data").exists()
     assert (tmp_path / "split.onnx.data").stat().st_size >= 300 * 300 * (2 + 4)
     for target in (whole, split):
-        np.testing.assert_allclose(HalfBackend(target).run({"x": x})["y"], expected, rtol=0.02, atol=5e3)
+        np.testing.assert_allclose(OnnxOnTorch(target).run({"x": x})["y"], expected, rtol=0.02, atol=5e3)
 
 
 def test_card_of_the_fp32_file_is_not_inherited(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ from fiqa_export.graph.loading import is_float, open_graph
 from fiqa_export.graph.to_onnx import export_onnx
 from fiqa_export.models import Reference, build
 from fiqa_export.models.inputs import graph_inputs
-from fiqa_export.onnx_on_torch.backend import HalfBackend
-from fiqa_export.verdict.judgement import judge, parity_set
+from fiqa_export.onnx_on_torch.backend import OnnxOnTorch
+from fiqa_export.verdict.judgement import judge_artefact, parity_set
 from fiqa_export.verdict.parity import Parity, reference_outputs
 from fiqa_export.verdict.recipe import FP16
 from fiqa_runtime.artefact.card import Card, with_files, write_card
@@ -122,7 +122,7 @@ def test_executor_agrees_with_onnxruntime_in_fp32(converted: Converted) -> None:
     inputs = graph_inputs(converted.reference, seeded_image(0, *converted.reference.calibration_size))
     session = ort.InferenceSession(str(converted.fp32), providers=["CPUExecutionProvider"])
     expected = dict(zip((o.name for o in session.get_outputs()), session.run(None, inputs), strict=True))
-    actual = HalfBackend(converted.fp32).run(inputs)
+    actual = OnnxOnTorch(converted.fp32).run(inputs)
     for output in converted.reference.spec.outputs:
         largest = np.abs(expected[output.name]).max()
         assert np.abs(expected[output.name] - actual[output.name]).max() <= REFERENCE_AGREEMENT * largest
@@ -132,7 +132,9 @@ def judged(reference: Reference, artefact: Path) -> Parity:
     spec = reference.spec
     card = Card(spec.name, "fp16", "onnx", spec.input, spec.outputs, spec.licence, spec.source, spec.max_batch)
     write_card(with_files(card, artefact.parent, [artefact.name]), artefact)
-    return judge(reference, artefact, parity_set(reference, QUICK, "seeded", None), QUICK, QUICK.budget, silent).parity
+    return judge_artefact(
+        reference, artefact, parity_set(reference, QUICK, "seeded", None), QUICK, QUICK.budget, silent
+    ).parity
 
 
 def test_scores_survive_true_half_arithmetic(converted: Converted) -> None:
@@ -167,7 +169,7 @@ def test_network_that_overflows_in_naive_fp16(tmp_path: Path) -> None:
 
     naive = tmp_path / "naive.onnx"
     assert not write_fp16(open_graph(case.fp32), naive, {}).kept
-    assert not np.isfinite(HalfBackend(naive).run(inputs)["score"]).any()
+    assert not np.isfinite(OnnxOnTorch(naive).run(inputs)["score"]).any()
 
 
 def test_values_near_the_limit_stay_fp32(tmp_path: Path) -> None:
@@ -189,7 +191,7 @@ def test_detections_of_the_published_yunet(name: str, images_dir: Path, weights_
     export_onnx(reference, fp32)
     ranges = activation_ranges(fp32, inputs[::2])
     to_fp16(fp32, fp16, {name: r.largest for name, r in ranges.items()})
-    before, after = (_rows(HalfBackend(path), photos) for path in (fp32, fp16))
+    before, after = (_rows(OnnxOnTorch(path), photos) for path in (fp32, fp16))
     assert sum(map(len, before)) >= 12
     for expected, actual in zip(before, after, strict=True):
         assert len(expected) == len(actual)

@@ -19,7 +19,7 @@ import torch
 from fiqa_export.checkpoints.checkpoint import load_reference
 from fiqa_export.graph import to_onnx
 from fiqa_export.graph.passes import constant_reshapes, fold_constants, rewrite, unused_and_double
-from fiqa_export.models.inputs import network_input
+from fiqa_export.models.inputs import reference_input
 from fiqa_export.models.vit import Block
 from fiqa_runtime.faces.detector import Detector
 from fiqa_runtime.faces.yunet import HEADS
@@ -65,7 +65,7 @@ def export(name: str, weights: str, folder: Path) -> Export:
         to_onnx.export_onnx(reference, path)
     spec = reference.spec.input
     images = [seeded_image(i, spec.height or 96, spec.width or 160) for i in range(2)]
-    feed = {"input": network_input(images, spec).numpy()}
+    feed = {"input": reference_input(images, spec).numpy()}
     feed |= {name: tensor.numpy() for name, tensor in reference.extra_inputs(2).items()}
     return Export(name, plain, path, frozenset(name for name, _ in reference.named_modules()), feed)
 
@@ -173,7 +173,7 @@ def test_equal_weights_give_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_yunet_has_the_official_heads(yunet: Export, weights_dir: Path) -> None:
-    image = network_input([seeded_image(0, 640, 640)], load_reference("yunet-s", "seeded")[0].spec.input).numpy()
+    image = reference_input([seeded_image(0, 640, 640)], load_reference("yunet-s", "seeded")[0].spec.input).numpy()
     ours, official = (run(path, {"input": image}) for path in (yunet.path, weights_dir / OFFICIAL[yunet.name]))
     assert list(ours) == list(HEADS)
     for name, expected in official.items():

@@ -13,14 +13,14 @@ import pytest
 from fiqa_export.graph.loading import open_graph
 from fiqa_export.int8.qdq import activations_read, candidates, insert_qdq, is_layer, quantise_activations
 from fiqa_export.int8.sensitivity import FirstOrder, first_order
-from fiqa_export.models.inputs import network_input
+from fiqa_export.models.inputs import reference_input
 from fiqa_export.onnx_on_torch.graph import TorchGraph
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.system.progress import Report, silent
 
 from tests.help.int8_network import REFERENCE, SIDE, save_network
 
-FEEDS = [{"input": network_input([seeded_image(i, SIDE, SIDE)], REFERENCE.spec.input).numpy()} for i in range(16)]
+FEEDS = [{"input": reference_input([seeded_image(i, SIDE, SIDE)], REFERENCE.spec.input).numpy()} for i in range(16)]
 
 
 def scores(model: ir.Model) -> np.ndarray:

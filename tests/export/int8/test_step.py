@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from fiqa_calibration.mixture_search import Judged, SearchResult, Trial
+from fiqa_calibration.mixture_search import EvaluatedMixture, Judged, SearchResult
 from fiqa_calibration.ranges import Ranges
 from fiqa_export.int8.mixtures import Int8Result
 from fiqa_export.int8.picture import draw_pareto
-from fiqa_export.models.inputs import network_input
+from fiqa_export.models.inputs import reference_input
 from fiqa_runtime.errors import FiqaError, InputError
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.agreement import agree
@@ -65,7 +65,7 @@ def test_openvino_agrees_with_onnxruntime_on_the_same_file(done: tuple[Path, Int
     """Processors without VNNI round sums of products otherwise: 0.991 with AVX2 alone, above 0.998 with VNNI."""
     ov = pytest.importorskip("openvino", reason="install fiqa-edge[openvino]")
     compiled = ov.Core().compile_model(str(done[0] / "int8.onnx"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    inputs = (network_input([image], REFERENCE.spec.input).numpy() for image, _ in PARITY)
+    inputs = (reference_input([image], REFERENCE.spec.input).numpy() for image, _ in PARITY)
     actual = np.array([float(compiled({"input": x})[0][0, 0]) for x in inputs])
     assert agree(scores(done[0] / "int8.onnx"), actual).srcc >= 0.98
     assert agree(scores(done[0] / "fp32.onnx"), actual).srcc >= 0.98
@@ -157,7 +157,7 @@ def test_poisoned_layer_would_break_the_ranking(tmp_path: Path) -> None:
     cache = tmp_path / "ranges.json"
     model = sha256_file(tmp_path / "fp32.onnx")
     replace(Ranges.load(cache, model), kept=[]).save(cache)
-    worst = min(step(tmp_path, str(cache)).search.trials, key=lambda trial: len(trial.kept))
+    worst = min(step(tmp_path, str(cache)).search.mixtures, key=lambda trial: len(trial.kept))
     assert worst.kept == ()
     assert not worst.passed
     assert worst.judged.quality < 0.98
@@ -189,7 +189,7 @@ def test_missing_folder_is_refused(tmp_path: Path) -> None:
 def test_card_and_picture_tell_every_mixture(done: tuple[Path, Int8Result], tmp_path: Path) -> None:
     result = done[1]
     document = result.for_card()
-    assert len(document["trials"]) == len(result.search.trials)
+    assert len(document["trials"]) == len(result.search.mixtures)
     assert {"bytes", "bytes_share", "mac_share", "quality", "passed", "flips"} <= set(document["trials"][0])
     assert json.loads(json.dumps(document))["bytes_share"] == result.bytes_share
     draw_pareto(result.search, tmp_path / "p.png")
@@ -201,7 +201,9 @@ def test_card_and_picture_tell_every_mixture(done: tuple[Path, Int8Result], tmp_
 
 
 def test_picture_of_a_search_without_any_quality(tmp_path: Path) -> None:
-    trial = Trial(("node",), 1.0, Judged(math.nan, ("scores are constant",), {"bytes": 10, "mac_share": 1.0}))
+    trial = EvaluatedMixture(
+        ("node",), 1.0, Judged(math.nan, ("scores are constant",), {"bytes": 10, "mac_share": 1.0})
+    )
     draw_pareto(SearchResult((trial,), trial, ()), tmp_path / "p.png")
     assert cv2.imread(str(tmp_path / "p.png")) is not None
 

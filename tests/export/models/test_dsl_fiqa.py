@@ -12,7 +12,7 @@ import pytest
 import torch
 from fiqa_export.checkpoints.seeded import load_seeded, seeded_image
 from fiqa_export.models import Reference, build, facexformer
-from fiqa_export.models.inputs import network_input
+from fiqa_export.models.inputs import reference_input
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.spec import CropSampling
 from fiqa_runtime.artefact.zoo import MODELS
@@ -74,7 +74,7 @@ def bits(dtype: torch.dtype) -> int:
 def run(network: Reference, crops: Sequence[Any], visible: Sequence[Sequence[int]], dtype: torch.dtype) -> Tensor:
     """Scores (N,) of one batch."""
     vectors = torch.from_numpy(np.stack([landmark_vector(indices) for indices in visible])).to(dtype)
-    return network.outputs(network_input(crops, network.spec.input, dtype), landmarks=vectors)["score"][:, 0]
+    return network.outputs(reference_input(crops, network.spec.input, dtype), landmarks=vectors)["score"][:, 0]
 
 
 def crop_scores(
@@ -196,7 +196,7 @@ def landmarker(size: int) -> Landmarker:
     """FaceXFormer under seeded weights for inputs of `size`."""
     spec = MODELS["facexformer"]
     network = load_seeded(facexformer.build(replace(spec, input=replace(spec.input, height=size, width=size))))
-    return lambda image: network.outputs(network_input([image], network.spec.input))["landmarks"].numpy()
+    return lambda image: network.outputs(reference_input([image], network.spec.input))["landmarks"].numpy()
 
 
 @conditioned
@@ -205,9 +205,9 @@ def test_folded_landmarks_change_nothing(network: Reference) -> None:
     folded.load_state_dict(network.state_dict())
     crops = [seeded_image(0, 384, 384)]
     expected = run(network, crops, [range(68)], torch.float32)
-    before = folded.outputs(network_input(crops, folded.spec.input))["score"][:, 0]
+    before = folded.outputs(reference_input(crops, folded.spec.input))["score"][:, 0]
     folded.freeze()
-    after = folded.outputs(network_input(crops, folded.spec.input))["score"][:, 0]
+    after = folded.outputs(reference_input(crops, folded.spec.input))["score"][:, 0]
     assert torch.equal(before, expected)
     assert torch.equal(after, expected)
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from fiqa_export.checkpoints.seeded import load_seeded, seeded_image
 from fiqa_export.models import build, facexformer
-from fiqa_export.models.inputs import network_input
+from fiqa_export.models.inputs import reference_input
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.portrait import Landmarker, portrait_landmarks, to_pixels, upright_portrait
@@ -52,7 +52,7 @@ def sized(state: dict[str, Tensor], size: int, dtype: torch.dtype) -> facexforme
 
 
 def landmarker(network: facexformer.FaceXFormer) -> Landmarker:
-    return lambda image: network.outputs(network_input([image], network.spec.input))["landmarks"].numpy()
+    return lambda image: network.outputs(reference_input([image], network.spec.input))["landmarks"].numpy()
 
 
 def whole(values: list[float]) -> Sample:
@@ -77,7 +77,7 @@ def test_float64(state: dict[str, Tensor], document: dict[str, Any], size: int) 
     for number, source in list(enumerate(section["inputs"]))[:2]:
         image = seeded_image(source["image_index"], size, size)
         with torch.no_grad(), recorded(network, MODULES) as modules:
-            tasks = network.tasks(network_input([image], network.spec.input, torch.float64))
+            tasks = network.tasks(reference_input([image], network.spec.input, torch.float64))
         wanted: dict[str, Any] = dict(section["raw64"][number])
         sample = tensor_sample(wanted.pop("segmentation"))
         assert sample.deviation(tasks["segmentation"]) <= FLOAT64
@@ -106,7 +106,7 @@ def intermediate(modules: dict[str, Any], name: str, side: int) -> Tensor:
 def test_float32_in_a_batch(state: dict[str, Tensor], document: dict[str, Any]) -> None:
     network, section = sized(state, 224, torch.float32), document["network_224"]
     images = [seeded_image(source["image_index"], 224, 224) for source in section["inputs"]]
-    x = network_input(images, network.spec.input)
+    x = reference_input(images, network.spec.input)
     outputs = network.outputs(x)["landmarks"]
     assert outputs.shape == (4, 136)
     for row, raw, pixels in zip(outputs, section["raw32"], section["landmarks_px64"], strict=True):
@@ -123,7 +123,7 @@ def test_landmarks_of_files(state: dict[str, Tensor], document: dict[str, Any], 
     for entry in document["files"]:
         image = picture(entry, images_dir)
         sample = tensor_sample(entry["network_input_samples"])
-        assert sample.deviation(network_input([image], SPEC.input)) <= 1e-6
+        assert sample.deviation(reference_input([image], SPEC.input)) <= 1e-6
         points = portrait_landmarks(image, landmarker(network))
         assert np.abs(points - entry["landmarks512_32"]).max() <= PIXELS
 

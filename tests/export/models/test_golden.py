@@ -12,7 +12,7 @@ import torch
 from fiqa_export.checkpoints.seeded import load_seeded, seeded_image
 from fiqa_export.models import Reference, build
 from fiqa_export.models.cr_fiqa import CRFIQA
-from fiqa_export.models.inputs import network_input
+from fiqa_export.models.inputs import reference_input
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.images.preprocess import to_network_size
 from torch import Tensor
@@ -103,7 +103,7 @@ def test_float64(network: Reference, document: dict[str, Any]) -> None:
         image = seeded_image(source["image_index"], source["height"], source["width"], document["seed"])
         inside = list(module_samples(document, number))
         with recorded(network, {name for name, _ in inside}) as modules:
-            outputs = network.outputs(network_input([image], network.spec.input, torch.float64))
+            outputs = network.outputs(reference_input([image], network.spec.input, torch.float64))
         wanted = output_samples(document, number, 64)
         assert list(wanted) == [output.name for output in network.spec.outputs]
         for name, sample in [*wanted.items(), *inside]:
@@ -116,7 +116,7 @@ def test_float32_in_batches(network32: Reference, document: dict[str, Any]) -> N
     for (height, width), group in groupby(numbered, key=lambda item: (item[1]["height"], item[1]["width"])):
         batch = list(group)
         images = [seeded_image(source["image_index"], height, width, document["seed"]) for _, source in batch]
-        outputs = network32.outputs(network_input(images, network32.spec.input))
+        outputs = network32.outputs(reference_input(images, network32.spec.input))
         for row, (number, _) in enumerate(batch):
             for name, sample in output_samples(document, number, 32).items():
                 assert len(outputs[name]) == len(batch)
@@ -141,7 +141,7 @@ def test_network_input_of_files(network: Reference, document: dict[str, Any], im
             digest = wanted.get("input_rgb_sha256") or wanted.get("resized_rgb_uint8_sha256")
             if digest:
                 assert pixel_hash(to_network_size(image, spec)[..., ::-1]) == digest, entry["file"]
-            blob = network_input([image], spec)
+            blob = reference_input([image], spec)
             height, width = spec.height or entry["padded_height"], spec.width or entry["padded_width"]
             assert blob.shape == (1, 3, height, width)
             for name in ("mean", "min", "max"):
@@ -155,7 +155,7 @@ def test_outputs_of_files(network32: Reference, document: dict[str, Any], images
     for entry in document["files"][::step]:
         image = picture(entry, images_dir)
         for spec, wanted in preprocessings(network32.spec.input, entry):
-            outputs = network32.outputs(network_input([image], spec))
+            outputs = network32.outputs(reference_input([image], spec))
             if "score32" in wanted:
                 for name, sample in file_samples(document, wanted).items():
                     difference = sample.deviation(outputs[name])
@@ -180,8 +180,8 @@ def test_yunet_with_official_weights(
     best = [*document["score64"], *document["files"]]
     images = [*seeded, *(picture(entry, images_dir) for entry in document["files"])]
     for image, heads, face in zip(images, raw, best, strict=True):
-        outputs32 = detector.float().outputs(network_input([image], spec.input))
-        outputs64 = detector.double().outputs(network_input([image], spec.input, torch.float64))
+        outputs32 = detector.float().outputs(reference_input([image], spec.input))
+        outputs64 = detector.double().outputs(reference_input([image], spec.input, torch.float64))
         check_best_face(outputs64, face)
         for head, entry in heads.items():
             sample = tensor_sample(entry)
@@ -192,7 +192,7 @@ def test_yunet_with_official_weights(
 def test_cr_fiqa_keeps_its_embedding_within_reach() -> None:
     network = build("cr-fiqa-s")
     assert isinstance(network, CRFIQA)
-    x = network_input([seeded_image(i, 112, 112, 0) for i in range(2)], network.spec.input)
+    x = reference_input([seeded_image(i, 112, 112, 0) for i in range(2)], network.spec.input)
     with torch.no_grad():
         embedding = network.embedding(x)
         assert embedding.shape == (2, 512)

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from fiqa_export.onnx_on_torch.backend import HalfBackend
+from fiqa_export.onnx_on_torch.backend import OnnxOnTorch
 from fiqa_runtime.errors import ArtefactError, InputError, UnsupportedError
 from onnx import TensorProto, helper
 from torch import Tensor
@@ -151,7 +151,7 @@ def test_operators_agree_with_onnxruntime(case: str, tmp_path: Path) -> None:
     x = normal(*shape)
     path = save_graph(tmp_path / "g.onnx", nodes, weights, list(shape))
     (expected,) = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"x": x})
-    actual = HalfBackend(path).run({"x": x})["y"]
+    actual = OnnxOnTorch(path).run({"x": x})["y"]
     assert actual.shape == expected.shape
     assert np.abs(actual - expected).max() <= 2e-6 * max(1, np.abs(expected).max())
 
@@ -174,12 +174,12 @@ def test_rounds_after_every_node(tmp_path: Path) -> None:
     ]
     weights = {"one": np.ones(1, np.float16), "big": np.full(1, 2048, np.float16)}
     path = save_graph(tmp_path / "g.onnx", nodes, weights, [1])
-    assert HalfBackend(path).run({"x": np.array([2048], np.float32)})["y"].tolist() == [0]
+    assert OnnxOnTorch(path).run({"x": np.array([2048], np.float32)})["y"].tolist() == [0]
 
 
 def test_overflows_as_fp16_does(tmp_path: Path) -> None:
     path = half_graph(tmp_path / "g.onnx", node("Mul", "hx two", "hy"), {"two": np.full(1, 2, np.float16)}, 1)
-    result = HalfBackend(path).run({"x": np.array([32752, 32768], np.float32)})["y"]
+    result = OnnxOnTorch(path).run({"x": np.array([32752, 32768], np.float32)})["y"]
     assert result.tolist() == [65504, np.inf]
 
 
@@ -202,7 +202,7 @@ def test_is_what_native_half_kernels_compute(case: str, tmp_path: Path) -> None:
     x = normal(*shape).astype(np.float16)
     w = (normal(*weight_shape) / np.sqrt(np.prod(weight_shape[1:]))).astype(np.float16)
     path = half_graph(tmp_path / "g.onnx", op, {"w": w} if "w" in op.input else {}, len(shape))
-    actual = HalfBackend(path).run({"x": x.astype(np.float32)})["y"]
+    actual = OnnxOnTorch(path).run({"x": x.astype(np.float32)})["y"]
     expected = native(torch.from_numpy(x), torch.from_numpy(w)).float().numpy()
     exact = native(torch.from_numpy(x).double(), torch.from_numpy(w).double()).numpy()
     spacing = np.spacing(np.abs(expected).astype(np.float16)).astype(np.float32)
@@ -216,7 +216,7 @@ def test_is_what_native_half_kernels_compute(case: str, tmp_path: Path) -> None:
 def test_unknown_operator_is_named(tmp_path: Path) -> None:
     path = save_graph(tmp_path / "g.onnx", [node("Hardmax", "x")], {}, [2, 3])
     with pytest.raises(UnsupportedError, match="Hardmax"):
-        HalfBackend(path)
+        OnnxOnTorch(path)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_unknown_operator_is_named(tmp_path: Path) -> None:
 def test_uncovered_attribute_is_named(op: onnx.NodeProto, says: str, tmp_path: Path) -> None:
     scales = {"s": np.array([1, 1, 2, 2], np.float32), "t": np.array([1, 1, 1.3, 1.3], np.float32)}
     read = {name: values for name, values in scales.items() if name in op.input}
-    backend = HalfBackend(save_graph(tmp_path / "g.onnx", [op], read, [1, 1, 4, 4]))
+    backend = OnnxOnTorch(save_graph(tmp_path / "g.onnx", [op], read, [1, 1, 4, 4]))
     with pytest.raises(UnsupportedError, match=says):
         backend.run({"x": normal(1, 1, 4, 4)})
 
@@ -238,14 +238,14 @@ def test_uncovered_attribute_is_named(op: onnx.NodeProto, says: str, tmp_path: P
 def test_wrong_inputs_are_named(tmp_path: Path) -> None:
     path = save_graph(tmp_path / "g.onnx", [node("Relu", "x")], {}, [2])
     with pytest.raises(InputError, match="z"):
-        HalfBackend(path).run({"z": normal(2)})
+        OnnxOnTorch(path).run({"z": normal(2)})
 
 
 def test_types_that_contradict_each_other(tmp_path: Path) -> None:
     nodes = [node("Cast", "x", "hx", to=TensorProto.FLOAT16), node("Relu", "hx")]
     path = save_graph(tmp_path / "g.onnx", nodes, {}, [2])
     with pytest.raises(ArtefactError, match="contradict"):
-        HalfBackend(path)
+        OnnxOnTorch(path)
 
 
 def test_a_type_the_graph_does_not_have(tmp_path: Path) -> None:
@@ -256,11 +256,11 @@ def test_a_type_the_graph_does_not_have(tmp_path: Path) -> None:
     model.graph.value_info.append(helper.make_tensor_value_info("hx", TensorProto.FLOAT16, [2]))
     onnx.save(model, path)
     with pytest.raises(ArtefactError, match="y is"):
-        HalfBackend(path).run({"x": normal(2)})
+        OnnxOnTorch(path).run({"x": normal(2)})
 
 
 def test_damaged_file(tmp_path: Path) -> None:
     path = tmp_path / "g.onnx"
     path.write_bytes(b"\x08\x0a\xff\xff\xff\xff")
     with pytest.raises(ArtefactError, match="export it again"):
-        HalfBackend(path)
+        OnnxOnTorch(path)

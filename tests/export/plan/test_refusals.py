@@ -116,8 +116,8 @@ def test_no_builder_on_this_driver(workshop: Open) -> None:
 @pytest.mark.parametrize(
     ("options", "machine", "precision", "message"),
     [
-        ({"batch": (8, 4, 32)}, {}, "fp16", "--batch 8,4,32 is no range"),
-        ({"batch": (0, 1, 2)}, {}, "fp16", "--batch 0,1,2 is no range"),
+        ({"batch": (8, 4, 32)}, {}, "fp16", "--batch 8,4,32 is not a range"),
+        ({"batch": (0, 1, 2)}, {}, "fp16", "--batch 0,1,2 is not a range"),
         ({"batch": (1, 8, 5000)}, {}, "fp16", "from 1 to 4096"),
         ({"optimisation": 6}, {}, "fp16", "level 6 does not exist; choose 0 to 5"),
         ({"workspace": 0}, {}, "fp16", "give at least 1 MiB"),

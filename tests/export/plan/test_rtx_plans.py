@@ -180,7 +180,7 @@ def test_ctrl_c_stops_a_real_build(tmp_path: Path) -> None:
         ({"version_compatible": True}, "has no --version-compatible, its plans run with the version that built them"),
         ({"hardware_compatible": True}, "has no --hardware-compatible"),
         ({"dla": 0}, "has no --dla, it builds for GPUs only; leave it out"),
-        ({"batch": (2, 1, 1)}, "--batch 2,1,1 is no range"),
+        ({"batch": (2, 1, 1)}, "--batch 2,1,1 is not a range"),
     ],
 )
 def test_options_that_tensorrt_rtx_lacks(tmp_path: Path, options: dict[str, Any], message: str) -> None:
