@@ -81,7 +81,7 @@ def test_bad_luck_on_the_way_up_does_not_hide_what_is_below() -> None:
 
 
 def test_way_up_ends_before_nothing_is_left() -> None:
-    """Keeping everything is no mixture: the search asks about fewer first."""
+    """Keeping everything is not a mixture: the search asks about fewer first."""
 
     def evaluate(kept: frozenset[str]) -> Judged:
         return Judged(0.9, () if len(NODES) - 2 <= len(kept) < len(NODES) else ("missed",))

@@ -28,7 +28,7 @@ class PycudaError(Exception):
 
 
 class PycudaMemoryError(PycudaError):
-    """pycuda.driver.MemoryError, which is none of Python's MemoryErrors."""
+    """pycuda.driver.MemoryError, which is not Python's MemoryError."""
 
 
 class PycudaLogicError(PycudaError):

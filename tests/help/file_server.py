@@ -91,7 +91,7 @@ class Server(ThreadingHTTPServer):
         self.origin = origin
 
     def handle_error(self, *args: Any) -> None:
-        """A client that was killed is no error of the server."""
+        """A client that was killed is not an error of the server."""
 
 
 @contextmanager

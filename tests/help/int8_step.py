@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 from fiqa_calibration.parity_set import ParitySet
-from fiqa_export.int8.mixtures import Int8Result
-from fiqa_export.int8.step import write_int8
+from fiqa_export.int8.step import Int8Result, write_int8
 from fiqa_export.models.inputs import reference_input
 from fiqa_export.verdict.recipe import INT8
 from fiqa_runtime.artefact.facts import Budget

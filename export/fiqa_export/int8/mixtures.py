@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 import onnx_ir as ir
 from fiqa_calibration.mixture_search import Judged, SearchResult, ranking, search
 from fiqa_calibration.ranges import Ranges
-from fiqa_runtime.scoring.agreement import json_number
 from fiqa_runtime.system.progress import Report, silent
 
 from fiqa_export.graph.files import size_of
@@ -35,49 +32,6 @@ Judge = Callable[[Path], Judged]
 """Says what an int8 file does to the outputs."""
 Fit = Callable[[ir.Model, Collection[str]], Mapping[str, Fitted]]
 """The int8 constants of the named layers of a mixture, by name."""
-
-
-@dataclass(frozen=True)
-class Int8Result:
-    """What was converted to int8, what was not, and on which images that was decided."""
-
-    search: SearchResult
-    """The mixtures tried. Their facts include `bytes`, `bytes_share` (of the size of the fp32 file) and `mac_share`."""
-    kept: Mapping[str, str]
-    """What stays in float32, by node: `activations` or `all`; the node that went back first comes first."""
-    mac_share: float
-    """Share of the multiply-accumulates of convolutions that are computed in int8; of all layers where there are no
-    convolutions."""
-    bytes_share: float
-    """Size of the file as a share of the fp32 file's."""
-    methods: Mapping[str, int]
-    """Number of tensors by the method that found their range."""
-    equalised: int
-    """Number of tensors whose channels were brought to one magnitude first."""
-    fitted: bool
-    """Whether rounding and biases were fitted to images; without images weights are rounded to the nearest level."""
-    images: int
-    """Number of calibration images."""
-    calibration: str
-    """Hex SHA-256 of the set of calibration images."""
-    warning: str | None = None
-    """One line for people where the calibration images cover too small a part of the quality range."""
-    left_out: Mapping[str, int] | None = None
-    """Number of calibration images left out, by reason; None where ranges came from a file."""
-
-    def for_card(self) -> dict[str, Any]:
-        """Fields of :class:`fiqa_runtime.artefact.facts.Int8Conversion`, those of the fp32 graph apart."""
-        plain = {key: value for key, value in vars(self).items() if key not in ("search", "kept")}
-        trials = tuple(
-            {
-                "kept": len(t.kept),
-                "quality": json_number(t.judged.quality),
-                "passed": t.passed,
-                **{name: json_number(value) for name, value in t.judged.facts.items()},
-            }
-            for t in self.search.mixtures
-        )
-        return {"kept_in_fp32": dict(self.kept), **plain, "trials": trials}
 
 
 def to_int8(
@@ -117,7 +71,7 @@ def to_int8(
 
 
 def by_node(kept: Collection[str]) -> dict[str, str]:
-    """What the search kept in float32, in the form of :attr:`Int8Result.kept`."""
+    """What the search kept in float32, in the form of :attr:`fiqa_runtime.artefact.facts.Conversion.kept_in_fp32`."""
     named = {name.removesuffix(WEIGHTS): "activations" for name in kept}
     return named | {name.removesuffix(WEIGHTS): "all" for name in kept if name.endswith(WEIGHTS)}
 

@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from fiqa_calibration.activations import Inputs
-from fiqa_calibration.mixture_search import SearchResult
+from fiqa_calibration.mixture_search import EvaluatedMixture, SearchResult
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_calibration.ranges import Ranges
 from fiqa_runtime.artefact.facts import Budget, Int8Conversion
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.scoring.agreement import json_number
 from fiqa_runtime.system.files import sha256_of
 from fiqa_runtime.system.progress import Report, silent
 
@@ -32,7 +33,7 @@ from fiqa_export.int8.calibration import (
     write_base,
 )
 from fiqa_export.int8.judge import MixtureJudge
-from fiqa_export.int8.mixtures import Int8Result, by_node, to_int8
+from fiqa_export.int8.mixtures import by_node, to_int8
 from fiqa_export.int8.picture import draw_pareto
 from fiqa_export.models import Reference
 from fiqa_export.models.inputs import graph_inputs
@@ -55,6 +56,16 @@ class Int8Order:
     """Whether the best mixture is kept where none is within the budget."""
 
 
+@dataclass(frozen=True)
+class Int8Result:
+    """What :func:`write_int8` did."""
+
+    search: SearchResult
+    """The mixtures tried. Their facts include `bytes`, `bytes_share` (of the size of the fp32 file) and `mac_share`."""
+    conversion: Int8Conversion
+    """What the card says of the one that was written."""
+
+
 def int8_step(
     reference: Reference, fp32: Path, int8: Path, order: Int8Order, report: Report = silent
 ) -> Int8Conversion:
@@ -71,7 +82,7 @@ def int8_step(
     draw_pareto(result.search, order.out / f"{name}.int8.png", f"{name}, int8")
     if not order.keep_failed:
         result.search.require()
-    return Int8Conversion(size_of(fp32), len(open_graph(fp32).graph), **result.for_card())
+    return result.conversion
 
 
 def write_int8(
@@ -124,14 +135,15 @@ def write_int8(
             part.unlink(missing_ok=True)
     if images is not None:
         images.whole.save(int8.with_name(f"{reference.spec.name}.calibration.json"))
-    return _result(found, ranges, images)
+    return Int8Result(found, _conversion(fp32, found, ranges, images))
 
 
-def _result(found: SearchResult, ranges: Ranges, images: Images | None) -> Int8Result:
+def _conversion(fp32: Path, found: SearchResult, ranges: Ranges, images: Images | None) -> Int8Conversion:
     facts = found.chosen.judged.facts
-    return Int8Result(
-        search=found,
-        kept=by_node(found.chosen.kept),
+    return Int8Conversion(
+        fp32_bytes=size_of(fp32),
+        nodes=len(open_graph(fp32).graph),
+        kept_in_fp32=by_node(found.chosen.kept),
         mac_share=facts["mac_share"],
         bytes_share=facts["bytes_share"],
         methods=dict(Counter(ranges.methods.values())),
@@ -141,7 +153,14 @@ def _result(found: SearchResult, ranges: Ranges, images: Images | None) -> Int8R
         calibration=ranges.calibration,
         warning=images.whole.warning if images is not None else None,
         left_out={k: len(v) for k, v in asdict(images.whole.left_out).items()} if images is not None else None,
+        trials=tuple(map(_for_card, found.mixtures)),
     )
+
+
+def _for_card(mixture: EvaluatedMixture) -> dict[str, bool | float | None]:
+    judged = mixture.judged
+    facts = {name: json_number(value) for name, value in judged.facts.items()}
+    return {"kept": len(mixture.kept), "quality": json_number(judged.quality), "passed": mixture.passed, **facts}
 
 
 def _calibrated(

@@ -1,4 +1,4 @@
-"""Files that are no checkpoint, are damaged or would run code are refused in one line, and nothing of them runs."""
+"""Files that are not checkpoints, are damaged or would run code are refused in one line, and nothing of them runs."""
 
 from __future__ import annotations
 

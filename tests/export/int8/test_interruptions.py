@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,7 @@ def test_mixture_that_gives_no_numbers_is_a_failed_one(tmp_path: Path, monkeypat
     result = step(tmp_path)
     with pytest.raises(VerdictError, match="score: not finite"):
         result.search.require()
-    json.dumps(result.for_card(), allow_nan=False)
+    json.dumps(asdict(result.conversion), allow_nan=False)
 
 
 def test_interrupted_step_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -104,7 +104,8 @@ def test_interrupted_calibration_keeps_what_was_measured(tmp_path: Path) -> None
     assert "predict what int8 moves" in told
     assert not (tmp_path / "ranges.part.json").exists()
     assert (
-        json.loads((tmp_path / "small.calibration.json").read_text(encoding="utf-8"))["sha256"] == resumed.calibration
+        json.loads((tmp_path / "small.calibration.json").read_text(encoding="utf-8"))["sha256"]
+        == resumed.conversion.calibration
     )
     (tmp_path / "ranges.json").unlink()
-    assert step(tmp_path).for_card() == resumed.for_card()
+    assert step(tmp_path).conversion == resumed.conversion

@@ -37,7 +37,7 @@ anything = Budget(srcc=-1, flips=1, correlation=-1)
 parity = ParitySet(2, [], reference.calibration_size)
 files = folder / "fp32.onnx", folder / "int8.onnx"
 result = write_int8(reference, *files, "seeded", parity, anything, folder / "ranges.json")
-print(result.images, result.mac_share, peak_resident_bytes())
+print(result.conversion.images, result.conversion.mac_share, peak_resident_bytes())
 """
 
 pytestmark = pytest.mark.long

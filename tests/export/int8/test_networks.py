@@ -22,8 +22,7 @@ from fiqa_export.graph.files import size_of
 from fiqa_export.graph.loading import open_graph
 from fiqa_export.graph.to_onnx import export_onnx
 from fiqa_export.int8 import calibration
-from fiqa_export.int8.mixtures import Int8Result
-from fiqa_export.int8.step import write_int8
+from fiqa_export.int8.step import Int8Result, write_int8
 from fiqa_export.models import Reference, build
 from fiqa_export.models.inputs import graph_inputs
 from fiqa_export.verdict.recipe import INT8
@@ -85,14 +84,14 @@ def test_is_within_its_budget(converted: Converted, record_property: Callable[[s
     result = converted.result
     assert result.search.chosen.passed
     record_property("chosen", str(result.search.chosen.judged))
-    record_property("share of the multiply-accumulates", result.mac_share)
+    record_property("share of the multiply-accumulates", result.conversion.mac_share)
     onnx.checker.check_model(str(converted.int8), full_check=True)
 
 
 def test_size(converted: Converted, record_property: Callable[[str, object], None]) -> None:
     share = size_of(converted.int8) / size_of(converted.fp32)
     record_property("share of the bytes", share)
-    assert share == converted.result.bytes_share < 1
+    assert share == converted.result.conversion.bytes_share < 1
     if converted.reference.spec.family in CONVOLUTIONAL:
         assert share <= 0.30
 
@@ -144,8 +143,8 @@ def test_detections_of_the_published_yunet(
     parity = ParitySet(0, [squared(photo) for photo in photos[::3]], reference.calibration_size)
     budget = INT8.budget_for("official")
     result = write_int8(reference, fp32, int8, str(crops), parity, budget, tmp_path / "ranges.json")
-    assert result.bytes_share < 0.6
-    record_property("share of the multiply-accumulates", result.mac_share)
+    assert result.conversion.bytes_share < 0.6
+    record_property("share of the multiply-accumulates", result.conversion.mac_share)
     before, after = ([YunetDecoder(_run(path)).rows(photo) for photo in photos] for path in (fp32, int8))
     assert sum(map(len, before)) >= 12
     for expected, actual in zip(before, after, strict=True):

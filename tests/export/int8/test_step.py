@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -13,8 +13,8 @@ import onnx
 import pytest
 from fiqa_calibration.mixture_search import EvaluatedMixture, Judged, SearchResult
 from fiqa_calibration.ranges import Ranges
-from fiqa_export.int8.mixtures import Int8Result
 from fiqa_export.int8.picture import draw_pareto
+from fiqa_export.int8.step import Int8Result
 from fiqa_export.models.inputs import reference_input
 from fiqa_runtime.errors import FiqaError, InputError
 from fiqa_runtime.images.seeded import seeded_image
@@ -40,15 +40,19 @@ def test_ranking_survives_with_all_layers_in_int8(done: tuple[Path, Int8Result])
     folder, result = done
     assert agree(scores(folder / "fp32.onnx"), scores(folder / "int8.onnx")).srcc >= 0.995
     assert result.search.chosen.passed
-    assert result.mac_share >= 0.8
-    assert result.bytes_share == (folder / "int8.onnx").stat().st_size / (folder / "fp32.onnx").stat().st_size <= 0.3
-    assert result.fitted
+    assert result.conversion.mac_share >= 0.8
+    assert (
+        result.conversion.bytes_share
+        == (folder / "int8.onnx").stat().st_size / (folder / "fp32.onnx").stat().st_size
+        <= 0.3
+    )
+    assert result.conversion.fitted
     onnx.checker.check_model(str(folder / "int8.onnx"), full_check=True)
 
 
 def test_images_that_cannot_serve_are_counted(done: tuple[Path, Int8Result]) -> None:
-    assert done[1].left_out == {"unreadable": 1, "misfits": 1, "faceless": 0, "duplicates": 0}
-    assert done[1].images == 40
+    assert done[1].conversion.left_out == {"unreadable": 1, "misfits": 1, "faceless": 0, "duplicates": 0}
+    assert done[1].conversion.images == 40
 
 
 def test_nothing_is_left_lying_about(done: tuple[Path, Int8Result]) -> None:
@@ -82,13 +86,13 @@ def test_ranges_serve_without_images(done: tuple[Path, Int8Result], tmp_path: Pa
     again = step(tmp_path, str(shipped))
     assert (tmp_path / "ranges.json").read_text(encoding="utf-8") == "of other images"
     first = (tmp_path / "int8.onnx").read_bytes()
-    assert step(tmp_path, str(shipped)).kept == again.kept
-    assert set(again.kept) >= set(result.kept)
+    assert step(tmp_path, str(shipped)).kept == again.conversion.kept_in_fp32
+    assert set(again.conversion.kept_in_fp32) >= set(result.conversion.kept_in_fp32)
     assert again.search.chosen.passed
     assert (tmp_path / "int8.onnx").read_bytes() == first
-    assert not again.fitted
-    assert again.left_out is None
-    assert again.calibration == result.calibration
+    assert not again.conversion.fitted
+    assert again.conversion.left_out is None
+    assert again.conversion.calibration == result.conversion.calibration
 
 
 def test_ranges_of_another_network_are_refused(done: tuple[Path, Int8Result], tmp_path: Path) -> None:
@@ -145,8 +149,8 @@ def test_ranges_come_back_as_they_were_saved(done: tuple[Path, Int8Result], tmp_
 def test_poisoned_layer_is_found_and_kept(tmp_path: Path) -> None:
     save_network(tmp_path / "fp32.onnx", poisoned=True)
     result = step(tmp_path)
-    assert next(iter(result.kept)) == "third"
-    assert not {"second", "fourth"} & set(result.kept)
+    assert next(iter(result.conversion.kept_in_fp32)) == "third"
+    assert not {"second", "fourth"} & set(result.conversion.kept_in_fp32)
     assert agree(scores(tmp_path / "fp32.onnx"), scores(tmp_path / "int8.onnx")).srcc >= 0.995
 
 
@@ -188,10 +192,10 @@ def test_missing_folder_is_refused(tmp_path: Path) -> None:
 
 def test_card_and_picture_tell_every_mixture(done: tuple[Path, Int8Result], tmp_path: Path) -> None:
     result = done[1]
-    document = result.for_card()
+    document = asdict(result.conversion)
     assert len(document["trials"]) == len(result.search.mixtures)
     assert {"bytes", "bytes_share", "mac_share", "quality", "passed", "flips"} <= set(document["trials"][0])
-    assert json.loads(json.dumps(document))["bytes_share"] == result.bytes_share
+    assert json.loads(json.dumps(document))["bytes_share"] == result.conversion.bytes_share
     draw_pareto(result.search, tmp_path / "p.png")
     draw_pareto(result.search, tmp_path / "p.svg", "small")
     assert cv2.imread(str(tmp_path / "p.png")) is not None

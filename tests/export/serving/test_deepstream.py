@@ -131,7 +131,7 @@ def test_int8_plans_are_taken() -> None:
 
 
 def test_one_factor_off_is_noticed() -> None:
-    """The refusal of unequal divisors is no luxury: the nearest single factor gives another tensor."""
+    """The refusal of unequal divisors is needed: the nearest single factor gives another tensor."""
     card = card_for("facexformer")
     even = replace(card, input=replace(card.input, std=(57.75,) * 3))
     crop = seeded_image(3, 224, 224)
