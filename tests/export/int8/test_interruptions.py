@@ -103,9 +103,7 @@ def test_interrupted_calibration_keeps_what_was_measured(tmp_path: Path) -> None
     assert "measure activations" not in told
     assert "predict what int8 moves" in told
     assert not (tmp_path / "ranges.part.json").exists()
-    assert (
-        json.loads((tmp_path / "small.calibration.json").read_text(encoding="utf-8"))["sha256"]
-        == resumed.conversion.calibration
-    )
+    manifest = json.loads((tmp_path / "small.calibration.json").read_text(encoding="utf-8"))
+    assert manifest["sha256"] == resumed.conversion.calibration
     (tmp_path / "ranges.json").unlink()
     assert step(tmp_path).conversion == resumed.conversion

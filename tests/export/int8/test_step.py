@@ -86,7 +86,7 @@ def test_ranges_serve_without_images(done: tuple[Path, Int8Result], tmp_path: Pa
     again = step(tmp_path, str(shipped))
     assert (tmp_path / "ranges.json").read_text(encoding="utf-8") == "of other images"
     first = (tmp_path / "int8.onnx").read_bytes()
-    assert step(tmp_path, str(shipped)).kept == again.conversion.kept_in_fp32
+    assert step(tmp_path, str(shipped)).conversion.kept_in_fp32 == again.conversion.kept_in_fp32
     assert set(again.conversion.kept_in_fp32) >= set(result.conversion.kept_in_fp32)
     assert again.search.chosen.passed
     assert (tmp_path / "int8.onnx").read_bytes() == first
