@@ -22,6 +22,8 @@ from fiqa_runtime.system.host import limit_opencv, threads_per_stream
 from fiqa_runtime.terminal.console import run
 from fiqa_runtime.terminal.options import typed_options
 
+MOST_STREAMS = 64
+"""Each stream loads the network and the detector anew."""
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -53,7 +55,10 @@ def score(
         bool, typer.Option("--overlap", help="Find the faces of the next photo while this one's are scored.")
     ] = False,
     streams: Annotated[
-        int, typer.Option(min=1, help="Photos at once, each with its share of the threads: more per second.")
+        int,
+        typer.Option(
+            min=1, max=MOST_STREAMS, help="Photos at once, each with its share of the threads: more per second."
+        ),
     ] = 1,
     fp32_threshold: Annotated[
         float | None,

@@ -9,8 +9,6 @@ process of its own, so that a backend that crashes on a graph does not end the r
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +16,7 @@ from typing import Annotated
 import typer
 from fiqa_runtime.artefact.location import find_artefact
 from fiqa_runtime.backends import available
+from fiqa_runtime.system.child import run_module
 from fiqa_runtime.terminal.console import progress_bar, run
 
 app = typer.Typer(add_completion=False)
@@ -34,8 +33,8 @@ class Support:
 
 def self_test_in_a_process(engine: Path, backend: str) -> Support:
     """Re-score the canaries of `engine` on `backend`; never raises, whatever the backend does."""
-    command = [sys.executable, "-m", "fiqa_runtime.cli", "--self-test", "--engine", str(engine)]
-    result = subprocess.run([*command, "--backend", backend, "--json", "-"], capture_output=True, text=True)
+    options = ("--self-test", "--engine", str(engine), "--backend", backend, "--json", "-")
+    result = run_module("fiqa_runtime.cli", *options)
     if result.returncode in (0, 3):
         document = json.loads(result.stdout)
         return Support(document["passed"], f"{max(document['max_abs'].values()):.0e}")

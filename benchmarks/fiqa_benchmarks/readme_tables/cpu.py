@@ -8,8 +8,6 @@ seeded ones, as ``MODEL.fp32.onnx``; ``MODEL.int8.onnx`` is used where it is.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -19,6 +17,7 @@ import typer
 from fiqa_runtime.artefact.weight_files import locate
 from fiqa_runtime.artefact.zoo import DETECTOR, find_model
 from fiqa_runtime.errors import FiqaError, InputError
+from fiqa_runtime.system.child import last_line, run_module
 from fiqa_runtime.system.progress import Report
 from fiqa_runtime.terminal.console import progress_bar, run
 from fiqa_runtime.terminal.outputs import check_output_folder, write_json
@@ -129,11 +128,9 @@ def _export(model: str, weights: str, folder: Path) -> None:
     """Export in a process of its own, so that its memory is free again before anything is timed."""
     if (folder / f"{model}.fp32.onnx").is_file():
         return
-    command = [sys.executable, "-m", "fiqa_export.cli", model, "--weights", weights, "--out", str(folder)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = run_module("fiqa_export.cli", model, "--weights", weights, "--out", str(folder))
     if result.returncode:
-        said = result.stderr.strip().splitlines()[-1:] or ["it does not say why"]
-        raise InputError(f"{model} cannot be exported with {weights} weights: {said[0]}")
+        raise InputError(f"{model} cannot be exported with {weights} weights: {last_line(result)}")
 
 
 def _table(rows: list[Row]) -> Table:

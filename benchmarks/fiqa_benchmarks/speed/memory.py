@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fiqa_runtime.errors import FiqaError, UnsupportedError
+from fiqa_runtime.system.child import run_module
 
 from fiqa_benchmarks.contenders.crops import seeded_crops
 from fiqa_benchmarks.contenders.peers import Contender, open_contender
@@ -37,9 +37,8 @@ def footprint(contender: Contender, batches: Sequence[int], threads: int | None 
     This also shows whether the backend survives the network: raises UnsupportedError where it fails or takes
     its process down.
     """
-    command = [sys.executable, "-m", "fiqa_benchmarks.speed.memory"]
-    arguments = [asdict(contender), sorted(batches), threads]
-    result = subprocess.run([*command, *map(json.dumps, arguments)], capture_output=True, text=True, check=False)
+    arguments = map(json.dumps, (asdict(contender), sorted(batches), threads))
+    result = run_module("fiqa_benchmarks.speed.memory", *arguments)
     if result.returncode == 0:
         load_seconds, peaks = json.loads(result.stdout.splitlines()[-1])
         return Footprint(load_seconds, dict(peaks))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from fiqa_runtime.backends.cuda.driver import Gpu
+from fiqa_runtime.system.child import last_line, run_module
 
 from fiqa_export.doctor.facts import Facts, OpenCv, Place, TensorRt
 from fiqa_export.plan.target import FLAVOURS
@@ -71,14 +72,12 @@ class ThisMachine:
             return None
 
     def probe(self, what: str) -> Mapping[str, Any]:
-        command = [sys.executable, "-m", "fiqa_export.doctor.probe", what]
         try:
-            result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+            result = run_module("fiqa_export.doctor.probe", what, timeout=SECONDS)
         except subprocess.TimeoutExpired:
             return {"error": f"no answer within {SECONDS} s"}
         if result.returncode:
-            last = (result.stderr.strip().splitlines() or ["without a word"])[-1]
-            return {"error": f"its process ended with {result.returncode}: {last}"}
+            return {"error": f"its process ended with {result.returncode}: {last_line(result)}"}
         answer: Mapping[str, Any] = json.loads(result.stdout.strip().splitlines()[-1])
         return answer
 

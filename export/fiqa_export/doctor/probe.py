@@ -121,5 +121,7 @@ PROBES: dict[str, Callable[[], dict[str, Any]]] = {
     "packages": packages,
 }
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Entry point of the process."""
     sys.stdout.write(json.dumps(PROBES[sys.argv[1]]()) + "\n")

@@ -96,6 +96,9 @@ class Card:
         check_bounds("max_batch", self.max_batch, 1, LARGEST_BATCH)
         check_bounds("the number of outputs", len(self.outputs), 1, MOST["outputs"])
         check_bounds("the number of canaries", len(self.canaries), 0, MOST["canaries"])
+        outside = [name for name in self.files if Path(name).name != name or "\\" in name]
+        if outside:
+            raise ValueError(f"it names {outside[0]!r}, which is not a file beside it")
         if self.format == "plan" and self.plan is None:
             raise ValueError("it does not say what the plan was built for")
 

@@ -10,10 +10,14 @@ import cv2
 import numpy as np
 
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.images.dimensions import image_size
 from fiqa_runtime.images.preprocess import Image
 
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 """Files that count as images when a folder is searched; compared without regard to case."""
+
+MOST_PIXELS = 1 << 28
+"""A picture with more is not decoded: its pixels alone would take 0.8 GB of memory."""
 
 _KINDS = ", ".join(sorted(SUFFIXES))
 _JPEG = b"\xff\xd8\xff"
@@ -29,12 +33,16 @@ def read_image(path: str | Path) -> Image:
     the operating system accepts will do, whatever its script.
 
     Raises InputError where there is no such file, and where it is not an image, damaged or cut short. A JPEG
-    without its end marker is refused, although OpenCV 4 would fill the missing part with grey.
+    without its end marker is refused, although OpenCV 4 would fill the missing part with grey, and so is a picture
+    of more than :data:`MOST_PIXELS`, whatever few bytes it has.
     """
     path = Path(path)
     data = _read(path)
     if data.startswith(_JPEG) and not _is_whole_jpeg(data):
         raise InputError(f"{path} is cut short: its JPEG end marker is missing; copy or download it again")
+    width, height = image_size(data) or (0, 0)
+    if width * height > MOST_PIXELS:
+        raise InputError(f"{path} has {width} x {height} pixels, more than {MOST_PIXELS:,}; shrink or cut it first")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     except cv2.error as error:

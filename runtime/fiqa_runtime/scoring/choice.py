@@ -26,6 +26,7 @@ from fiqa_runtime.scoring.canaries import tolerance
 from fiqa_runtime.scoring.trial import Trial, try_backend
 from fiqa_runtime.system.files import sha256_file, user_cache, write_text
 from fiqa_runtime.system.host import cpu_features, cpu_model, installed_versions, own_groups, usable_cores
+from fiqa_runtime.system.schema import from_plain
 
 FOLDER = "backends"
 """Folder in the user cache that holds the outcomes, one file for each."""
@@ -138,8 +139,10 @@ def _remembered(file: Path, question: dict[str, Any]) -> tuple[Trial, ...] | Non
     """What `file` answers to `question`; None where it is missing or damaged, or answers another question."""
     try:
         document = json.loads(file.read_text("utf-8"))
-        return tuple(Trial(**trial) for trial in document["trials"]) if document["question"] == question else None
-    except (OSError, ValueError, KeyError, TypeError):
+        if document["question"] != question:
+            return None
+        return tuple(from_plain(Trial, trial) for trial in document["trials"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

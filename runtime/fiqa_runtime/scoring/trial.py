@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from fiqa_runtime.artefact.spec import CpuPrecision
-from fiqa_runtime.errors import FiqaError
-
-CHILD = "import sys; sys.path[:] = filter(None, sys.path); from fiqa_runtime.scoring.trial_process import main; main()"
-"""The working folder is taken off the path: beside photos there may be a file that Python would import."""
+from fiqa_runtime.errors import DependencyError, FiqaError
+from fiqa_runtime.system.child import last_line, run_module
+from fiqa_runtime.system.schema import from_plain
 
 
 @dataclass(frozen=True)
@@ -36,14 +34,25 @@ class Trial:
 
 
 def try_backend(backend: str, artefact: Path, threads: int | None, precision: CpuPrecision) -> Trial:
-    """Score the canaries of `artefact` with `backend` in a new process, then time it at batch 1."""
-    arguments = [str(artefact), backend, threads, precision]
-    command = [sys.executable, "-c", CHILD, *map(json.dumps, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    """Score the canaries of `artefact` with `backend` in a new process, then time it at batch 1.
+
+    Raises DependencyError where no such process can be started.
+    """
+    arguments = map(json.dumps, (str(artefact), backend, threads, precision))
+    result = run_module("fiqa_runtime.scoring.trial_process", *arguments)
     if result.returncode == 0:
-        return Trial(**json.loads(result.stdout.splitlines()[-1]))
-    last = result.stderr.strip().splitlines()[-1:] or ["it does not say why"]
+        return _read(result.stdout)
+    last = last_line(result)
     if result.returncode == FiqaError.exit_code:
-        return Trial(backend, False, last[0])
-    reason = f"was killed by signal {-result.returncode}" if result.returncode < 0 else f"failed ({last[0]})"
+        return Trial(backend, False, last)
+    reason = f"was killed by signal {-result.returncode}" if result.returncode < 0 else f"failed ({last})"
     return Trial(backend, False, reason)
+
+
+def _read(printed: str) -> Trial:
+    try:
+        return from_plain(Trial, json.loads(printed.splitlines()[-1]))
+    except (ValueError, IndexError) as error:
+        raise DependencyError(
+            f"{sys.executable} is not a Python that can try backends ({error}); name one, as in --backend onnxruntime"
+        ) from error

@@ -131,6 +131,9 @@ def _open(request: Request, part: Path) -> HTTPResponse:
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise TransferError(f"no connection ({reason})", again=part.is_file()) from error
+    if request.full_url.startswith("https:") and not response.geturl().startswith("https:"):
+        response.close()
+        raise TransferError("the server redirects to an address without encryption")
     if response.headers.get_content_type() == "text/html":
         response.close()
         raise TransferError("a web page was delivered instead of the file")

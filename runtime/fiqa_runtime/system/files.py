@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 import sys
 import tempfile
 import time
@@ -74,6 +75,8 @@ def replacing(path: Path) -> Iterator[Path]:
         return
     temporary = temporary_name(target)
     try:
+        with writing(path):
+            temporary.touch(exist_ok=False)
         yield temporary
         with writing(path):
             temporary.replace(target)
@@ -83,8 +86,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def temporary_name(path: Path) -> Path:
-    """Where this process writes what will be `path`, whose name may be as long as the system allows."""
-    return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.{os.getpid()}.tmp")
+    """Where to write what will be `path`: a name in its folder that nobody can guess, so that no link waits there."""
+    return path.with_name(f".fiqa.{secrets.token_hex(8)}.tmp")
 
 
 def end_of_link(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -28,6 +29,7 @@ from fiqa_runtime.errors import FiqaError, InputError
 from fiqa_runtime.system.progress import Report
 
 stderr = Console(stderr=True)
+ANY_NAME = "fiqa-any-name"
 
 
 def run(app: typer.Typer) -> None:
@@ -41,7 +43,7 @@ def run(app: typer.Typer) -> None:
             _refuse_empty(sys.argv)
             app(standalone_mode=True)
     except FiqaError as error:
-        stderr.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        stderr.print(f"[bold red]error:[/] {escape(_printable(str(error)))}", soft_wrap=True, highlight=False)
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         stderr.print("stopped")
@@ -50,11 +52,15 @@ def run(app: typer.Typer) -> None:
 
 @contextmanager
 def _refusals_of_the_system() -> Iterator[None]:
-    """Turn OSErrors inside into InputErrors, let stdout take file names that are not UTF-8, and flush it at the end."""
+    """Turn OSErrors inside into InputErrors, let stdout take any file name, and flush it at the end.
+
+    A name that is not UTF-8 is written as its bytes, one that stdout's encoding does not have with backslashes.
+    """
     if sys.stdout is None:
         raise InputError("stdout is closed; send it to a file, or to /dev/null")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")
+        codecs.register_error(ANY_NAME, _any_name)
+        sys.stdout.reconfigure(errors=ANY_NAME)
     try:
         try:
             yield
@@ -68,6 +74,19 @@ def _refusals_of_the_system() -> Iterator[None]:
         where = "the output" if error.filename is None else os.fsdecode(error.filename)
         reason = error.strerror or str(error)
         raise InputError(f"cannot use {where}: {reason}; check its name, its permissions and the free space") from error
+
+
+def _any_name(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Error handler: bytes of a file name that are not text stay as they are, other characters get backslashes."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+def _printable(message: str) -> str:
+    """`message` on one line, with control characters, which could drive the terminal, written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
 
 
 def _refuse_empty(arguments: Sequence[str]) -> None:

@@ -134,6 +134,8 @@ def test_card_with_values_that_cannot_be(artefact: Path, changes: dict[str, obje
         ("score_map", {"fp32": [0.5, 0.6], "artefact": [0.4]}),
         ("weights.kind", "stolen"),
         ("files", {"ediffiqa-t.fp32.onnx": 1}),
+        ("files", {"../ediffiqa-t.fp32.onnx": "0" * 64}),
+        ("files", {"/etc/passwd": "0" * 64}),
         ("notes", "one line"),
         ("plan", {"flavour": "tensorrt"}),
     ],

@@ -37,6 +37,15 @@ def fetching(origin: Origin) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+def test_a_redirect_to_an_address_without_encryption_is_refused(monkeypatch: pytest.MonkeyPatch, cached: Path) -> None:
+    answer = Mock(**{"geturl.return_value": "http://example.org/net.pth"})
+    monkeypatch.setattr("fiqa_runtime.system.download.urlopen", lambda request, timeout: answer)
+    with pytest.raises(FetchError, match="the server redirects to an address without encryption"):
+        locate(checkpoint("https://example.org/net.pth"))
+    assert not cached.exists()
+    answer.read.assert_not_called()
+
+
 def test_whole_file_arrives_and_unknown_hash_is_recorded(origin: Origin, cached: Path) -> None:
     steps: list[tuple[int, int | None]] = []
     path = locate(checkpoint(origin.url), progress=lambda done, total: steps.append((done, total)))

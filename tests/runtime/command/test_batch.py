@@ -133,6 +133,7 @@ def test_a_full_disk_is_blamed_on_the_csv(tmp_path: Path) -> None:
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr("fiqa_runtime.system.files.temporary_name", lambda path: tmp_path / "link")
+        patch.setattr(Path, "touch", lambda self, exist_ok=True: None)
         (tmp_path / "link").symlink_to(full)
         with csv_writer(tmp_path / "s.csv") as write:
             for _ in range(10_000):

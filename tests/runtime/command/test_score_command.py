@@ -157,6 +157,25 @@ def test_names_that_are_no_utf_8(score: Invoke, seeded_engine: Path, crops: Path
     assert b"caf\xe9.png  0.0230" in shown.stdout
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_names_that_stdout_cannot_spell(seeded_engine: Path, crops: Path, tmp_path: Path, encoding: str) -> None:
+    """As on a pipe of Windows: the character is written with a backslash, and the rest goes on."""
+    for name in ("\u9854.png", "plain.png"):
+        shutil.copy(crops / "0.png", tmp_path / name)
+    command = [sys.executable, "-m", "fiqa_runtime.cli", "--engine", str(seeded_engine), "--backend", "onnxruntime"]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    shown = subprocess.run([*command, "--aligned", tmp_path], capture_output=True, env=environment)
+    assert shown.returncode == 0, shown.stderr
+    assert ("\u9854.png" if encoding == "utf-8" else r"\u9854.png").encode(encoding) in shown.stdout
+    assert b"plain.png" in shown.stdout
+
+
+def test_control_characters_of_a_name_do_not_reach_the_terminal(score: Invoke, seeded_engine: Path) -> None:
+    result = score("\x1b[31mred\n.png", "--engine", seeded_engine, "--aligned")
+    assert result.is_one_line(r"\x1b[31mred\n.png", "check the spelling")
+    assert "\x1b" not in result.err
+
+
 def test_self_test(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
     assert "passed" in score("--self-test", "--engine", seeded_engine).out
     copy = tmp_path / seeded_engine.name

@@ -12,7 +12,7 @@ import pytest
 from fiqa_runtime.command.quality_file import QualityFile
 from fiqa_runtime.command.results import ImageResult, csv_writer
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.system.files import write_bytes, write_text
+from fiqa_runtime.system.files import temporary_name, write_bytes, write_text
 
 Writer = Callable[[Path], None]
 RESULT = ImageResult(Path("a.png"), quality=0.5)
@@ -101,3 +101,16 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(InputError, match=r"cannot write .*old: No space left"):
         write_bytes(path, b"new")
     assert [entry.read_text(encoding="utf-8") for entry in tmp_path.iterdir()] == ["old"]
+
+
+@WRITERS
+def test_a_planted_link_is_not_followed(tmp_path: Path, write: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may write to a shared folder and guesses a temporary name must not gain another file by it."""
+    victim, planted = tmp_path / "victim", tmp_path / "planted"
+    victim.write_text("precious")
+    planted.symlink_to(victim)
+    assert temporary_name(tmp_path / "a") != temporary_name(tmp_path / "a")
+    monkeypatch.setattr("fiqa_runtime.system.files.temporary_name", lambda path: planted)
+    with pytest.raises(InputError, match="cannot write"):
+        write(tmp_path / "out.parquet")
+    assert victim.read_text() == "precious"
