@@ -88,7 +88,7 @@ def _notes(card: Card) -> Iterator[str]:
     yield f"licence of {card.model}: {card.licence}"
     left_out = card.parity.left_out
     if left_out:
-        yield f"{card.model}: {len(left_out)} pictures of --images could not serve ({left_out[0]}), the card names them"
+        yield f"{card.model}: {len(left_out)} pictures of --images cannot be used ({left_out[0]}), the card names them"
     if isinstance(card.conversion, Int8Conversion):
         for line in _on_calibration(card.conversion):
             yield f"{card.model}: {line}"

@@ -49,7 +49,7 @@ def test_plain_pickle_that_would_run_code_is_refused(
 ) -> None:
     trace = tmp_path / "trace"
     path.write_bytes(pickle.dumps({"extra": Malice(trace)}))
-    assert "damaged or no PyTorch checkpoint" in message(path)
+    assert "damaged or not a PyTorch checkpoint" in message(path)
     assert not trace.exists()
     assert not recwarn.list, "one line, without what torch thinks of the pickle protocol"
 
@@ -63,7 +63,7 @@ def test_whole_module_is_refused(path: Path) -> None:
 def test_truncated_file(length: int, state: State, path: Path) -> None:
     torch.save(state, path)
     path.write_bytes(path.read_bytes()[:length])
-    assert "it is damaged or no PyTorch checkpoint; get the file again" in message(path)
+    assert "it is damaged or not a PyTorch checkpoint; get the file again" in message(path)
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_truncated_file(length: int, state: State, path: Path) -> None:
 )
 def test_file_that_is_no_checkpoint(content: bytes, path: Path) -> None:
     path.write_bytes(content)
-    assert "it is damaged or no PyTorch checkpoint" in message(path)
+    assert "it is damaged or not a PyTorch checkpoint" in message(path)
 
 
 def test_archive_that_is_no_checkpoint(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("notes.txt", "hello")
-    assert "it is damaged or no PyTorch checkpoint" in message(path)
+    assert "it is damaged or not a PyTorch checkpoint" in message(path)
 
 
 @pytest.mark.parametrize(

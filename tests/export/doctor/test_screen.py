@@ -34,7 +34,7 @@ def test_screen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     with pytest.raises(UnsupportedError) as refused:
         run_doctor("tensorrt", None, ORIN_JETPACK_6_2.with_pip_tensorrt("10.7.0", 12))
     assert str(refused.value) == (
-        "target tensorrt cannot work here: kernels: tensorrt 10.7.0 has none for GPUs of compute capability 8.7; "
+        "target tensorrt cannot work here: kernels: tensorrt 10.7.0 has no kernels for GPUs of compute capability 8.7; "
         "take JetPack's 10.3: pip uninstall tensorrt tensorrt-cu12, then sudo apt install python3-libnvinfer"
     )
     assert refused.value.exit_code == 2
@@ -104,7 +104,7 @@ def test_the_driver_is_asked_and_given_back(integrated: bool, tmp_path: Path) ->
     environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
     if integrated:
         environment["STUB_INTEGRATED"] = "1"
-    command = [sys.executable, "-m", "fiqa_export.doctor.probe", "cuda"]
+    command = [sys.executable, "-c", "from fiqa_export.doctor.probe import main; main()", "cuda"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert json.loads(result.stdout) == {
         "name": "Stub GPU",
