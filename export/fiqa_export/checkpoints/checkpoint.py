@@ -9,29 +9,26 @@ model, info = load_reference("dsl-fiqa", "folder/with/DE+IQA")    # your own
 from __future__ import annotations
 
 import re
-import warnings
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
-import torch
 from fiqa_runtime.artefact.facts import Kind, Weights
 from fiqa_runtime.artefact.spec import Checkpoint, ModelSpec
 from fiqa_runtime.artefact.weight_files import locate
 from fiqa_runtime.artefact.zoo import find_model
-from fiqa_runtime.errors import CheckpointError, FetchError, InputError
+from fiqa_runtime.errors import CheckpointError, DependencyError, FetchError, InputError
 from fiqa_runtime.system.download import Progress
 from fiqa_runtime.system.files import sha256_of
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from fiqa_export.checkpoints.entries import canonicalise
+from fiqa_export.checkpoints.reading import read_state_dict
 from fiqa_export.checkpoints.seeded import load_seeded
 from fiqa_export.models import Reference, build
 
-_SHOWN = 3
 _OWNERS = {
     "official": "the authors' weights",
     "standin": "stand-in weights of this project, no published model and not for production",
@@ -68,99 +65,14 @@ def load_reference(
     state, notes = model.state_dict(), []
     for checkpoint, path in sources:
         try:
-            entries, remarks = canonicalise(_read(path, checkpoint), state, checkpoint)
-        except CheckpointError as error:
-            raise CheckpointError(f"{path} cannot be used for {spec.name}: {error}") from error
+            entries, remarks = canonicalise(read_state_dict(path, checkpoint), state, checkpoint)
+        except (CheckpointError, DependencyError) as error:
+            raise type(error)(f"{path} cannot be used for {spec.name}: {error}") from error
         state.update(entries)
         notes += [f"{path.name}: {remark}" for remark in remarks]
     model.load_state_dict(state, strict=True, assign=True)
     model.spec = _spec_with(spec, sources[0][0])
     return model, _describe(kind, sources, notes)
-
-
-def canonicalise(
-    found: Mapping[str, Tensor], expected: Mapping[str, Tensor], checkpoint: Checkpoint
-) -> tuple[dict[str, Tensor], list[str]]:
-    """Turn the entries of one published file into entries of our network; also returns remarks on what was changed.
-
-    `expected` is the state dict of our network. A ``module.`` prefix that all names have is removed. Entries that
-    ``checkpoint.may_have`` names are dropped. For missing entries that ``checkpoint.may_miss`` names the network keeps
-    its own buffers, and parameters, which are without effect, become zero. Every value gets our dtype, and every name
-    the prefix ``checkpoint.prefix``.
-
-    Raises CheckpointError where names or shapes differ beyond that, or a value is not finite.
-    """
-    remarks: list[str] = []
-    if found and all(name.startswith("module.") for name in found):
-        found = {name.removeprefix("module."): tensor for name, tensor in found.items()}
-        remarks.append("prefix 'module.' removed from every name")
-    prefix = checkpoint.prefix
-    wanted = {name[len(prefix) :]: tensor for name, tensor in expected.items() if name.startswith(prefix)}
-    absent = [name for name in wanted if name not in found]
-    extra = [name for name in found if name not in wanted]
-    problems = {
-        "missing": _unmatched(absent, checkpoint.may_miss),
-        "unexpected": _unmatched(extra, checkpoint.may_have),
-        "misshapen": [
-            f"{name} {tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
-            for name, tensor in wanted.items()
-            if name in found and found[name].shape != tensor.shape
-        ],
-    }
-    if any(problems.values()):
-        lists = "; ".join(f"{len(names)} {problem}: {_first(names)}" for problem, names in problems.items() if names)
-        raise CheckpointError(f"{lists}; take the checkpoint from {checkpoint.page}")
-    if absent:
-        remarks.append(f"{len(absent)} entries absent, recomputed or without effect: {_first(absent)}")
-    if extra:
-        remarks.append(f"{len(extra)} entries dropped, without effect: {_first(extra)}")
-    converted = {str(found[n].dtype)[6:] for n, t in wanted.items() if n in found and found[n].dtype != t.dtype}
-    if converted:
-        remarks.append(f"converted from {', '.join(sorted(converted))}")
-    entries = {prefix + name: _value(name, found.get(name), own) for name, own in wanted.items()}
-    return entries, remarks
-
-
-def _value(name: str, found: Tensor | None, own: Tensor) -> Tensor:
-    if found is None:
-        return torch.zeros_like(own, device="cpu") if own.is_meta else own
-    value = found.detach().to(own.dtype).contiguous()
-    if value.is_floating_point() and not torch.isfinite(value).all():
-        raise CheckpointError(f"{name} holds values that are not finite; use an undamaged checkpoint")
-    return value
-
-
-def _read(path: Path, checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The state dict in a file: under ``checkpoint.key``, or bare."""
-    content = _load(path)
-    if checkpoint.key is not None and isinstance(content, Mapping) and checkpoint.key in content:
-        content = content[checkpoint.key]
-    if isinstance(content, Mapping) and all(isinstance(tensor, Tensor) for tensor in content.values()):
-        return {str(name): tensor for name, tensor in content.items()}
-    holds = _first([str(name) for name in content]) if isinstance(content, Mapping) else type(content).__name__
-    place = f"under '{checkpoint.key}' or at the top" if checkpoint.key else "at the top"
-    raise CheckpointError(f"it has no state dict {place} but {holds}; save model.state_dict() with torch.save")
-
-
-def _load(path: Path) -> object:
-    """The content of a file, read without running any code; tensors stay mapped from the file where its format allows
-    that."""
-    try:
-        with warnings.catch_warnings():  # torch warns about pickle protocols of files that are refused anyway
-            warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except OSError as error:
-        raise CheckpointError(f"{error.strerror or error}; make it readable") from error
-    except Exception as error:  # UnpicklingError, and whatever else reading a damaged file raises
-        if isinstance(error, MemoryError) or "allocate memory" in str(error):
-            raise CheckpointError("it does not fit into the free memory; close other programs") from error
-        code = re.search(r"GLOBAL (\S+)", str(error))
-        if code is None:
-            raise CheckpointError("it is damaged or not a PyTorch checkpoint; get the file again") from error
-        raise CheckpointError(
-            f"loading it would run code ({code[1]}); if you trust its author, save only its tensors: "
-            "torch.save(model.state_dict(), FILE)"
-        ) from error
 
 
 def _seed(weights: str) -> int:
@@ -230,11 +142,3 @@ def _unallocated_parameters() -> Iterator[None]:
         yield
     finally:
         hook.remove()
-
-
-def _unmatched(names: Iterable[str], patterns: tuple[str, ...]) -> list[str]:
-    return [name for name in names if not any(fnmatchcase(name, pattern) for pattern in patterns)]
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import pickle
+import re
+import sys
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from fiqa_export.checkpoints.checkpoint import load_reference
+from fiqa_runtime.errors import DependencyError
+from fiqa_runtime.system.files import sha256_of
 
-from tests.help.checkpoints import State, message, seeded_state
+from tests.help.checkpoints import State, T, message, seeded_state
 
 
 @pytest.fixture
@@ -66,9 +73,7 @@ def test_truncated_file(length: int, state: State, path: Path) -> None:
     assert "it is damaged or not a PyTorch checkpoint; get the file again" in message(path)
 
 
-@pytest.mark.parametrize(
-    "content", [b"hello, world\n", b"<!DOCTYPE html><html></html>", bytes(range(256)) * 20, b"\x08\x07\x12\x07pytorch"]
-)
+@pytest.mark.parametrize("content", [b"hello, world\n", bytes(range(256)) * 20, b"\x08\x07\x12\x07pytorch"])
 def test_file_that_is_no_checkpoint(content: bytes, path: Path) -> None:
     path.write_bytes(content)
     assert "it is damaged or not a PyTorch checkpoint" in message(path)
@@ -77,11 +82,51 @@ def test_file_that_is_no_checkpoint(content: bytes, path: Path) -> None:
 def test_archive_that_is_no_checkpoint(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("notes.txt", "hello")
-    assert "it is damaged or not a PyTorch checkpoint" in message(path)
+    assert "it is an archive of notes.txt; unpack it" in message(path)
+    path.write_bytes(b"")
+    with tarfile.open(path, "w") as archive_of_tar:
+        archive_of_tar.add(__file__, "notes.txt")
+    assert "it is an archive; unpack it" in message(path)
 
 
 @pytest.mark.parametrize(
-    ("content", "holds"), [([1, 2], "list"), (torch.zeros(3), "Tensor"), ({"epoch": 3}, "epoch"), ({}, "337 missing")]
+    ("content", "says"),
+    [
+        (b"<!DOCTYPE html><html></html>", "it is a web page and not the file; download the file"),
+        (b"\n <html>", "it is a web page"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "it is a Git LFS pointer .* git lfs pull",
+        ),
+        (gzip.compress(b"weights"), "it is an archive; unpack it"),
+        (b"\x89HDF\r\n\x1a\n", "it is an HDF5 file, as Keras writes it"),
+    ],
+)
+def test_files_of_another_kind_are_called_what_they_are(content: bytes, says: str, path: Path) -> None:
+    path.write_bytes(content)
+    assert re.search(says, message(path))
+
+
+def test_torchscript_is_called_what_it_is(path: Path) -> None:
+    torch.jit.save(torch.jit.script(torch.nn.ReLU()), str(path))
+    assert "it is a TorchScript file; load it with torch.jit.load" in message(path)
+
+
+def test_safetensors_are_read(state: State, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    safetensors = pytest.importorskip("safetensors.torch")
+    safetensors.save_file(state, path)
+    model, info = load_reference(T, str(path))
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+    assert info.files == {path.name: sha256_of(path)}
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "it is damaged or not a PyTorch checkpoint" in message(path)
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    with pytest.raises(DependencyError, match="it is a safetensors file; pip install safetensors"):
+        load_reference(T, str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "holds"), [([1, 2], "list"), (torch.zeros(3), "Tensor"), ({"epoch": 3}, "epoch"), ({}, "287 missing")]
 )
 def test_checkpoint_of_something_else(content: object, holds: str, path: Path) -> None:
     torch.save(content, path)

@@ -16,7 +16,7 @@ def _scenario(scenario: str) -> tuple[Checkpoint, ...]:
             f"dsl-fiqa/{scenario}/DE.pt",
             page=_PAGE,
             prefix="de.",
-            may_miss=("mlp.*", "*.num_batches_tracked"),
+            may_miss=("mlp.*",),
         ),
         Checkpoint(
             f"dsl-fiqa/{scenario}/IQA.pt",
