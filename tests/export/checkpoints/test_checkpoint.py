@@ -19,7 +19,7 @@ from fiqa_export.models.inputs import reference_input
 from fiqa_runtime.artefact import zoo
 from fiqa_runtime.system.files import sha256_of
 
-from tests.help.checkpoints import State, T, message, seeded_state
+from tests.help.checkpoints import State, T, message
 
 QUICK = ("ediffiqa-t", "ediffiqa-s", "yunet-s", "yunet-n")
 SAME_FILES = ("dsl-fiqa-visible", "facexformer-512")
@@ -29,17 +29,6 @@ NETWORKS = [
     for n in zoo.MODELS
     if n not in ("ifqa-plus", *SAME_FILES)
 ]
-
-
-@pytest.fixture
-def state() -> State:
-    """To be spoilt at will."""
-    return dict(seeded_state())
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "file.pth"
 
 
 @pytest.fixture

@@ -18,17 +18,7 @@ from fiqa_export.checkpoints.checkpoint import load_reference
 from fiqa_runtime.errors import DependencyError
 from fiqa_runtime.system.files import sha256_of
 
-from tests.help.checkpoints import State, T, message, seeded_state
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "file.pth"
-
-
-@pytest.fixture
-def state() -> State:
-    return dict(seeded_state())
+from tests.help.checkpoints import State, T, message
 
 
 class Malice:

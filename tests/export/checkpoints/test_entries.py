@@ -9,17 +9,7 @@ import pytest
 import torch
 from fiqa_export.checkpoints.checkpoint import load_reference
 
-from tests.help.checkpoints import State, T, message, seeded_state
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "file.pth"
-
-
-@pytest.fixture
-def state() -> State:
-    return dict(seeded_state())
+from tests.help.checkpoints import State, T, message
 
 
 @pytest.mark.parametrize(
