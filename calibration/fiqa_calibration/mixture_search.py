@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fiqa_runtime.errors import InputError, VerdictError
+from fiqa_runtime.system.documents import parse_json, read_text
 from fiqa_runtime.system.files import write_text
 from fiqa_runtime.system.progress import Report, silent
 
@@ -202,7 +203,7 @@ class _Journal:
     def _read(self, path: Path) -> list[EvaluatedMixture]:
         """The mixtures of an earlier search; an empty list where that search had another key."""
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = parse_json(read_text(path))
             return [_from_json(mixture) for mixture in data["trials"]] if data["key"] == self._key else []
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is not the journal of a search ({error!r}); delete it and start again") from error

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.system.documents import parse_json, read_text
 from fiqa_runtime.system.files import write_text
 
 VERSION = 1
@@ -60,7 +61,7 @@ class Ranges:
         images.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = parse_json(read_text(path))
             found = cls(**{key: value for key, value in data.items() if key != "version"})
             harms, channels = (*found.activations.values(), *found.weights.values()), found.channels.values()
             version, numbers = data["version"], [*found.chosen.values(), *harms, *(m for c in channels for m in c)]

@@ -18,6 +18,7 @@ from posixpath import splitext
 
 import numpy as np
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.system.documents import read_array
 from numpy.typing import NDArray
 
 from fiqa_benchmarks.discard.comparisons import Floats, Ints
@@ -134,18 +135,14 @@ def _path_and_score(line: str) -> tuple[str, float]:
 
 def _read_vector(path: Path) -> NDArray[np.floating]:
     try:
-        values = np.load(path, allow_pickle=False)
+        values = read_array(path)
     except OSError as error:
         raise InputError(
             f"cannot read {path}: {error.strerror or error}; extract the embedding of this image"
         ) from error
-    except (ValueError, EOFError) as error:
+    except ValueError as error:
         raise InputError(f"{path} is not a .npy file of numbers; extract the embedding of this image again") from error
-    if (
-        not isinstance(values, np.ndarray)
-        or values.dtype.kind not in "fiu"
-        or not values.size == max(values.shape, default=0)
-    ):
+    if values.dtype.kind not in "fiu" or not values.size == max(values.shape, default=0):
         raise InputError(f"{path} does not hold one vector of numbers; extract one embedding per image")
     vector = values.reshape(-1)
     vector = vector if vector.dtype.kind == "f" else vector.astype(np.float64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.system.documents import parse_json, read_text
 from fiqa_runtime.system.files import sha256_of
 
 from fiqa_benchmarks.speed.bench import NETWORK, image_id
@@ -71,7 +71,7 @@ def read_baseline(path: Path, engine: str) -> Baseline:
     Raises InputError where the file is not such a document, or where that contender failed, has no score or is a peer.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(read_text(path))
         entries = document["contenders"]
         entry = next((entry for entry in entries if entry["name"] == engine), entries[0])
         return _parsed(path, document, entry)

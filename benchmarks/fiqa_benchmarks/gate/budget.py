@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.system.documents import read_text
 
 BUDGETS = {
     "srcc": (-1.0, 1.0),
@@ -48,10 +49,9 @@ def _toml(path: Path) -> dict[str, Any]:
         except ImportError as error:
             raise DependencyError("budgets on Python 3.10 need tomli; pip install 'fiqa-edge[bench]'") from error
     try:
-        with path.open("rb") as stream:
-            data: dict[str, Any] = tomllib.load(stream)
+        data: dict[str, Any] = tomllib.loads(read_text(path))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; name a TOML file as in srcc = 0.99") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not TOML ({error}); write lines as srcc = 0.99") from error
     return data

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.system.documents import parse_csv, parse_json, read_text
 from numpy.typing import NDArray
 
 Row = tuple[object, object]
@@ -52,12 +50,12 @@ def read_labels(path: Path) -> dict[str, float]:
     if path.is_dir():
         path = path / "label.json"
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except OSError as error:
         raise InputError(
             f"cannot read {path}: {error.strerror}; give a label.json or a CSV with image and mos"
         ) from error
-    except UnicodeDecodeError as error:
+    except ValueError as error:
         raise InputError(f"{path} is not UTF-8 text; give a label.json or a CSV with image and mos") from error
     return _checked(_csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path), path)
 
@@ -121,8 +119,8 @@ def _checked(rows: Iterable[Row], path: Path) -> dict[str, float]:
 
 def _csv_rows(text: str, path: Path) -> list[Row]:
     try:
-        header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
-    except (csv.Error, ValueError) as error:
+        header, *rows = parse_csv(text)
+    except ValueError as error:
         raise InputError(f"{path} is not CSV ({error}); give a header with image and mos, then lines") from error
     columns = [name.strip().lower() for name in header]
     if columns.count("image") != 1 or columns.count("mos") != 1:
@@ -135,7 +133,7 @@ def _csv_rows(text: str, path: Path) -> list[Row]:
 
 def _json_rows(text: str, path: Path) -> list[Row]:
     try:
-        data = json.loads(text)
+        data = parse_json(text)
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}); give a label.json or a .csv with image and mos") from error
     if isinstance(data, list) and all(isinstance(row, dict) and {"Image", "MOS"} <= row.keys() for row in data):

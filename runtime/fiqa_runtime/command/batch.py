@@ -7,7 +7,6 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from fiqa_runtime.images.crop_sampling import check_landmarks
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.documents import read_array
 from fiqa_runtime.system.parallel import work_ahead, work_side_by_side
 
 E = TypeVar("E", bound=FiqaError)
@@ -124,12 +124,9 @@ def _scores(
 def read_landmarks(path: Path) -> NDArray[np.float32]:
     """Landmarks (L, 2), x first, in pixels, from an ``.npy`` file; raises InputError where it holds anything else."""
     try:
-        points = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        points = read_array(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read landmarks from {path}: {error}; save a (68, 2) array with numpy.save") from error
-    if not isinstance(points, np.ndarray):
-        points.close()
-        raise InputError(f"{path} is an archive of arrays (.npz); save a (68, 2) array with numpy.save")
     try:
         return check_landmarks(points)
     except InputError as error:

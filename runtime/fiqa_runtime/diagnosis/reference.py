@@ -10,13 +10,13 @@ Where an image has several lines, the last one counts; where the lines have boxe
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.system.documents import parse_csv, read_text
 
 IMAGE_COLUMNS = ("image", "path", "file", "filename", "name")
 SCORE_COLUMNS = ("score", "quality")
@@ -42,10 +42,10 @@ class MatchedScores:
 def read_reference(path: Path) -> dict[str, float]:
     """Scores by image as the file names it; raises InputError where it cannot be read or holds something else."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; name the file with the other scores") from error
-    except UnicodeDecodeError as error:
+    except ValueError as error:
         raise InputError(f"{path} is not text; write the scores as CSV with the columns image and score") from error
     lines = _text_lines(path, text) if path.suffix.lower() == ".txt" else _csv_lines(path, text)
     found: dict[str, tuple[float, float]] = {}
@@ -119,7 +119,10 @@ def _text_lines(path: Path, text: str) -> Iterator[Line]:
 
 
 def _csv_lines(path: Path, text: str) -> Iterator[Line]:
-    rows = [row for row in csv.reader(text.splitlines()) if row]
+    try:
+        rows = parse_csv(text)
+    except ValueError as error:
+        raise InputError(f"{path} is not CSV ({error}); write a line 'image,score' for each image") from error
     if not rows:
         return
     columns = [title.strip().lower() for title in rows[0]]

@@ -24,6 +24,7 @@ from fiqa_runtime.backends import DISTRIBUTIONS, PLAN_BACKEND, available, check_
 from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.scoring.canaries import tolerance
 from fiqa_runtime.scoring.trial import Trial, try_backend
+from fiqa_runtime.system.documents import parse_json
 from fiqa_runtime.system.files import sha256_file, user_cache, write_text
 from fiqa_runtime.system.host import cpu_features, cpu_model, installed_versions, own_groups, usable_cores
 from fiqa_runtime.system.schema import from_plain
@@ -138,11 +139,11 @@ def _tried(
 def _remembered(file: Path, question: dict[str, Any]) -> tuple[Trial, ...] | None:
     """What `file` answers to `question`; None where it is missing or damaged, or answers another question."""
     try:
-        document = json.loads(file.read_text("utf-8"))
+        document = parse_json(file.read_text("utf-8"))
         if document["question"] != question:
             return None
         return tuple(from_plain(Trial, trial) for trial in document["trials"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
