@@ -37,6 +37,11 @@ class Backend(Protocol):
         ...
 
 
+def by_names(inputs: Inputs, names: list[str]) -> dict[str, NDArray[np.float32] | NDArray[np.uint8]]:
+    """`inputs` under the `names` that a file has for them: the same names, or in files of others those in its order."""
+    return dict(inputs) if set(inputs) == set(names) else dict(zip(names, inputs.values(), strict=True))
+
+
 def closed(name: str) -> InputError:
     """The error for a run after `close` of the artefact called `name`."""
     return InputError(f"{name} is closed; open it again")

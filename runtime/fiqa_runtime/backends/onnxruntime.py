@@ -9,7 +9,7 @@ import onnxruntime as ort
 
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.spec import CpuPrecision
-from fiqa_runtime.backends.base import Arrays, Inputs, closed, failed, in_file_order
+from fiqa_runtime.backends.base import Arrays, Inputs, by_names, closed, failed, in_file_order
 from fiqa_runtime.errors import ArtefactError
 from fiqa_runtime.onnx_bytes.free_size import free_size
 from fiqa_runtime.onnx_bytes.prelu import for_onnxruntime
@@ -48,12 +48,11 @@ class OnnxRuntimeBackend:
         self.info = {"version": ort.__version__, "device": "cpu", "arithmetic": arithmetic}
 
     def run(self, inputs: Inputs) -> Arrays:
-        feed = inputs if set(inputs) == set(self._inputs) else dict(zip(self._inputs, inputs.values(), strict=True))
         session = self._session
         if session is None:
             raise closed(self._artefact)
         try:
-            results = session.run(None, dict(feed))
+            results = session.run(None, by_names(inputs, self._inputs))
         except Exception as error:  # as in __init__
             raise failed(self._artefact, "ONNX Runtime", error) from error
         return dict(zip(self._outputs, results, strict=True))

@@ -14,7 +14,7 @@ import openvino as ov
 
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.spec import CpuPrecision
-from fiqa_runtime.backends.base import Arrays, Inputs, closed, failed, in_file_order
+from fiqa_runtime.backends.base import Arrays, Inputs, by_names, closed, failed, in_file_order
 from fiqa_runtime.errors import UnsupportedError
 
 TYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
@@ -49,10 +49,9 @@ class OpenVinoBackend:
         self.info = {"version": ov.__version__, "device": "cpu", "arithmetic": TYPES.get(computed, computed)}
 
     def run(self, inputs: Inputs) -> Arrays:
-        feed = inputs if set(inputs) == set(self._inputs) else dict(zip(self._inputs, inputs.values(), strict=True))
         with self._request() as request:
             try:
-                request.infer(dict(feed), share_inputs=True)
+                request.infer(by_names(inputs, self._inputs), share_inputs=True)
             except (RuntimeError, TypeError, ValueError) as error:
                 raise failed(self._artefact, "OpenVINO", error) from error
             return {
