@@ -65,7 +65,7 @@ def score(
         typer.Option(help="Accept faces from this score on; carried over where the artefact is fp16 or int8."),
     ] = None,
     json: Annotated[str | None, typer.Option(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write one line per face.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write one line per face to FILE, or '-' for stdout.")] = None,
     quality_file: Annotated[
         list[Path] | None,
         typer.Option(

@@ -98,7 +98,7 @@ def _verify(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def _fetch_error(checkpoint: Checkpoint, reason: str) -> FetchError:
-    place = Path("weights", checkpoint.file).absolute()
+    place = (search_folders()[0] / checkpoint.file).absolute()
     return FetchError(f"{checkpoint.file} {reason}; get it from {checkpoint.page} and save it as {place}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -105,10 +106,21 @@ def as_document(scorer: Scorer, images: list[ImageResult], settings: dict[str, A
 def csv_writer(path: Path | None) -> Iterator[Any]:
     """A function that appends an :class:`ImageResult` to the CSV. The file appears at `path` once all is written.
 
-    Raises InputError where it cannot be written; what the body of the `with` statement raises is left alone.
+    ``-`` is stdout, where rows appear as they come. Raises InputError where the file cannot be written; what the
+    body of the `with` statement raises is left alone.
     """
     if path is None:
         yield lambda result: None
+        return
+    if str(path) == "-":
+        rows = csv.writer(sys.stdout, lineterminator="\n")
+        rows.writerow(COLUMNS)
+
+        def show(result: ImageResult) -> None:
+            if not result.error:
+                rows.writerows(result.rows())
+
+        yield show
         return
     with replacing(path) as target:
         with writing(path):

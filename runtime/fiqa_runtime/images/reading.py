@@ -34,7 +34,8 @@ def read_image(path: str | Path) -> Image:
 
     Raises InputError where there is no such file, and where it is not an image, damaged or cut short. A JPEG
     without its end marker is refused, although OpenCV 4 would fill the missing part with grey, and so is a picture
-    of more than :data:`MOST_PIXELS`, whatever few bytes it has.
+    of more than :data:`MOST_PIXELS`, whatever few bytes it has. Values of at most 12 bits that stand unscaled in
+    16 bits, as some infrared cameras store them, are refused too: in 8 bits almost nothing would be left of them.
     """
     path = Path(path)
     data = _read(path)
@@ -49,6 +50,8 @@ def read_image(path: str | Path) -> Image:
         raise InputError(f"OpenCV refuses {path} ({error.err}); shrink it or save it as PNG") from error
     if image is None:
         raise InputError(f"{path} is damaged, cut short or not an image; copy it again or save it as PNG")
+    if image.max() < 1 << 4:
+        _refuse_unscaled(path, data)
     return np.asarray(image, np.uint8)
 
 
@@ -103,6 +106,18 @@ def _read(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot read {path}: {reason}; check its name and permissions") from error
+
+
+def _refuse_unscaled(path: Path, data: bytes) -> None:
+    """Raise InputError where `data` has 16 bits per channel and uses a sixteenth of them at most; black is let by."""
+    deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    largest = int(deep.max()) if deep is not None and deep.dtype == np.uint16 else 0
+    if largest:
+        factor = 1 << (16 - largest.bit_length())
+        raise InputError(
+            f"{path} has 16 bits per channel, but its largest value is {largest:,} of 65,535, so that it is almost "
+            f"black; multiply its values by {factor:,} and save it again"
+        )
 
 
 def _is_whole_jpeg(data: bytes) -> bool:

@@ -12,6 +12,9 @@ from pathlib import Path
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.system.files import NamedFile, end_of_link, is_special, write_text, writing
 
+TO_STDOUT = ("--json", "--csv")
+"""Outputs that ``-`` sends to stdout."""
+
 
 def write_json(document: object, destination: str) -> None:
     """One JSON document to a file, or to stdout where `destination` is ``-``; ValueError for NaN and infinity."""
@@ -44,17 +47,30 @@ def check_output_file(path: Path) -> None:
 def check_outputs(outputs: Iterable[NamedFile], inputs: Iterable[NamedFile] = ()) -> None:
     """Raise InputError where one of `outputs` cannot be written, or is the same file as another one or as an input.
 
-    None and ``-`` (stdout) are not files, and are passed over; devices and FIFOs may be shared.
+    None is passed over; devices and FIFOs may be shared. ``-`` is stdout, which takes one of :data:`TO_STDOUT`.
     """
     taken = {os.path.realpath(file): name for name, file in inputs if file is not None}
+    stdout = None
     for name, file in outputs:
-        if file is None or str(file) == "-":
+        if file is None:
+            continue
+        if str(file) == "-":
+            _check_stdout(name, stdout)
+            stdout = name
             continue
         check_output_file(Path(file))
         place = os.path.realpath(file)
         if place in taken and not is_special(Path(file)):
             raise InputError(f"{name} and {taken[place]} are the same file {file}; name another one")
         taken[place] = name
+
+
+def _check_stdout(name: str, other: str | None) -> None:
+    """Raise InputError where the output `name` cannot go to stdout, or the output `other` goes there too."""
+    if name not in TO_STDOUT:
+        raise InputError(f"{name} cannot be written to stdout; name a file")
+    if other:
+        raise InputError(f"{other} and {name} cannot both be written to stdout; name a file for one of them")
 
 
 def _plain(value: object) -> object:

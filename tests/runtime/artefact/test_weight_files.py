@@ -33,6 +33,13 @@ def test_download_can_be_forbidden(origin: Origin) -> None:
     assert origin.asked == []
 
 
+def test_the_advice_names_the_folder_that_is_searched_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIQA_WEIGHTS_DIR", str(tmp_path))
+    with pytest.raises(FetchError, match="is not on this machine") as caught:
+        locate(checkpoint(None, None), download=False)
+    assert str(caught.value).endswith(f"save it as {tmp_path / FILE}")
+
+
 def test_search_order(tmp_path: Path, cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIQA_WEIGHTS_DIR", str(tmp_path / "named"))
     put(cached, b"cache")

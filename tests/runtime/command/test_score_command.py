@@ -97,6 +97,16 @@ def test_ready_crops(score: Invoke, seeded_engine: Path, crops: Path, tmp_path: 
     assert len((tmp_path / "s.csv").read_text(encoding="utf-8").splitlines()) == 6
 
 
+def test_csv_to_stdout(score: Invoke, seeded_engine: Path, crops: Path, tmp_path: Path) -> None:
+    arguments = (crops, "--engine", seeded_engine, "--aligned", "--csv")
+    shown = score(*arguments, "-")
+    assert shown.code == 0
+    assert not Path("-").exists()
+    score(*arguments, tmp_path / "s.csv")
+    assert shown.out.splitlines() == (tmp_path / "s.csv").read_text(encoding="utf-8").splitlines()
+    assert len(shown.out.splitlines()) == 6
+
+
 def test_lines_for_people(score: Invoke, seeded_engine: Path, crops: Path) -> None:
     result = score(crops / "0.png", "--engine", seeded_engine, "--aligned")
     assert result.code == 0
@@ -232,6 +242,8 @@ BAD = {
         ["ok.png", "--quality-file", "f.csv", "--quality-file", "f.csv"],
         ["--quality-file and --quality-file are the same file f.csv"],
     ),
+    "both to stdout": (["ok.png", "--json", "-", "--csv", "-"], ["--json and --csv cannot both", "name a file"]),
+    "quality file to stdout": (["ok.png", "--quality-file", "-"], ["--quality-file cannot be written to stdout"]),
     "output over a photo": (["ok.png", "--csv", "ok.png"], ["--csv and PATH are the same file ok.png"]),
     "output over the detector": (["ok.png", "--detector", "d.onnx", "--csv", "d.onnx"], ["--csv and --detector"]),
     "threads": (["ok.png", "--threads", "99999999999"], ["99999999999 threads", "at most 1024"]),

@@ -121,6 +121,22 @@ def test_sixteen_bits_are_reduced_to_eight(tmp_path: Path, kind: str) -> None:
     assert np.abs(image.astype(int) - PHOTO).max() <= 1
 
 
+@pytest.mark.parametrize(("bits", "factor"), [(12, 16), (10, 64), (4, 4096)])
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_twelve_bits_in_sixteen_are_refused_with_their_factor(
+    tmp_path: Path, kind: str, bits: int, factor: int
+) -> None:
+    raw = np.full((20, 20), (1 << bits) - 1, np.uint16)
+    with pytest.raises(InputError, match=f"largest value is .* multiply its values by {factor:,} "):
+        read_image(written(tmp_path, encode(kind, raw)))
+    assert read_image(written(tmp_path, encode(kind, raw * factor))).max() >= 128
+
+
+def test_what_is_really_black_is_read(tmp_path: Path) -> None:
+    for black in (np.zeros((20, 20), np.uint16), np.full((20, 20), 3, np.uint8)):
+        assert read_image(written(tmp_path, encode("png", black))).max() <= 3
+
+
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     content = encode("baseline")
     upright = read_image(written(tmp_path, content))
