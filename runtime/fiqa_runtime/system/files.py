@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import secrets
+import stat
 import sys
 import tempfile
 import time
@@ -127,13 +128,28 @@ def is_searchable_folder(path: Path) -> bool:
 
 
 def user_cache() -> Path:
-    """Folder of this user into which weights are downloaded; it need not exist."""
+    """Folder of this user into which weights are downloaded; it need not exist.
+
+    A user without a home has one in the temporary folder, where anybody may write. Raises InputError where somebody
+    else has put it there: what lies in it is not to be believed.
+    """
     if os.environ.get("XDG_CACHE_HOME"):
         return Path(os.environ["XDG_CACHE_HOME"], "fiqa-edge")
     try:
         home = Path.home()
     except RuntimeError:  # a container's user without HOME and without an entry in passwd
-        return Path(tempfile.gettempdir(), f"fiqa-edge-{os.getuid()}")
+        return _own_folder(Path(tempfile.gettempdir(), f"fiqa-edge-{os.getuid()}"))
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local", "fiqa-edge")
     return home.joinpath(*(("Library", "Caches") if sys.platform == "darwin" else (".cache",)), "fiqa-edge")
+
+
+def _own_folder(path: Path) -> Path:
+    """`path`, created where that is possible; raises InputError where others than this user can write into it."""
+    with suppress(OSError):
+        path.mkdir(mode=0o700)
+    with suppress(FileNotFoundError):
+        status = path.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+            raise InputError(f"others may write to {path}; set XDG_CACHE_HOME to a folder of your own, or delete it")
+    return path

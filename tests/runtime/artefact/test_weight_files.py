@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -80,10 +81,42 @@ def test_weights_folder_that_may_not_be_searched(tmp_path: Path, monkeypatch: py
         locate(checkpoint(None))
 
 
-def test_cache_of_a_user_without_home(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture()
+def homeless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache of a user without a home, in a temporary folder of the test."""
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(Path, "home", Mock(side_effect=RuntimeError("Could not determine home directory.")))
-    assert user_cache() == Path(tempfile.gettempdir(), f"fiqa-edge-{os.getuid()}")
+    return tmp_path / f"fiqa-edge-{os.getuid()}"
+
+
+def test_cache_of_a_user_without_home(homeless: Path) -> None:
+    assert [user_cache(), user_cache()] == [homeless, homeless]
+    assert stat.S_IMODE(homeless.stat().st_mode) == 0o700
+
+
+def test_temporary_folder_that_cannot_be_written(homeless: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "mkdir", Mock(side_effect=OSError(errno.EROFS, "Read-only file system")))
+    assert user_cache() == homeless
+
+
+@pytest.mark.parametrize("planted", ["writable folder", "link", "file", "folder of another"])
+def test_cache_that_somebody_else_has_put_there(
+    homeless: Path, planted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if planted == "file":
+        homeless.touch()
+    elif planted == "link":
+        homeless.symlink_to(tmp_path)
+    else:
+        homeless.mkdir(mode=0o700)
+        homeless.chmod(0o777 if planted == "writable folder" else 0o700)
+    if planted == "folder of another":
+        user = os.getuid()
+        homeless.rename(homeless.with_name(f"fiqa-edge-{user + 1}"))
+        monkeypatch.setattr(os, "getuid", lambda: user + 1)
+    with pytest.raises(InputError, match=r"others may write to .*; set XDG_CACHE_HOME"):
+        user_cache()
 
 
 def test_found_file_with_another_hash_is_refused_and_kept(origin: Origin, tmp_path: Path) -> None:
