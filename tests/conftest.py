@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from fiqa_runtime.artefact.zoo import MODELS
 from hypothesis import settings
@@ -48,6 +49,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
             return max((name for name in MODELS if f"[{name}" in nodeid), key=len, default=nodeid.split("::")[0])
 
     return ByNetwork(config, log)
+
+
+@pytest.fixture(autouse=True)
+def same_numbers_in_any_order(request: pytest.FixtureRequest) -> None:
+    """The generator `RNG` of a test file begins anew before each test, whatever tests ran before."""
+    generator = getattr(request.module, "RNG", None)
+    if isinstance(generator, np.random.Generator):
+        bits: Any = generator.bit_generator
+        bits.state = np.random.PCG64(bits.seed_seq).jumped().state  # numbers that the file itself has not drawn
 
 
 @pytest.fixture(scope="session")

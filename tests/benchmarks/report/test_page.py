@@ -208,7 +208,7 @@ def test_folder_that_does_not_exist(document: dict[str, Any], tmp_path: Path) ->
 @pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
 def test_missing_package(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.delitem(sys.modules, "fiqa_benchmarks.report.speed_plots", raising=False)
-    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+    for name in [package, *(name for name in sys.modules if name.startswith(f"{package}."))]:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(DependencyError, match=rf"--html needs {package}; .*fiqa-edge\[bench\]"):
         page(document)

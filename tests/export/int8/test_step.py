@@ -212,7 +212,8 @@ def test_picture_of_a_search_without_any_quality(tmp_path: Path) -> None:
     assert cv2.imread(str(tmp_path / "p.png")) is not None
 
 
-def test_progress_is_told(done: tuple[Path, Int8Result]) -> None:
+def test_progress_is_told(done: tuple[Path, Int8Result], tmp_path: Path) -> None:
     told: list[str] = []
-    step(done[0], str(done[0] / "ranges.json"), report=lambda what, done, total: told.append(what))
+    save_network(tmp_path / "fp32.onnx")
+    step(tmp_path, str(done[0] / "ranges.json"), report=lambda what, done, total: told.append(what))
     assert {"run the fp32 network", "judge a mixture", "search for nodes to keep"} == set(told)

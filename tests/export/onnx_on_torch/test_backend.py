@@ -207,7 +207,7 @@ def test_is_what_native_half_kernels_compute(case: str, tmp_path: Path) -> None:
     exact = native(torch.from_numpy(x).double(), torch.from_numpy(w).double()).numpy()
     spacing = np.spacing(np.abs(expected).astype(np.float16)).astype(np.float32)
     # A sum that nearly cancels keeps the float32 error of its terms, which depends on their order.
-    assert (np.abs(actual - expected) <= spacing + 1e-6).all()
+    assert np.isclose(actual, expected, rtol=0, atol=spacing + 1e-6).all()
     assert (actual == expected).mean() > 0.98
     assert (actual == actual.astype(np.float16)).all()
     assert (actual != exact.astype(np.float32)).mean() > 0.25
