@@ -5,19 +5,23 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 # Test processes of one thread each; tests of one network or file stay together (tests/conftest.py).
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) --durations 25
+SHUFFLE ?= 1
 # Photos for the rows of `make bench` that start from photos.
 IMAGES ?= $(FIQA_IMAGES_DIR)
 
-.PHONY: help demo test test-files test-slow test-long lint format bench clean
+.PHONY: help demo test test-shuffled test-files test-slow test-long lint format bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## the main job, end to end: export, score, draw; results in demo/
 	$(VENV)/bin/python -m fiqa_export.command.demo
 
 test: $(VENV)/.dev ## the tests that need nothing but this checkout
 	$(PYTEST)
+
+test-shuffled: $(VENV)/.dev ## the same tests in another order: SHUFFLE=7 for that of seed 7
+	SHUFFLE=$(SHUFFLE) $(PYTEST) -p tests.help.shuffled
 
 test-files: $(VENV)/.dev ## the tests that need FIQA_WEIGHTS_DIR and FIQA_IMAGES_DIR: official weights, pictures
 	$(PYTEST) -m 'files and not slow and not long and not gpu'
