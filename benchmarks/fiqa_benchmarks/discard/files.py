@@ -18,7 +18,7 @@ from posixpath import splitext
 
 import numpy as np
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.system.documents import read_array
+from fiqa_runtime.system.documents import open_text, read_array
 from numpy.typing import NDArray
 
 from fiqa_benchmarks.discard.comparisons import Floats, Ints
@@ -115,14 +115,14 @@ def method_name(path: Path, dataset: str) -> str:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines of a text file, blank ones left out."""
     try:
-        with path.open(encoding="utf-8-sig") as stream:
+        with open_text(path) as stream:
             for number, line in enumerate(stream, 1):
                 if not line.isspace():
                     yield number, line
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text; give a pair list or quality file as CR-FIQA writes it") from error
+        raise InputError(f"{path} is not text; give a pair list or quality file as CR-FIQA writes it") from error
 
 
 def _path_and_score(line: str) -> tuple[str, float]:

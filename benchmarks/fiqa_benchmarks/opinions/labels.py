@@ -56,7 +56,7 @@ def read_labels(path: Path) -> dict[str, float]:
             f"cannot read {path}: {error.strerror}; give a label.json or a CSV with image and mos"
         ) from error
     except ValueError as error:
-        raise InputError(f"{path} is not UTF-8 text; give a label.json or a CSV with image and mos") from error
+        raise InputError(f"{path} is not text; give a label.json or a CSV with image and mos") from error
     return _checked(_csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path), path)
 
 

@@ -18,6 +18,7 @@ from fiqa_runtime.artefact.spec import LONGEST_SIDE, InputSpec, OutputSpec, Prec
 from fiqa_runtime.artefact.zoo import FOREIGN_ARTEFACTS
 from fiqa_runtime.errors import ArtefactError, CardError
 from fiqa_runtime.onnx_bytes.metadata import read_metadata
+from fiqa_runtime.system.documents import parse_json
 from fiqa_runtime.system.files import sha256_of, write_text
 from fiqa_runtime.system.schema import check_bounds, from_plain
 
@@ -122,9 +123,9 @@ class Card:
         out: they say more about the artefact, never how to feed it.
         """
         try:
-            data = json.loads(text)
+            data = parse_json(text)
             version = data["fiqa_card"]
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise CardError(f"{where} is not a card; export the artefact again with fiqa-export") from error
         if version != VERSION:
             raise CardError(

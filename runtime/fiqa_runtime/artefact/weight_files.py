@@ -69,7 +69,7 @@ def locate(checkpoint: Checkpoint, download: bool = True, progress: Progress | N
 def recorded_sha256(path: Path) -> str | None:
     """The hash that was recorded beside `path` when it was downloaded, None where there is no record."""
     record = _record(path)
-    return record.read_text("utf-8").partition(" ")[0] if record.is_file() else None
+    return record.read_text("utf-8", errors="replace").partition(" ")[0] if record.is_file() else None
 
 
 def _accept(checkpoint: Checkpoint, target: Path, part: Path) -> None:

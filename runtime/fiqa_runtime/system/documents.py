@@ -21,7 +21,17 @@ def read_text(path: Path) -> str:
     Raises OSError where it cannot be read, ValueError (UnicodeDecodeError) where it is not text.
     """
     data = path.read_bytes()
-    return data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
+    return data.decode(_encoding(data))
+
+
+def open_text(path: Path) -> io.TextIOWrapper:
+    """A long text, opened to be read line by line; encodings and errors are those of :func:`read_text`."""
+    stream = path.open("rb")
+    return io.TextIOWrapper(stream, encoding=_encoding(stream.peek(2)))
+
+
+def _encoding(beginning: bytes) -> str:
+    return "utf-16" if beginning.startswith(_UTF16) else "utf-8-sig"
 
 
 def parse_json(text: str | bytes) -> Any:

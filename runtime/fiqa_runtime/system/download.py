@@ -19,6 +19,9 @@ from typing import BinaryIO
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from fiqa_runtime.system.documents import parse_json
+from fiqa_runtime.system.schema import from_plain
+
 Progress = Callable[[int, int | None], None]
 """Called with the bytes at hand and the size of the whole file (None where the server does not say)."""
 
@@ -162,8 +165,8 @@ def _read(response: HTTPResponse) -> bytes:
 def _read_journal(journal: BinaryIO) -> _Remote | None:
     journal.seek(0)
     try:
-        return _Remote(**json.loads(journal.read()))
-    except (ValueError, TypeError):  # empty, or cut short by a kill: begin again
+        return from_plain(_Remote, parse_json(journal.read()))
+    except ValueError:  # empty, or cut short by a kill: begin again
         return None
 
 

@@ -73,11 +73,17 @@ def test_wrong_quality_files_are_refused(tmp_path: Path, text: str, says: str) -
     assert "\n" not in str(caught.value)
 
 
+def test_a_quality_file_of_utf_16_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "M_set.txt"
+    path.write_text("q/images/a.jpg 0.5\nq/images/b.jpg 0.25\n", encoding="utf-16")
+    assert read_quality(path, ["a", "b"]).tolist() == [0.5, 0.25]
+
+
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read"):
         read_pairs(tmp_path / "none.txt")
-    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00a b 1")
-    with pytest.raises(InputError, match="not UTF-8"):
+    (tmp_path / "binary.txt").write_bytes(b"\xff\x00a b 1")
+    with pytest.raises(InputError, match="is not text"):
         read_pairs(tmp_path / "binary.txt")
 
 

@@ -120,6 +120,16 @@ def test_part_that_was_complete_when_killed_is_only_renamed(origin: Origin, cach
     assert origin.asked == []
 
 
+@pytest.mark.parametrize(
+    "journal", ["[]", "[" * 100_000, '{"url": "URL", "validator": 7, "total": null}', '{"url": "URL", "total": 350000}']
+)
+def test_damaged_journal_begins_again(origin: Origin, cached: Path, journal: str) -> None:
+    put(cached.with_name("net.pth.part"), OLD[:1000])
+    cached.with_name("net.pth.part.json").write_text(journal.replace("URL", str(origin.url)))
+    assert locate(checkpoint(origin.url)).read_bytes() == OLD
+    assert origin.ranges() == [None]
+
+
 def test_server_without_ranges_starts_again(origin: Origin) -> None:
     origin.honours = ()
     origin.cuts = [150_000]

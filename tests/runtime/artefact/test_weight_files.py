@@ -136,3 +136,10 @@ def test_file_that_changed_since_it_was_recorded(origin: Origin, cached: Path) -
         locate(checkpoint(origin.url))
     cached.with_name("net.pth.sha256").unlink()
     assert locate(checkpoint(origin.url)) == cached
+
+
+def test_damaged_record_is_told(origin: Origin, cached: Path) -> None:
+    locate(checkpoint(origin.url))
+    cached.with_name("net.pth.sha256").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(CheckpointError, match=r"has changed since it was downloaded.*delete net.pth.sha256"):
+        locate(checkpoint(origin.url))
