@@ -105,7 +105,7 @@ def scorer(seeded_engine: Path) -> Iterator[Scorer]:
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Pictures on which mistakes of preprocessing show."""
-    from tests.help.feeds import write_crops
+    from tests.help.samples.feeds import write_crops
 
     return write_crops(tmp_path_factory.mktemp("crops"))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.help.calibration_folder import crops, save
+from tests.help.samples.calibration_folder import crops, save
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from fiqa_runtime.images.reading import find_images, read_image
 from fiqa_runtime.images.seeded import seeded_image
 from numpy.typing import NDArray
 
-from tests.help.calibration_folder import HEADS, SPEC, brightness, chosen_from, save
+from tests.help.samples.calibration_folder import HEADS, SPEC, brightness, chosen_from, save
 
 
 def graded(levels: Sequence[int]) -> list[Candidate]:

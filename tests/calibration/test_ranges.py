@@ -11,7 +11,7 @@ from fiqa_calibration.activations import measure
 from fiqa_calibration.histogram import BINS, METHODS, Histogram
 from fiqa_runtime.errors import ArtefactError, InputError
 
-from tests.help.onnx_graphs import node, save_graph
+from tests.help.samples.onnx_graphs import node, save_graph
 
 RNG = np.random.default_rng(4)
 

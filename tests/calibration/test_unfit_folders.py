@@ -15,7 +15,7 @@ from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
 
-from tests.help.calibration_folder import brightness, chosen_from, crops, save
+from tests.help.samples.calibration_folder import brightness, chosen_from, crops, save
 
 
 def test_unreadable_files_are_counted_and_not_fatal(folder: Path) -> None:

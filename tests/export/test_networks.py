@@ -30,8 +30,8 @@ from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.scoring.selftest import self_test
 
 from tests.help.folders import brief_folder
+from tests.help.gpu.rtx_builds import build_rtx, every_node_in, needs_rtx
 from tests.help.registry import SLOW, by_size
-from tests.help.rtx_builds import build_rtx, every_node_in, needs_rtx
 
 NAMES = by_size()
 """A constant and a size apart from networks that are built in every precision."""

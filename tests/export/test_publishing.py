@@ -16,7 +16,7 @@ from fiqa_export.graph.loading import save_graph as save_model
 from fiqa_export.publishing import STALE_SECONDS, publish, versions, workplace
 from fiqa_runtime.system import host
 
-from tests.help.onnx_graphs import node, save_graph
+from tests.help.samples.onnx_graphs import node, save_graph
 
 LONG_AGO = time.time() - 2 * STALE_SECONDS
 

@@ -14,7 +14,7 @@ from fiqa_export.verdict.recipe import INT8
 from fiqa_runtime.artefact.facts import Budget
 from fiqa_runtime.images.seeded import seeded_image
 
-from tests.help.int8_network import PARITY, REFERENCE, SIDE
+from tests.help.samples.int8_network import PARITY, REFERENCE, SIDE
 
 IMAGES = [seeded_image(i, SIDE, SIDE) for i in range(40)]
 

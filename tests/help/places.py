@@ -8,4 +8,4 @@ ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 STANDIN_FOLDER = ROOT / "weights" / "standin"
 BENCHMARKS = ROOT / "benchmarks"
-STUB_LIBCUDA = Path(__file__).with_name("stub_libcuda.c")
+STUB_LIBCUDA = Path(__file__).with_name("gpu") / "stub_libcuda.c"

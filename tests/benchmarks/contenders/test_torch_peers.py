@@ -18,7 +18,7 @@ from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.images.seeded import seeded_image
 
-from tests.help.cards import plan_build
+from tests.help.samples.cards import plan_build
 
 
 def test_the_compiled_peer_gives_the_scores_of_the_eager_one(

@@ -14,7 +14,7 @@ import pytest
 
 from tests.help.commands import Invoke
 from tests.help.places import GOLDEN
-from tests.help.plain_discard import FRACTIONS, naive_cr_fiqa, naive_edc
+from tests.help.samples.plain_discard import FRACTIONS, naive_cr_fiqa, naive_edc
 
 DISJOINT = GOLDEN / "erc" / "disjoint"
 PAIRS = DISJOINT / "pair_list.txt"

@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 
 from tests.help.limits import HANGS
 from tests.help.places import GOLDEN
-from tests.help.plain_discard import naive_cr_fiqa, naive_edc
+from tests.help.samples.plain_discard import naive_cr_fiqa, naive_edc
 
 ERC = GOLDEN / "erc"
 Golden = Callable[[str], Any]

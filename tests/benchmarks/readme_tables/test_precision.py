@@ -19,7 +19,7 @@ from fiqa_runtime.scoring.agreement import agree
 from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
-from tests.help.cards import int8_conversion
+from tests.help.samples.cards import int8_conversion
 
 NAMES, ALIGNMENT = HEADER.splitlines()
 SCORES = [float(i) for i in range(20)]

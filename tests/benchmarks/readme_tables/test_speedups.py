@@ -35,7 +35,7 @@ from fiqa_runtime.system.progress import silent
 from fiqa_runtime.terminal.console import run as run_app
 
 from tests.help.commands import Invoke, invoker
-from tests.help.onnx_graphs import node, save_graph
+from tests.help.samples.onnx_graphs import node, save_graph
 
 NAMES_ONLY = {"plain_dimensions", "names_by_module"}
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fiqa_benchmarks.report.page import write_report
 
-from tests.help.report_samples import sample_document
+from tests.help.samples.report_samples import sample_document
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,8 @@ from fiqa_runtime.scoring.scorer import Scorer
 
 from tests.help.chromium import drawn_colours, opened_browser, show
 from tests.help.commands import Invoke
-from tests.help.map_engines import SIDE, map_engines
 from tests.help.places import GOLDEN
+from tests.help.samples.map_engines import SIDE, map_engines
 
 ERC = GOLDEN / "erc"
 FACES = 20

@@ -19,7 +19,7 @@ from fiqa_benchmarks.speed.bench import NETWORK
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.scoring.agreement import agree, rejection_threshold
 
-from tests.help.report_samples import (
+from tests.help.samples.report_samples import (
     FIRST,
     HOSTILE,
     IMAGES,

@@ -30,7 +30,7 @@ from fiqa_runtime.system.files import sha256_file
 from rich.text import Text
 
 from tests.help.commands import Invoke
-from tests.help.portrait_engine import portrait_engine
+from tests.help.samples.portrait_engine import portrait_engine
 
 
 def test_importing_the_command_loads_nothing_heavy() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.help.checkpoints import State, seeded_state
+from tests.help.samples.checkpoints import State, seeded_state
 
 
 @pytest.fixture

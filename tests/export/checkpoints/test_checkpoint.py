@@ -19,7 +19,7 @@ from fiqa_export.models.inputs import reference_input
 from fiqa_runtime.artefact import zoo
 from fiqa_runtime.system.files import sha256_of
 
-from tests.help.checkpoints import State, T, message
+from tests.help.samples.checkpoints import State, T, message
 
 QUICK = ("ediffiqa-t", "ediffiqa-s", "yunet-s", "yunet-n")
 SAME_FILES = ("dsl-fiqa-visible", "facexformer-512")

@@ -18,7 +18,7 @@ from fiqa_export.checkpoints.checkpoint import load_reference
 from fiqa_runtime.errors import DependencyError
 from fiqa_runtime.system.files import sha256_of
 
-from tests.help.checkpoints import State, T, message
+from tests.help.samples.checkpoints import State, T, message
 
 
 class Malice:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from fiqa_export.checkpoints.checkpoint import load_reference
 
-from tests.help.checkpoints import State, T, message
+from tests.help.samples.checkpoints import State, T, message
 
 
 @pytest.mark.parametrize(

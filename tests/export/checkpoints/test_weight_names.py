@@ -12,7 +12,7 @@ from fiqa_export.checkpoints.seeded import seeded_tensor
 from fiqa_runtime.artefact import zoo
 from fiqa_runtime.errors import CheckpointError, FetchError, InputError
 
-from tests.help.checkpoints import T
+from tests.help.samples.checkpoints import T
 
 
 @pytest.mark.parametrize("weights", ["oficial", "gfiqa", "nowhere/file.pth", "seededx"])

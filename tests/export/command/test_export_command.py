@@ -26,9 +26,9 @@ from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.scoring.selftest import self_test
 
-from tests.help.cards import int8_conversion
 from tests.help.commands import Invoke
 from tests.help.places import ROOT
+from tests.help.samples.cards import int8_conversion
 
 
 def test_export(export: Invoke, tmp_path: Path) -> None:

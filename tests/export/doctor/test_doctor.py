@@ -12,7 +12,7 @@ from fiqa_export.doctor.gather import gather
 from fiqa_export.doctor.screen import run_doctor
 from fiqa_export.plan.target import WORKSPACE_SHARE
 
-from tests.help.recorded_machines import (
+from tests.help.gpu.recorded_machines import (
     BARE,
     DESKTOP,
     MACHINES,

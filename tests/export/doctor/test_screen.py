@@ -16,12 +16,12 @@ from fiqa_export.doctor.gather import ThisMachine, gather
 from fiqa_export.doctor.screen import run_doctor
 from fiqa_runtime.errors import InputError, UnsupportedError
 
-from tests.help.places import STUB_LIBCUDA
-from tests.help.recorded_machines import (
+from tests.help.gpu.recorded_machines import (
     BARE,
     DESKTOP,
     ORIN_JETPACK_6_2,
 )
+from tests.help.places import STUB_LIBCUDA
 
 
 def test_screen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

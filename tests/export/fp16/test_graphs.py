@@ -19,7 +19,7 @@ from fiqa_runtime.errors import ArtefactError, InputError, UnsupportedError
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from tests.help.onnx_graphs import node, save_graph
+from tests.help.samples.onnx_graphs import node, save_graph
 
 RNG = np.random.default_rng(3)
 

@@ -19,7 +19,7 @@ from fiqa_export.graph.convolution_passes import (
     pointwise_on_small_maps,
 )
 
-from tests.help.onnx_graphs import node, save_graph
+from tests.help.samples.onnx_graphs import node, save_graph
 
 Pass = Callable[[ir.Model], None]
 Attributes = Mapping[str, Any]

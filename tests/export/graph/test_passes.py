@@ -27,8 +27,8 @@ from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
 
 from tests.help.folders import brief_folder
-from tests.help.onnx_graphs import node, save_graph
 from tests.help.places import ROOT
+from tests.help.samples.onnx_graphs import node, save_graph
 
 Arrays = dict[str, np.ndarray]
 LONG = ("cr-fiqa-s", "ifqa", "facexformer", "dsl-fiqa")

@@ -21,7 +21,7 @@ from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 
-from tests.help.onnx_graphs import identity
+from tests.help.samples.onnx_graphs import identity
 
 
 @pytest.mark.parametrize("backend", ONNX_BACKENDS)

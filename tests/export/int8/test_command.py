@@ -26,7 +26,7 @@ from fiqa_runtime.images.seeded import rng
 from fiqa_runtime.scoring.agreement import agree
 from fiqa_runtime.scoring.scorer import Scorer
 
-from tests.help.rtx_builds import build_rtx, needs_rtx
+from tests.help.gpu.rtx_builds import build_rtx, needs_rtx
 from tests.help.standin_scripts import standin_script
 
 pytestmark = pytest.mark.long

@@ -14,7 +14,7 @@ from fiqa_export.graph.loading import open_graph
 from fiqa_export.int8.equalisation import equalise
 from fiqa_export.int8.qdq import activations_read, candidates, channel_axis
 
-from tests.help.onnx_graphs import node, save_graph
+from tests.help.samples.onnx_graphs import node, save_graph
 
 RNG = np.random.default_rng(11)
 UNLIKE = np.exp2(np.arange(8) * 1.5).astype(np.float32)

@@ -15,8 +15,8 @@ from fiqa_runtime.artefact.facts import Budget
 from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.system.files import sha256_file
 
-from tests.help.int8_network import PARITY, save_network
 from tests.help.int8_step import step
+from tests.help.samples.int8_network import PARITY, save_network
 
 
 def test_budget_that_cannot_be_met_is_a_verdict(tmp_path: Path) -> None:

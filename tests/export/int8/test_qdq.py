@@ -26,8 +26,8 @@ from fiqa_export.int8.qdq import (
 from fiqa_export.int8.rounding import Rounding, share_weights
 from fiqa_runtime.errors import InputError
 
-from tests.help.int8_network import SIDE, WIDTH, save_network
-from tests.help.onnx_graphs import node, save_graph
+from tests.help.samples.int8_network import SIDE, WIDTH, save_network
+from tests.help.samples.onnx_graphs import node, save_graph
 
 RNG = np.random.default_rng(5)
 IMAGES = [(gain * RNG.standard_normal((1, 3, SIDE, SIDE))).astype(np.float32) for gain in np.linspace(0.5, 2, 12)]

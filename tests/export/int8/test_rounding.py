@@ -17,7 +17,7 @@ from fiqa_export.int8.rounding import Rounding
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.system.progress import silent
 
-from tests.help.onnx_graphs import node, save_graph
+from tests.help.samples.onnx_graphs import node, save_graph
 
 RNG = np.random.default_rng(7)
 

@@ -18,7 +18,7 @@ from fiqa_export.onnx_on_torch.graph import TorchGraph
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.system.progress import Report, silent
 
-from tests.help.int8_network import REFERENCE, SIDE, save_network
+from tests.help.samples.int8_network import REFERENCE, SIDE, save_network
 
 FEEDS = [{"input": reference_input([seeded_image(i, SIDE, SIDE)], REFERENCE.spec.input).numpy()} for i in range(16)]
 

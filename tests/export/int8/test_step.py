@@ -21,8 +21,8 @@ from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.agreement import agree
 from fiqa_runtime.system.files import sha256_file
 
-from tests.help.int8_network import PARITY, REFERENCE, save_network
 from tests.help.int8_step import IMAGES, scores, step, write_crops
+from tests.help.samples.int8_network import PARITY, REFERENCE, save_network
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from fiqa_runtime.scoring.scorer import Scorer
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tests.help.golden_samples import checksum, picture, recorded, synthetic_landmarks, tensor_sample
+from tests.help.samples.golden_samples import checksum, picture, recorded, synthetic_landmarks, tensor_sample
 
 SCORE = {torch.float64: 1e-9, torch.float32: 1e-5}
 """Allowed relative deviation of a score; in float32 processors differ in the order of sums."""

@@ -18,7 +18,7 @@ from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.portrait import Landmarker, portrait_landmarks, to_pixels, upright_portrait
 from torch import Tensor
 
-from tests.help.golden_samples import Sample, checksum, picture, recorded, tensor_sample
+from tests.help.samples.golden_samples import Sample, checksum, picture, recorded, tensor_sample
 
 SPEC = MODELS["facexformer"]
 STAGES = {f"backbone.0.{2 * i + 1}": f"stage{i + 1}_out" for i in range(4)}

@@ -17,7 +17,7 @@ from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.images.preprocess import to_network_size
 from torch import Tensor
 
-from tests.help.golden_samples import (
+from tests.help.samples.golden_samples import (
     STATISTICS,
     checksum,
     file_hash,

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from tests.help.onnx_graphs import node, save_graph
+from tests.help.samples.onnx_graphs import node, save_graph
 
 RNG = np.random.default_rng(7)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.help.fake_machine import Make, machines
-from tests.help.plan_workshop import Open, workshops
+from tests.help.gpu.fake_machine import Make, machines
+from tests.help.gpu.plan_workshop import Open, workshops
 
 
 @pytest.fixture

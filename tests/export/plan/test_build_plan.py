@@ -21,15 +21,15 @@ from fiqa_runtime.backends.tensorrt.backend import open_artefact
 from fiqa_runtime.errors import DependencyError, InputError, UnsupportedError
 from fiqa_runtime.system.files import sha256_file
 
-from tests.help.fake_machine import images
-from tests.help.fake_trt_builder import (
+from tests.help.gpu.fake_machine import images
+from tests.help.gpu.fake_trt_builder import (
     BuilderFlag,
     DeviceType,
     HardwareCompatibilityLevel,
     MemoryPoolType,
     ProfilingVerbosity,
 )
-from tests.help.plan_workshop import CARD, Open, forget_polygraphy, write_onnx
+from tests.help.gpu.plan_workshop import CARD, Open, forget_polygraphy, write_onnx
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,9 @@ from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.canaries import probe
 
 from tests.help.commands import Invoke, invoker
-from tests.help.fake_machine import Machine, Make
-from tests.help.fake_tensorrt import OUTPUTS, reference
-from tests.help.plan_workshop import CARD, Open, Workshop, write_onnx
+from tests.help.gpu.fake_machine import Machine, Make
+from tests.help.gpu.fake_tensorrt import OUTPUTS, reference
+from tests.help.gpu.plan_workshop import CARD, Open, Workshop, write_onnx
 
 COUNT = 6
 """Crops, more than the plan takes at once."""

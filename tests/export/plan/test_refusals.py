@@ -9,8 +9,8 @@ import pytest
 from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.errors import ArtefactError, FiqaError, InputError, UnsupportedError
 
-from tests.help.fake_trt_builder import ErrorCode
-from tests.help.plan_workshop import CARD, Open, Workshop
+from tests.help.gpu.fake_trt_builder import ErrorCode
+from tests.help.gpu.plan_workshop import CARD, Open, Workshop
 
 
 def refused(here: Workshop, message: str) -> None:

@@ -26,12 +26,12 @@ from fiqa_runtime.errors import ArtefactError, CardError, FiqaError, Unsupported
 from fiqa_runtime.scoring.scorer import Scorer
 from onnx import TensorProto
 
-from tests.help.cards import plan_build
-from tests.help.fake_gpu import FakeGpu
-from tests.help.fake_tensorrt import fake_tensorrt
-from tests.help.fake_trt_builder import add_builder
-from tests.help.onnx_graphs import identity, node, save_graph
-from tests.help.rtx_builds import build_rtx, needs_rtx
+from tests.help.gpu.fake_gpu import FakeGpu
+from tests.help.gpu.fake_tensorrt import fake_tensorrt
+from tests.help.gpu.fake_trt_builder import add_builder
+from tests.help.gpu.rtx_builds import build_rtx, needs_rtx
+from tests.help.samples.cards import plan_build
+from tests.help.samples.onnx_graphs import identity, node, save_graph
 
 CARD = Card(
     model="ifqa",

@@ -10,9 +10,9 @@ import pytest
 from fiqa_export.plan.target import find_target
 from fiqa_runtime.errors import DependencyError, UnsupportedError
 
-from tests.help.fake_gpu import FakeGpu
-from tests.help.fake_machine import Make
-from tests.help.fake_tensorrt import fake_tensorrt
+from tests.help.gpu.fake_gpu import FakeGpu
+from tests.help.gpu.fake_machine import Make
+from tests.help.gpu.fake_tensorrt import fake_tensorrt
 
 
 @pytest.fixture(name="without")

@@ -9,10 +9,10 @@ from fiqa_export.plan.builder import timing_cache_path
 from fiqa_runtime.backends.cuda.driver import Gpu
 from fiqa_runtime.errors import InputError, UnsupportedError
 
-from tests.help.fake_trt_builder import (
+from tests.help.gpu.fake_trt_builder import (
     CACHE,
 )
-from tests.help.plan_workshop import Open, Workshop
+from tests.help.gpu.plan_workshop import Open, Workshop
 
 
 def cache_of(here: Workshop) -> Path:

@@ -17,7 +17,7 @@ from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.images.preprocess import prepare
 from fiqa_runtime.images.seeded import seeded_image
 
-from tests.help.cards import plan_build
+from tests.help.samples.cards import plan_build
 
 FileFormat = Literal["onnx", "plan"]
 REFUSED = ("dsl-fiqa", "facexformer", "facexformer-512")

@@ -19,7 +19,7 @@ from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.scoring.selftest import self_test
 
-from tests.help.cards import plan_build
+from tests.help.samples.cards import plan_build
 
 FileFormat = Literal["onnx", "plan"]
 PROFILES = {"yunet-n": [[1, 3, 320, 320], [4, 3, 1280, 1280]]}

@@ -9,7 +9,7 @@ import pytest
 from fiqa_runtime.system import download
 
 from tests.help.file_server import Origin, serving
-from tests.help.weight_file import FILE
+from tests.help.samples.weight_file import FILE
 
 
 @pytest.fixture

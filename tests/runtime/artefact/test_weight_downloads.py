@@ -21,7 +21,7 @@ from fiqa_runtime.errors import FetchError
 
 from tests.help.file_server import NEW, OLD, Origin
 from tests.help.limits import HANGS
-from tests.help.weight_file import FILE, assert_says_the_fix, checkpoint, leftovers, put, sha256
+from tests.help.samples.weight_file import FILE, assert_says_the_fix, checkpoint, leftovers, put, sha256
 
 pytestmark = pytest.mark.usefixtures("empty_machine")
 

@@ -18,7 +18,7 @@ from fiqa_runtime.images.reading import find_images, read_image
 from fiqa_runtime.scoring.scorer import Scorer
 
 from tests.help.commands import Invoke
-from tests.help.feeds import CROPS, PLANTED, Image, half, planted, rgb
+from tests.help.samples.feeds import CROPS, PLANTED, Image, half, planted, rgb
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from fiqa_runtime.faces.detector import Detector
 from fiqa_runtime.images.reading import find_images, read_image
 from fiqa_runtime.scoring.scorer import Scorer
 
-from tests.help.feeds import CROPS, PLANTED, Image, half, planted, rgb
+from tests.help.samples.feeds import CROPS, PLANTED, Image, half, planted, rgb
 
 NARROW = np.array([[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]])
 """As spec/alignment.md has it."""

@@ -27,7 +27,7 @@ from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 
 from tests.help.commands import Invoke
-from tests.help.portrait_engine import portrait_engine
+from tests.help.samples.portrait_engine import portrait_engine
 
 POINTS = np.linspace(-0.5, 0.5, 136, dtype=np.float32)
 

@@ -18,7 +18,7 @@ from fiqa_runtime.images.crop_sampling import (
 )
 from numpy.typing import NDArray
 
-from tests.help.golden_samples import synthetic_landmarks
+from tests.help.samples.golden_samples import synthetic_landmarks
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from fiqa_runtime.images.portrait import (
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.help.golden_samples import picture
+from tests.help.samples.golden_samples import picture
 
 
 @pytest.fixture(scope="module")

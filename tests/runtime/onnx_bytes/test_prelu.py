@@ -13,7 +13,7 @@ from fiqa_runtime.errors import ArtefactError
 from fiqa_runtime.onnx_bytes.prelu import for_onnxruntime, split_prelu
 from fiqa_runtime.scoring.scorer import Scorer
 
-from tests.help.onnx_graphs import node, save_graph
+from tests.help.samples.onnx_graphs import node, save_graph
 
 ort = pytest.importorskip("onnxruntime")
 

@@ -19,9 +19,9 @@ from fiqa_runtime.backends.cuda import pycuda_driver
 from fiqa_runtime.backends.tensorrt.backend import open_artefact
 from fiqa_runtime.errors import UnsupportedError
 
-from tests.help.fake_cuda import fake_pycuda
-from tests.help.fake_gpu import FakeGpu
-from tests.help.fake_tensorrt import OUTPUTS, PROFILE, fake_tensorrt, write_plan
+from tests.help.gpu.fake_cuda import fake_pycuda
+from tests.help.gpu.fake_gpu import FakeGpu
+from tests.help.gpu.fake_tensorrt import OUTPUTS, PROFILE, fake_tensorrt, write_plan
 from tests.help.places import ROOT, STUB_LIBCUDA
 
 PACKAGES = {"pycuda": "pycuda", "cuda-python": "cuda"}
@@ -47,7 +47,7 @@ def test_backend_through_the_real_package(package: str, integrated: bool, stub: 
     environment = {**os.environ, "LD_LIBRARY_PATH": str(stub)}
     if integrated:
         environment["STUB_INTEGRATED"] = "1"
-    command = [sys.executable, "-m", "tests.help.stub_run", package, str(tmp_path)]
+    command = [sys.executable, "-m", "tests.help.gpu.stub_run", package, str(tmp_path)]
     result = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "stub: 0 left" in result.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.help.fake_machine import DRIVERS, Make, machines
+from tests.help.gpu.fake_machine import DRIVERS, Make, machines
 
 
 @pytest.fixture

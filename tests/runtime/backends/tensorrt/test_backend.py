@@ -18,8 +18,8 @@ from fiqa_runtime.images.preprocess import prepare
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 
-from tests.help.fake_machine import Make, check, images
-from tests.help.fake_tensorrt import OUTPUTS, PROFILE, reference
+from tests.help.gpu.fake_machine import Make, check, images
+from tests.help.gpu.fake_tensorrt import OUTPUTS, PROFILE, reference
 from tests.help.threads import in_threads
 
 INPUT, MAP = 4 * 3 * 8 * 8 * 4, 4 * 1 * 8 * 8 * 4

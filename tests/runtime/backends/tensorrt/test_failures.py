@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from fiqa_runtime.errors import ArtefactError, FiqaError, UnsupportedError
 
-from tests.help.fake_gpu import NoContextError
-from tests.help.fake_machine import Make, check, images
+from tests.help.gpu.fake_gpu import NoContextError
+from tests.help.gpu.fake_machine import Make, check, images
 
 INPUT, MAP = 4 * 3 * 8 * 8 * 4, 4 * 1 * 8 * 8 * 4
 """Bytes of four images and of their maps."""

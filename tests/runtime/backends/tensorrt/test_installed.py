@@ -13,8 +13,8 @@ from fiqa_runtime.backends.cuda.open_driver import open_driver
 from fiqa_runtime.errors import DependencyError, UnsupportedError
 from fiqa_runtime.scoring.scorer import Scorer
 
-from tests.help.fake_cuda import fake_pycuda
-from tests.help.fake_machine import Make
+from tests.help.gpu.fake_cuda import fake_pycuda
+from tests.help.gpu.fake_machine import Make
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:

@@ -12,8 +12,8 @@ from fiqa_runtime.backends.tensorrt.buffers import Slot
 from fiqa_runtime.backends.tensorrt.engine import Engine
 from fiqa_runtime.errors import FiqaError
 
-from tests.help.fake_gpu import GpuFaultError
-from tests.help.fake_machine import Machine, Make, check, images
+from tests.help.gpu.fake_gpu import GpuFaultError
+from tests.help.gpu.fake_machine import Machine, Make, check, images
 from tests.help.limits import HANGS
 from tests.help.threads import in_threads
 

@@ -15,7 +15,7 @@ from fiqa_runtime.backends.tensorrt.backend import open_artefact
 from fiqa_runtime.errors import CardError, UnsupportedError
 from fiqa_runtime.scoring.scorer import Scorer
 
-from tests.help.fake_machine import Make, check, images
+from tests.help.gpu.fake_machine import Make, check, images
 
 """Bytes of the largest batch."""
 

@@ -17,7 +17,7 @@ from typing import Any
 import onnx
 from google.protobuf.message import DecodeError
 
-from tests.help.fake_gpu import FakeGpu
+from tests.help.gpu.fake_gpu import FakeGpu
 
 Shape = tuple[int, ...]
 CACHE = b"timings of "

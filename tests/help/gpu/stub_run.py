@@ -21,7 +21,7 @@ from fiqa_runtime.backends.tensorrt.backend import TensorRtBackend, open_artefac
 from fiqa_runtime.errors import UnsupportedError
 from numpy.typing import NDArray
 
-from tests.help.fake_tensorrt import OUTPUTS, PROFILE, fake_tensorrt, reference, write_plan
+from tests.help.gpu.fake_tensorrt import OUTPUTS, PROFILE, fake_tensorrt, reference, write_plan
 
 
 class StubGpu:

@@ -15,9 +15,9 @@ from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.backends.cuda import cuda_python_driver, pycuda_driver
 from fiqa_runtime.backends.tensorrt.backend import TensorRtBackend, open_artefact
 
-from tests.help.fake_cuda import fake_cuda_python, fake_pycuda
-from tests.help.fake_gpu import FakeGpu
-from tests.help.fake_tensorrt import OUTPUTS, PROFILE, fake_tensorrt, reference, write_plan
+from tests.help.gpu.fake_cuda import fake_cuda_python, fake_pycuda
+from tests.help.gpu.fake_gpu import FakeGpu
+from tests.help.gpu.fake_tensorrt import OUTPUTS, PROFILE, fake_tensorrt, reference, write_plan
 
 DRIVERS = {"pycuda": fake_pycuda, "cuda-python": fake_cuda_python}
 

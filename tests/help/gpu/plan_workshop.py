@@ -18,8 +18,8 @@ from fiqa_runtime.artefact.facts import Budget, Verdict, Weights
 from fiqa_runtime.artefact.spec import InputSpec, OutputSpec
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.help.fake_machine import Machine, Make
-from tests.help.fake_trt_builder import (
+from tests.help.gpu.fake_machine import Machine, Make
+from tests.help.gpu.fake_trt_builder import (
     FakeBuilderMachine,
     add_builder,
 )

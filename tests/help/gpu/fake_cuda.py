@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.help.fake_gpu import FakeEvent, FakeGpu, FakeStream, NoContextError, OutOfMemoryError
+from tests.help.gpu.fake_gpu import FakeEvent, FakeGpu, FakeStream, NoContextError, OutOfMemoryError
 
 
 def module(name: str, **contents: Any) -> ModuleType:

@@ -16,9 +16,9 @@ from fiqa_runtime.artefact.card import Card, with_files, write_card
 from fiqa_runtime.artefact.spec import InputSpec, OutputSpec
 from numpy.typing import NDArray
 
-from tests.help.cards import plan_build
-from tests.help.fake_cuda import module
-from tests.help.fake_gpu import FakeGpu, GpuFaultError, OutOfMemoryError
+from tests.help.gpu.fake_cuda import module
+from tests.help.gpu.fake_gpu import FakeGpu, GpuFaultError, OutOfMemoryError
+from tests.help.samples.cards import plan_build
 
 Arrays = dict[str, NDArray[np.float32]]
 

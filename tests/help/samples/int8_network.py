@@ -12,7 +12,7 @@ from fiqa_runtime.artefact.spec import InputSpec, ModelSpec, OutputSpec
 from fiqa_runtime.images.seeded import rng
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.help.onnx_graphs import node
+from tests.help.samples.onnx_graphs import node
 
 SIDE, WIDTH = 32, 48
 SPEC = ModelSpec(

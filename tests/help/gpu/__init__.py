@@ -1,0 +1,1 @@
+"""Stand-ins for GPUs, drivers, TensorRT and whole machines, and plans that are really built."""

@@ -1,0 +1,1 @@
+"""Small networks, files, cards and scores that several rooms test with."""
