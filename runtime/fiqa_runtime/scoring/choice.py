@@ -25,7 +25,7 @@ from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.scoring.canaries import tolerance
 from fiqa_runtime.scoring.trial import Trial, try_backend
 from fiqa_runtime.system.documents import parse_json
-from fiqa_runtime.system.files import sha256_file, user_cache, write_text
+from fiqa_runtime.system.files import sha256_of, user_cache, write_text
 from fiqa_runtime.system.host import cpu_features, cpu_model, installed_versions, own_groups, usable_cores
 from fiqa_runtime.system.schema import from_plain
 
@@ -112,7 +112,7 @@ def _tried(
     tolerance(card, precision)
     question = {
         "card": hashlib.sha256(card.to_json().encode()).hexdigest(),
-        "artefact": card.files.get(artefact.name) or sha256_file(artefact),
+        "artefact": card.files.get(artefact.name) or sha256_of(artefact),
         "backends": sorted(names),
         "cpu": cpu_model(),
         "features": cpu_features(),
