@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.errors import InputError, UnsupportedError
-from fiqa_runtime.faces.detection import Detection, FaceFinder, finder_name
+from fiqa_runtime.faces.detection import Detection, FaceFinder, finder_settings
 from fiqa_runtime.images.align import Method
 from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.images.preprocess import Image
@@ -110,7 +110,7 @@ class FaceQuality:
     @property
     def settings(self) -> dict[str, Any]:
         """What a result must say about how its faces were found and cut out."""
-        return {"detector": finder_name(self.detector), "align": self.align}
+        return {**finder_settings(self.detector), "align": self.align}
 
     def assess(self, image: Image) -> list[Face]:
         """The faces of a uint8 BGR photo, highest detector confidence first, scored in one call.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fiqa_runtime.backends import PLAN_BACKEND
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.faces.detection import Detection, FaceFinder, finder_name
+from fiqa_runtime.faces.detection import Detection, FaceFinder, finder_settings
 from fiqa_runtime.faces.face_quality import Face, without_refused
 from fiqa_runtime.images.portrait import MARGIN, Landmarker, portrait_landmarks, upright_portrait
 from fiqa_runtime.images.preprocess import Image
@@ -46,7 +46,7 @@ class PortraitQuality:
     def settings(self) -> dict[str, Any]:
         """What a result must say about how its faces were found and cut out."""
         return {
-            "detector": finder_name(self.detector),
+            **finder_settings(self.detector),
             "landmarkers": [scorer.path.name for scorer in self.landmarkers],
             "framing": "portrait-512",
             "margin": self.margin,

@@ -15,10 +15,11 @@ from fiqa_runtime.artefact.zoo.dsl_fiqa import DSL_FIQA, DSL_FIQA_VISIBLE
 from fiqa_runtime.artefact.zoo.ediffiqa import EDIFFIQA, STANDIN
 from fiqa_runtime.artefact.zoo.facexformer import FACEXFORMER, FACEXFORMER_512
 from fiqa_runtime.artefact.zoo.ifqa import IFQA, IFQA_PLUS
+from fiqa_runtime.artefact.zoo.mtcnn import MTCNN
 from fiqa_runtime.artefact.zoo.yunet import DETECTOR, YUNET
 from fiqa_runtime.errors import InputError
 
-__all__ = ["DETECTOR", "FOREIGN_ARTEFACTS", "MODELS", "STANDIN", "find_model"]
+__all__ = ["DETECTOR", "FOREIGN_ARTEFACTS", "GROUPS", "MODELS", "STANDIN", "find_model"]
 
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
@@ -32,9 +33,13 @@ MODELS: dict[str, ModelSpec] = {
         FACEXFORMER,
         FACEXFORMER_512,
         *YUNET,
+        *MTCNN,
     )
 }
 """Spec of every known network by name."""
+
+GROUPS = {"mtcnn": tuple(spec.name for spec in MTCNN), "all": tuple(MODELS)}
+"""Names that stand for several networks at once."""
 
 FOREIGN_ARTEFACTS: dict[str, ModelSpec] = {
     "9426c899cc0f01665240cb7d9e7f98e18e24e456c178326c771a43da289bfc6a": replace(
