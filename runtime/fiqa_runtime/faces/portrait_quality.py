@@ -23,10 +23,11 @@ LANDMARKERS = ("facexformer-512", "facexformer")
 
 
 class PortraitQuality:
-    """Scores the faces of whole photos, framed as in DSL-FIQA's own preparation, except for the detector.
+    """Scores the faces of whole photos, framed as in DSL-FIQA's own preparation.
 
-    The authors take the first face of MTCNN; this class takes every face of `detector`. The boxes of other detectors
-    differ, so scores can be compared with published ones only where MTCNN finds the faces. `landmarkers` are
+    The authors take the largest face of MTCNN; this class takes every face of `detector`. Scores can be compared with
+    published ones only where that is an :class:`fiqa_runtime.faces.mtcnn_detector.MtcnnDetector`, since other detectors
+    give other boxes. `landmarkers` are
     FaceXFormer at 512 x 512 and at 224 x 224; `margin` is the per cent of the box added on each side (the authors use
     80 and 100).
     """
