@@ -22,6 +22,7 @@ from fiqa_runtime.errors import ArtefactError, DependencyError, InputError, Unsu
 from fiqa_runtime.faces.detection import Detection, intersection_over_union
 from fiqa_runtime.faces.yunet import HEADS, Rows, Run, YunetDecoder
 from fiqa_runtime.images.preprocess import Image, check_image
+from fiqa_runtime.onnx_bytes.external import external_files
 from fiqa_runtime.system.host import limit_opencv, thread_limit
 
 LONGEST = 2048
@@ -201,6 +202,7 @@ def _check_is_yunet(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"there is no detector {path}; check the spelling or use {DETECTOR.file}")
     content = path.read_bytes()
+    external_files(path)
     if any(name.encode() not in content for name in HEADS):
         raise ArtefactError(f"{path} is not a YuNet ONNX file; use {DETECTOR.file} from {DETECTOR.page}")
 
