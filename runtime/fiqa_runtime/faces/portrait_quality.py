@@ -14,6 +14,7 @@ from fiqa_runtime.backends import PLAN_BACKEND
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detection import Detection, FaceFinder, finder_settings
 from fiqa_runtime.faces.face_quality import Face, without_refused
+from fiqa_runtime.images.photo import Photo, as_image
 from fiqa_runtime.images.portrait import MARGIN, Landmarker, portrait_landmarks, upright_portrait
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.scoring.scorer import Scorer
@@ -53,12 +54,13 @@ class PortraitQuality:
             "margin": self.margin,
         }
 
-    def assess(self, image: Image) -> list[Face]:
-        """The faces of a uint8 BGR photo, highest detector confidence first; an empty list where there is none.
+    def assess(self, photo: Photo) -> list[Face]:
+        """The faces of a photo, highest detector confidence first; an empty list where there is none.
 
-        Raises InputError where no face can be scored, LeftOutError, which holds the others, where some cannot.
+        `photo` is uint8 BGR (H, W, 3), the path of a file, or a Pillow picture. Raises InputError where no face can be
+        scored, LeftOutError, which holds the others, where some cannot.
         """
-        return self.begin(image)()
+        return self.begin(as_image(photo))()
 
     def begin(self, image: Image) -> Callable[[], list[Face]]:
         """The first half of :meth:`assess`, which finds the faces; what it returns is the second, which scores them."""
@@ -84,7 +86,7 @@ class PortraitQuality:
     def _assess(self, image: Image, face: Detection) -> Face:
         picture, landmarks = self.portrait(image, face)
         quality = float(self.scorer.score([picture], [landmarks])[0])
-        return Face(face.box, face.landmarks, face.confidence, quality)
+        return Face(face.box, face.landmarks, face.confidence, quality, picture)
 
 
 def open_landmarkers(engine: Path, backend: str, threads: int | None) -> tuple[Scorer, Scorer]:
