@@ -9,13 +9,16 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 from fiqa_runtime.artefact.card import METADATA_KEY, Card, card_path, with_files, write_card
 from fiqa_runtime.errors import VerdictError
+from fiqa_runtime.onnx_bytes.metadata import append_metadata
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.scoring.selftest import self_test
+from fiqa_runtime.system.files import sha256_file
 from fiqa_runtime.system.host import installed_versions
 
 from fiqa_export.graph.files import files_of, write_onnx
@@ -57,8 +60,10 @@ def seal(artefact: Path, card: Card) -> Card:
     Raises VerdictError where the verdict on the card is passed and the runtime is too far from the canaries."""
     data = [name for name in files_of(artefact) if name != artefact.name]
     model = onnx.load(str(artefact), load_external_data=False)
-    onnx.helper.set_model_props(model, {METADATA_KEY: with_files(card, artefact.parent, data).to_json()})
+    del model.metadata_props[:]
     write_onnx(model, artefact)
+    card = replace(card, model_sha256=sha256_file(artefact))
+    append_metadata(artefact, METADATA_KEY, with_files(card, artefact.parent, data).to_json())
     onnx.checker.check_model(str(artefact))
     card = with_files(card, artefact.parent, files_of(artefact))
     write_card(card, artefact)

@@ -113,5 +113,6 @@ def _plan_card(onnx: Path, card: Card, target: Target, built: Built, options: Pl
         max_batch=OVERLAPPED * built.profile[card.input.name][2][0],
         parity=Verdict(budget=card.parity.budget, range=card.parity.range),
         versions={**card.versions, target.flavour: target.trt.__version__},
+        model_sha256="",
         plan=facts,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from fiqa_runtime.artefact.card import Card, write_card
+from fiqa_runtime.artefact.card import Card, with_files, write_card
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.system.files import replacing
 
@@ -37,7 +37,8 @@ def copy_artefact(artefact: Path, card: Card, folder: Path) -> None:
 
     Raises InputError where a file cannot be copied.
     """
-    for name in card.files:
+    names = list(dict.fromkeys((*card.files, artefact.name)))  # the card inside a file does not name the file
+    for name in names:
         try:
             with replacing(folder / name) as unfinished:
                 shutil.copy2(artefact.parent / name, unfinished)
@@ -45,4 +46,4 @@ def copy_artefact(artefact: Path, card: Card, folder: Path) -> None:
             raise InputError(
                 f"cannot copy {name} to {folder}: {error.strerror}; make room there or choose another folder"
             ) from error
-    write_card(card, folder / artefact.name)
+    write_card(with_files(card, folder, names), folder / artefact.name)

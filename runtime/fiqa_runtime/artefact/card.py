@@ -17,9 +17,10 @@ from fiqa_runtime.artefact.score_map import ScoreMap
 from fiqa_runtime.artefact.spec import LONGEST_SIDE, InputSpec, OutputSpec, Precision
 from fiqa_runtime.artefact.zoo import FOREIGN_ARTEFACTS
 from fiqa_runtime.errors import ArtefactError, CardError
-from fiqa_runtime.onnx_bytes.metadata import read_metadata
+from fiqa_runtime.onnx_bytes.external import external_files
+from fiqa_runtime.onnx_bytes.metadata import read_metadata, sha256_without
 from fiqa_runtime.system.documents import parse_json
-from fiqa_runtime.system.files import sha256_of, write_text
+from fiqa_runtime.system.files import once_per_state, sha256_of, write_text
 from fiqa_runtime.system.schema import check_bounds, from_plain
 
 VERSION = 1
@@ -90,6 +91,9 @@ class Card:
     """Packages that made the artefact."""
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of every file of the artefact by name; the copy inside an ONNX file lists its data file only."""
+    model_sha256: str = ""
+    """SHA-256 of the ONNX file without the copy of this card in it, which so ties that copy to graph and weights;
+    empty for plans, for artefacts of others, and where an older version wrote the card."""
     plan: PlanBuild | None = None
     """What a TensorRT plan was built by and for; None for ONNX."""
 
@@ -179,23 +183,61 @@ def has_card(artefact: Path) -> bool:
 def read_card(artefact: Path) -> Card:
     """The card of an existing `artefact`, checked against the artefact's files.
 
-    Looked for beside it, then inside it (ONNX), then among the known files of others. Raises CardError where there
-    is none, where it belongs to another file, or where it is damaged; ArtefactError where the artefact is not an ONNX
-    model.
+    Looked for beside it, then inside it (ONNX), then among the known files of others. Where there are two, both are
+    checked, and they must feed images alike. Raises CardError where there is none, where it belongs to another file,
+    or where it is damaged; ArtefactError where the artefact is not an ONNX model, or not the one of its cards.
     """
     artefact = artefact.resolve()
-    embedded = read_metadata(artefact).get(METADATA_KEY) if artefact.suffix == ".onnx" else None
-    beside = card_path(artefact)
-    if beside.is_file():
-        card = Card.from_json(_card_bytes(beside), str(beside))
-        if artefact.name not in card.files:
-            raise CardError(f"{beside} is the card of another file; export {artefact.name} again with fiqa-export")
-    elif embedded is not None:
-        card = Card.from_json(embedded, f"the card inside {artefact}")
-    else:
-        card = _foreign_card(artefact, beside)
-    _check_files(card, artefact.parent)
+    beside, place = None, card_path(artefact)
+    if place.is_file():
+        beside = Card.from_json(_card_bytes(place), str(place))
+        if artefact.name not in beside.files:
+            raise CardError(f"{place} is the card of another file; export {artefact.name} again with fiqa-export")
+        _check_files(beside, artefact.parent)
+    if beside is not None and beside.format == "plan":
+        return beside
+    inside = _card_inside(artefact)
+    if beside is not None and inside is not None:
+        _check_alike(beside, inside, place)
+    card = beside or inside or _foreign_card(artefact)
+    if outside := once_per_state(external_files, artefact) - card.files.keys():
+        raise ArtefactError(f"{artefact} has weights in {min(outside)}, which its card does not name; export it again")
     return card
+
+
+def is_tied(card: Card, artefact: Path) -> bool:
+    """Whether `card`, as :func:`read_card` gives it, was checked against the very bytes of `artefact`."""
+    return artefact.resolve().name in card.files or bool(card.model_sha256)
+
+
+def _card_inside(artefact: Path) -> Card | None:
+    try:
+        text = read_metadata(artefact).get(METADATA_KEY)
+    except ArtefactError as error:
+        if artefact.suffix.lower() == ".onnx":
+            raise
+        raise _no_card(artefact) from error
+    if text is None:
+        return None
+    card = Card.from_json(text, f"the card inside {artefact}")
+    _check_files(card, artefact.parent)
+    if card.model_sha256 and once_per_state(sha256_without_card, artefact) != card.model_sha256:
+        raise ArtefactError(f"{artefact} is not the network that the card inside it describes; export it again")
+    return card
+
+
+def sha256_without_card(onnx: Path) -> str:
+    """What :attr:`Card.model_sha256` has to be for the ONNX file `onnx`."""
+    return sha256_without(onnx, METADATA_KEY)
+
+
+def _check_alike(beside: Card, inside: Card, place: Path) -> None:
+    for name in ("model", "precision", "input", "outputs"):
+        if getattr(beside, name) != getattr(inside, name):
+            raise CardError(
+                f"{place} and the card inside the file differ in '{name}', so images would be fed otherwise; "
+                "delete the card beside, or export the artefact again"
+            )
 
 
 def _card_bytes(path: Path) -> bytes:
@@ -213,11 +255,16 @@ def _check_files(card: Card, folder: Path) -> None:
             raise CardError(f"{path} is not the file its card describes (SHA-256 differs); export it again")
 
 
-def _foreign_card(artefact: Path, beside: Path) -> Card:
+def _no_card(artefact: Path) -> CardError:
+    beside = card_path(artefact).name
+    return CardError(f"{artefact} has no card: {beside} is missing; copy it there or run fiqa-export")
+
+
+def _foreign_card(artefact: Path) -> Card:
     digest = sha256_of(artefact)
     spec = FOREIGN_ARTEFACTS.get(digest)
     if spec is None:
-        raise CardError(f"{artefact} has no card: {beside.name} is missing; copy it there or run fiqa-export")
+        raise _no_card(artefact)
     return Card(
         model=spec.name,
         precision="fp32",

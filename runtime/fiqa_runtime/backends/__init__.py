@@ -10,6 +10,8 @@ from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.spec import CpuPrecision
 from fiqa_runtime.backends.base import Backend
 from fiqa_runtime.errors import DependencyError, InputError, UnsupportedError
+from fiqa_runtime.onnx_bytes.external import external_files
+from fiqa_runtime.system.files import once_per_state
 
 ONNX_BACKENDS = {"onnxruntime": "onnxruntime", "openvino": "openvino", "opencv": "cv2"}
 """The module that each ONNX backend needs, by the backend's name; the first installed one is preferred."""
@@ -30,9 +32,11 @@ def open_backend(
     """Load `artefact` in the backend called `name`; for `auto` see :func:`fiqa_runtime.scoring.choice.decide`.
 
     Raises InputError for an unknown name, DependencyError where its package is missing or broken, UnsupportedError or
-    ArtefactError where it cannot run the network.
+    ArtefactError where it cannot run the network, ArtefactError where weights of it lie elsewhere than beside it.
     """
     check_backend(name, artefact, card)
+    if card.format == "onnx":
+        once_per_state(external_files, artefact)
     try:
         module = importlib.import_module(f"fiqa_runtime.backends.{name}")
     except ImportError as error:

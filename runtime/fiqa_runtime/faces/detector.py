@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from fiqa_runtime.errors import ArtefactError, DependencyError, InputError, Unsu
 from fiqa_runtime.faces.detection import Detection, intersection_over_union
 from fiqa_runtime.faces.yunet import HEADS, Rows, Run, YunetDecoder
 from fiqa_runtime.images.preprocess import Image, check_image
+from fiqa_runtime.onnx_bytes.external import external_files
 from fiqa_runtime.system.host import limit_opencv, thread_limit
 
 LONGEST = 2048
@@ -99,6 +101,11 @@ class Detector:
     def name(self) -> str:
         """What results call it: the name of its file."""
         return self.path.name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a result must say beside the name."""
+        return {"min_confidence": self._settings[0], "longest_side": self.longest}
 
     def __reduce__(self) -> tuple[type[Detector], tuple[object, ...]]:
         *selection, threads = self._settings
@@ -195,6 +202,7 @@ def _check_is_yunet(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"there is no detector {path}; check the spelling or use {DETECTOR.file}")
     content = path.read_bytes()
+    external_files(path)
     if any(name.encode() not in content for name in HEADS):
         raise ArtefactError(f"{path} is not a YuNet ONNX file; use {DETECTOR.file} from {DETECTOR.page}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.dimensions import image_size
+from fiqa_runtime.images.jpeg import START, decode_jpeg
 from fiqa_runtime.images.preprocess import Image
 
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
@@ -20,9 +20,6 @@ MOST_PIXELS = 1 << 28
 """A picture with more is not decoded: its pixels alone would take 0.8 GB of memory."""
 
 _KINDS = ", ".join(sorted(SUFFIXES))
-_JPEG = b"\xff\xd8\xff"
-_JPEG_END = 0xD9
-_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 
 
 def read_image(path: str | Path) -> Image:
@@ -33,21 +30,22 @@ def read_image(path: str | Path) -> Image:
     the operating system accepts will do, whatever its script.
 
     Raises InputError where there is no such file, and where it is not an image, damaged or cut short. A JPEG
-    without its end marker is refused, although OpenCV 4 would fill the missing part with grey, and so is a picture
-    of more than :data:`MOST_PIXELS`, whatever few bytes it has. Values of at most 12 bits that stand unscaled in
+    without its end marker is refused, although OpenCV 4 would fill the missing part with grey, and so is one whose data
+    end before its picture does, although every OpenCV would; a picture of more than :data:`MOST_PIXELS` is refused,
+    whatever few bytes it has. Values of at most 12 bits that stand unscaled in
     16 bits, as some infrared cameras store them, are refused too: in 8 bits almost nothing would be left of them.
     """
     path = Path(path)
     data = _read(path)
-    if data.startswith(_JPEG) and not _is_whole_jpeg(data):
-        raise InputError(f"{path} is cut short: its JPEG end marker is missing; copy or download it again")
     width, height = image_size(data) or (0, 0)
     if width * height > MOST_PIXELS:
         raise InputError(f"{path} has {width} x {height} pixels, more than {MOST_PIXELS:,}; shrink or cut it first")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+        image = _decoded(data) if data else None
     except cv2.error as error:
         raise InputError(f"OpenCV refuses {path} ({error.err}); shrink it or save it as PNG") from error
+    except ValueError as error:
+        raise InputError(f"{path} is {error}; copy or download it again") from error
     if image is None:
         raise InputError(f"{path} is damaged, cut short or not an image; copy it again or save it as PNG")
     if image.max() < 1 << 4:
@@ -108,6 +106,13 @@ def _read(path: Path) -> bytes:
         raise InputError(f"cannot read {path}: {reason}; check its name and permissions") from error
 
 
+def _decoded(data: bytes) -> Image | None:
+    if data.startswith(START):
+        return decode_jpeg(data)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    return None if image is None else np.asarray(image, np.uint8)
+
+
 def _refuse_unscaled(path: Path, data: bytes) -> None:
     """Raise InputError where `data` has 16 bits per channel and uses a sixteenth of them at most; black is let by."""
     deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -118,19 +123,3 @@ def _refuse_unscaled(path: Path, data: bytes) -> None:
             f"{path} has 16 bits per channel, but its largest value is {largest:,} of 65,535, so that it is almost "
             f"black; multiply its values by {factor:,} and save it again"
         )
-
-
-def _is_whole_jpeg(data: bytes) -> bool:
-    """Whether the first picture in `data` ends with its own end marker.
-
-    Segments are stepped over by their length, so that the end marker of an embedded thumbnail does not count;
-    whatever follows the picture is allowed.
-    """
-    position = len(_JPEG) - 1
-    while marker := _JPEG_MARKER.search(data, position):
-        if marker[1][0] == _JPEG_END:
-            return True
-        position = marker.end()
-        if marker[1] != b"\x01":
-            position += int.from_bytes(data[position : position + 2], "big")
-    return False

@@ -45,6 +45,8 @@ class Choice:
     """What was tried, the fastest that passed first; empty where there was nothing to try."""
     note: str = ""
     """Where the outcome comes from or is kept."""
+    remembered: str | None = None
+    """The file in the user cache that the outcome was read from; None where it was found out just now."""
 
     def lines(self) -> list[str]:
         """For people: the choice, then each backend that was tried."""
@@ -78,7 +80,7 @@ def decide(
         return Choice(names[0], "the only one installed")
     if precision == "exact" and not card.canaries:
         return Choice(names[0], "the first one installed; the card has no canaries, so nothing shows which are right")
-    trials, note = _tried(names, artefact, card, threads, precision)
+    trials, note, file = _tried(names, artefact, card, threads, precision)
     passed = [trial for trial in trials if trial.passed]
     if not passed:
         tried = "; ".join(map(str, trials))
@@ -86,7 +88,7 @@ def decide(
             f"no backend gives the canaries of {artefact.name} ({tried}); export it again on this machine"
             + (", or leave --cpu-precision fast out" if precision == "fast" else "")
         )
-    return Choice(passed[0].backend, f"the fastest of {len(passed)} that give the canaries' values", trials, note)
+    return Choice(passed[0].backend, f"the fastest of {len(passed)} that give the canaries' values", trials, note, file)
 
 
 def _for_plan(name: str, artefact: Path, card: Card, precision: CpuPrecision) -> Choice:
@@ -99,16 +101,17 @@ def _for_plan(name: str, artefact: Path, card: Card, precision: CpuPrecision) ->
 
 
 def _named_fast(name: str, artefact: Path, card: Card, threads: int | None) -> Choice:
-    trials, note = _tried([name], artefact, card, threads, "fast")
+    trials, note, file = _tried([name], artefact, card, threads, "fast")
     if not trials[0].passed:
         raise VerdictError(f"--cpu-precision fast is refused for {artefact.name} on {trials[0]}; use exact")
-    return Choice(name, "named", trials, note)
+    return Choice(name, "named", trials, note, file)
 
 
 def _tried(
     names: Sequence[str], artefact: Path, card: Card, threads: int | None, precision: CpuPrecision
-) -> tuple[tuple[Trial, ...], str]:
-    """What became of each of `names`, the fastest that passed first, and a note on where that comes from."""
+) -> tuple[tuple[Trial, ...], str, str | None]:
+    """What became of each of `names`, the fastest that passed first, a note on where that comes from, and the file
+    that remembered it."""
     tolerance(card, precision)
     question = {
         "card": hashlib.sha256(card.to_json().encode()).hexdigest(),
@@ -123,26 +126,28 @@ def _tried(
     }
     key = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:32]
     file = user_cache() / FOLDER / f"{key}.json"
-    if known := _remembered(file, question):
-        return known, f"remembered in {file}"
+    if known := _remembered(file, question, names):
+        return known, f"remembered in {file}", str(file)
     trials = tuple(sorted((try_backend(name, artefact, threads, precision) for name in names), key=_rank))
     if not trials[0].passed:
-        return trials, "measured now, and again next time: none passed"
+        return trials, "measured now, and again next time: none passed", None
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, json.dumps({"question": question, "trials": [asdict(trial) for trial in trials]}, indent=1))
     except (OSError, InputError) as error:
-        return trials, f"measured now, and again next time: {error}"
-    return trials, f"measured now, remembered in {file}"
+        return trials, f"measured now, and again next time: {error}", None
+    return trials, f"measured now, remembered in {file}", None
 
 
-def _remembered(file: Path, question: dict[str, Any]) -> tuple[Trial, ...] | None:
-    """What `file` answers to `question`; None where it is missing or damaged, or answers another question."""
+def _remembered(file: Path, question: dict[str, Any], names: Sequence[str]) -> tuple[Trial, ...] | None:
+    """What `file` answers to `question` about the backends `names`; None where it is missing or damaged, or answers
+    another question."""
     try:
         document = parse_json(file.read_text("utf-8"))
         if document["question"] != question:
             return None
-        return tuple(from_plain(Trial, trial) for trial in document["trials"])
+        trials = tuple(from_plain(Trial, trial) for trial in document["trials"])
+        return trials if {trial.backend for trial in trials} == {*names} else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

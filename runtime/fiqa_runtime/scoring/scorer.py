@@ -11,13 +11,13 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from fiqa_runtime.artefact.card import Card, read_card
+from fiqa_runtime.artefact.card import Card, is_tied, read_card
 from fiqa_runtime.artefact.location import find_artefact
 from fiqa_runtime.artefact.score_map import check_threshold
 from fiqa_runtime.artefact.spec import CpuPrecision, CropSampling, InputSpec
 from fiqa_runtime.backends import open_backend
 from fiqa_runtime.backends.base import Backend, Inputs
-from fiqa_runtime.errors import ArtefactError, CardError, InputError
+from fiqa_runtime.errors import ArtefactError, CardError, InputError, VerdictError
 from fiqa_runtime.images.crop_sampling import (
     LANDMARKS,
     Landmarks,
@@ -30,6 +30,7 @@ from fiqa_runtime.images.crop_sampling import (
     visible_landmarks,
 )
 from fiqa_runtime.images.preprocess import Image, check_image, network_input
+from fiqa_runtime.scoring.canaries import differences, tolerance
 from fiqa_runtime.scoring.choice import Choice, decide
 from fiqa_runtime.system.host import thread_limit
 
@@ -53,6 +54,9 @@ class Scorer:
     `cpu_precision`: `exact` is float32 arithmetic; `fast` allows bfloat16 and float16 where the canaries stay within
     :func:`fiqa_runtime.scoring.canaries.tolerance`.
 
+    Canaries are scored while it is built where nothing else shows that this file gives the card's values: where no hash
+    ties the card to it (files of older versions), and where the user cache says which backend is right.
+
     Raises InputError, ArtefactError (CardError), DependencyError, UnsupportedError or VerdictError when it cannot be
     built, see :mod:`fiqa_runtime.errors`.
     """
@@ -71,12 +75,28 @@ class Scorer:
         self.card = read_card(self.path)
         self.cpu_precision: CpuPrecision = cpu_precision
         self._threads = threads
-        if isinstance(backend, str):
-            threads = threads or thread_limit()
-            path = self.path.resolve()
-            self.choice = decide(backend, path, self.card, threads, cpu_precision)
-            backend = open_backend(self.choice.backend, path, self.card, threads, cpu_precision)
-        self.backend = backend
+        self.backend = self._open(backend) if isinstance(backend, str) else backend
+        if self.choice and self.choice.remembered and self._missed_canaries(1):
+            self.backend.close()
+            Path(self.choice.remembered).unlink(missing_ok=True)
+            self.backend = self._open(str(backend))
+        if not is_tied(self.card, self.path) and (missed := self._missed_canaries()):
+            raise VerdictError(
+                f"{self.path} does not give the values on the card inside it ({missed}), and no hash ties the two; "
+                "export it again"
+            )
+
+    def _open(self, backend: str) -> Backend:
+        threads, path = self._threads or thread_limit(), self.path.resolve()
+        self.choice = decide(backend, path, self.card, threads, self.cpu_precision)
+        return open_backend(self.choice.backend, path, self.card, threads, self.cpu_precision)
+
+    def _missed_canaries(self, first: int | None = None) -> str:
+        """Which output is how far from the canaries, or from the `first` ones; empty where all are near enough."""
+        limits = tolerance(self.card, self.cpu_precision)
+        found = differences(replace(self.card, canaries=self.card.canaries[:first]), self.outputs)
+        missed = (f"{name} is off by {found[name]:.3g}" for name, limit in limits.items() if not found[name] <= limit)
+        return ", ".join(missed)
 
     def __repr__(self) -> str:
         return f"<Scorer {self.card.model} {self.card.precision} on {self.backend.name}>"

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from fiqa_runtime.images.seeded import seeded_image
-from fiqa_runtime.scoring.canaries import probe, tolerance
+from fiqa_runtime.scoring.canaries import differences, tolerance
 from fiqa_runtime.scoring.scorer import Scorer
 
 
@@ -38,10 +35,4 @@ def self_test(scorer: Scorer) -> SelfTest:
     """Score the canaries of `scorer`'s card; raises CardError where the card has none."""
     card = scorer.card
     limits = tolerance(card, scorer.cpu_precision)
-    largest = dict.fromkeys(limits, 0.0)
-    for canary in card.canaries:
-        outputs = scorer.outputs([seeded_image(canary.index, canary.height, canary.width, canary.seed)])
-        for name in largest:
-            difference = np.abs(np.subtract(probe(outputs[name][0]), canary.values[name]))
-            largest[name] = max(largest[name], float(np.nan_to_num(difference, nan=np.inf).max()))
-    return SelfTest(len(card.canaries), largest, limits)
+    return SelfTest(len(card.canaries), differences(card, scorer.outputs), limits)

@@ -10,12 +10,15 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 from fiqa_runtime.errors import InputError
+
+T = TypeVar("T")
 
 JUST_WRITTEN = 2 * 10**9
 """Nanoseconds within which two writes of a file may carry the same time."""
@@ -33,19 +36,25 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file; a file that has not changed (size, time of the last write) is read once per process.
+    """Hex SHA-256 of a file, remembered as :func:`once_per_state` says."""
+    return once_per_state(sha256_file, path)
+
+
+def once_per_state(compute: Callable[[Path], T], path: Path) -> T:
+    """``compute(path)``; a file that has not changed (size, time of the last write) is read once per process.
 
     A file that was written a moment ago is read every time: another write could leave it the same size and time.
     """
     status = path.stat()
     if time.time_ns() - status.st_mtime_ns < JUST_WRITTEN:
-        return sha256_file(path)
-    return _remembered_sha256(path.resolve(), status.st_size, status.st_mtime_ns)
+        return compute(path)
+    found: T = _remembered(compute, path.resolve(), status.st_size, status.st_mtime_ns)
+    return found
 
 
-@lru_cache(maxsize=64)
-def _remembered_sha256(path: Path, size: int, modified: int) -> str:
-    return sha256_file(path)
+@lru_cache(maxsize=256)
+def _remembered(compute: Callable[[Path], Any], path: Path, size: int, modified: int) -> Any:
+    return compute(path)
 
 
 def write_text(path: Path, text: str) -> None:

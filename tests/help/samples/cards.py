@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import onnx
+from fiqa_runtime.artefact.card import Card, with_files, write_card
 from fiqa_runtime.artefact.facts import Int8Conversion, PlanBuild, PlanFlags, Profile
 
 FLAGS: dict[str, Any] = {
@@ -61,3 +64,11 @@ def int8_conversion(
         "trials": (),
     }
     return Int8Conversion(warning=warning, left_out=left_out, **{**known, **facts})
+
+
+def card_beside_alone(card: Card, artefact: Path) -> None:
+    """Take the card inside the ONNX file `artefact` out, and put `card` beside it."""
+    model = onnx.load(artefact)
+    del model.metadata_props[:]
+    onnx.save(model, artefact)
+    write_card(with_files(card, artefact.parent, [artefact.name]), artefact)

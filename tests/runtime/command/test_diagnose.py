@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fiqa_export.graph.raw_input import take_raw_input
-from fiqa_runtime.artefact.card import read_card, with_files, write_card
+from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.diagnosis.trials import try_photos
 from fiqa_runtime.faces.detector import Detector
 from fiqa_runtime.images.reading import find_images, read_image
 from fiqa_runtime.scoring.scorer import Scorer
 
 from tests.help.commands import Invoke
+from tests.help.samples.cards import card_beside_alone
 from tests.help.samples.feeds import CROPS, PLANTED, Image, half, planted, rgb
 
 
@@ -56,7 +57,7 @@ def test_command_names_the_fault_in_a_table_and_in_json(
     assert "left out: 1 scores without image (gone.png)" in result.out
     assert "left out: 1 images without score" in result.out and "more.png" in result.out
     assert "left out: 1 images that cannot be tried" in result.out and "torn.png" in result.out
-    assert "not tried on ready crops: alignment and template" in result.out
+    assert "not tried on ready crops: detector, alignment and template" in result.out
 
     document = json.loads(score(*arguments, "--reference", file, "--json", "-").out)
     assert document["outcome"] == "fault" and document["images"] == CROPS
@@ -134,7 +135,7 @@ def raw_engine(seeded_engine: Path, tmp_path_factory: pytest.TempPathFactory) ->
     card = read_card(seeded_engine)
     take_raw_input(path, card.input)
     changed = replace(card, input=replace(card.input, raw=True))
-    write_card(with_files(changed, path.parent, [path.name]), path)
+    card_beside_alone(changed, path)
     return path
 
 

@@ -16,7 +16,7 @@ from unittest.mock import Mock
 import cv2
 import numpy as np
 import pytest
-from fiqa_runtime.artefact.card import card_path
+from fiqa_runtime.artefact.card import card_path, read_card
 from fiqa_runtime.artefact.spec import Framing
 from fiqa_runtime.command.score_command import assessor_for
 from fiqa_runtime.errors import InputError
@@ -26,6 +26,7 @@ from fiqa_runtime.scoring.scorer import Scorer
 
 from tests.help.commands import Invoke
 from tests.help.places import GOLDEN
+from tests.help.samples.cards import card_beside_alone
 
 TOLERANCE = 5e-4 if cv2.__version__.startswith("5") else 4e-3
 
@@ -190,14 +191,12 @@ def test_self_test(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
     assert "passed" in score("--self-test", "--engine", seeded_engine).out
     copy = tmp_path / seeded_engine.name
     copy.write_bytes(seeded_engine.read_bytes())
-    document = json.loads(card_path(seeded_engine).read_text(encoding="utf-8"))
-    document["input"]["mean"] = [0, 0, 0]
-    card_path(copy).write_text(json.dumps(document))
+    card = read_card(seeded_engine)
+    card_beside_alone(replace(card, input=replace(card.input, mean=(0, 0, 0))), copy)
     failed = score("--self-test", "--engine", copy)
     assert failed.code == 3
     assert "FAILED" in failed.err
-    document["input"]["std"] = [1e-38] * 3
-    card_path(copy).write_text(json.dumps(document))
+    card_beside_alone(replace(card, input=replace(card.input, mean=(0, 0, 0), std=(1e-38, 1e-38, 1e-38))), copy)
     failed = score("--self-test", "--engine", copy, "--json", "-")
     assert failed.code == 3
     assert json.loads(failed.out) == {"passed": False, "images": 4, "max_abs": {"score": None}}
