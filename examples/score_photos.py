@@ -9,9 +9,8 @@ file is fetched once, 232 KB.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from fiqa_runtime import Detector, FaceQuality, FiqaError, Scorer, read_image
+from fiqa_runtime import Detector, FaceQuality, FiqaError, Scorer
 
 
 def main(engine: str, *photos: str) -> None:
@@ -20,7 +19,7 @@ def main(engine: str, *photos: str) -> None:
         quality = FaceQuality(scorer, Detector())
         for photo in photos:
             try:
-                faces = quality.assess(read_image(Path(photo)))
+                faces = quality.assess(photo)
             except FiqaError as error:
                 print(f"{photo}: {error}", file=sys.stderr)
                 continue

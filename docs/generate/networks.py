@@ -13,10 +13,17 @@ FRAMINGS = {
     "arcface-112": "face aligned by five points to the ArcFace template, 112 x 112",
     "ffhq": "the whole head, as in FFHQ",
     "portrait-512": "FaceXFormer's levelled portrait, 512 x 512",
+    "face-box": "a part of a photo that may be a face",
     "photo": "a whole photo",
 }
 """In words."""
-SHORT = {"arcface-112": "ArcFace crop", "ffhq": "whole head", "portrait-512": "portrait 512 x 512", "photo": "photo"}
+SHORT = {
+    "arcface-112": "ArcFace crop",
+    "ffhq": "whole head",
+    "portrait-512": "portrait 512 x 512",
+    "face-box": "face box",
+    "photo": "photo",
+}
 """In the table of all networks."""
 COMMERCIAL = {"MIT": "yes", "Apache-2.0": "yes", "CC BY 4.0": "yes", "CC BY-NC": "no", "none stated": "unstated"}
 """By the beginning of a licence: whether it allows commercial use."""

@@ -67,7 +67,15 @@ class Scores:
     images: tuple[ScoredImage, ...]
     """In the order of the files."""
     detector: str | None = None
-    """What found the faces; missing for ready crops."""
+    """What found the faces; missing for ready crops, as the next five are."""
+    preset: str | None = None
+    """How MTCNN was used; missing for others."""
+    detector_files: tuple[str, ...] | None = None
+    """MTCNN's three artefacts."""
+    smallest_face: float | None = None
+    """MTCNN: pixels."""
+    longest_side: int | None = None
+    """Pixels to which photos were shrunk for detection; null: they were not."""
     align: str | None = None
     """How faces were brought to the template; missing for ready crops."""
     min_confidence: float | None = None
@@ -76,6 +84,10 @@ class Scores:
     """DSL-FIQA: where landmarks came from."""
     landmarkers: tuple[str, ...] | None = None
     """DSL-FIQA on photos: the two files that found the landmarks."""
+    framing: str | None = None
+    """DSL-FIQA on photos: how the portrait was cut."""
+    margin: float | None = None
+    """DSL-FIQA on photos: the portrait's margin, per cent of the face box."""
     fp32_threshold: float | None = None
     """As it was given."""
     threshold: float | None = None
