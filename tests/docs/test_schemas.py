@@ -17,7 +17,7 @@ from fiqa_runtime.artefact.card import card_path, read_card
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.command.settings import FaceSettings
 from fiqa_runtime.images.seeded import seeded_image
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator
 
 from docs.generate.documents import DOCUMENTS
 from docs.generate.schemas import FOLDER, schema_of, schema_text
@@ -38,7 +38,9 @@ def check() -> Check:
         for closed in (True, False):
             schema = schema_of(DOCUMENTS[kind], closed)
             Draft202012Validator.check_schema(schema)
-            Draft202012Validator(schema).validate(document)
+            errors = Draft202012Validator(schema).iter_errors(document)
+            wrong = [f"{error.json_path}: {error.message[:200]}" for error in errors]
+            assert not wrong
 
     return validate
 
@@ -89,10 +91,10 @@ def test_a_damaged_card_is_told(seeded_engine: Path, check: Check) -> None:
         {"surprise": 1},
     ]
     for change in wrong:
-        with pytest.raises(ValidationError):
+        with pytest.raises(AssertionError):
             check("card", {**document, **change})
     del document["input"]
-    with pytest.raises(ValidationError):
+    with pytest.raises(AssertionError):
         check("card", document)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fiqa_export.doctor.checks import Line
 from fiqa_export.doctor.facts import Facts
 from fiqa_runtime.artefact.facts import Conversion, PlanBuild, Verdict, Weights
-from fiqa_runtime.artefact.spec import InputSpec, OutputSpec, Precision, Task
+from fiqa_runtime.artefact.spec import ModelSpec, Precision
 
 
 @dataclass(frozen=True)
@@ -45,40 +45,10 @@ class Exports:
 
 
 @dataclass(frozen=True)
-class WeightFile:
-    """One file of a set of weights."""
-
-    file: str
-    page: str
-    url: str | None
-    sha256: str | None
-    key: str | None
-    prefix: str
-    may_miss: tuple[str, ...]
-    may_have: tuple[str, ...]
-    licence: str | None
-    notes: tuple[str, ...] | None
-
-
-@dataclass(frozen=True)
-class Network:
+class Network(ModelSpec):
     """One network of the registry."""
 
-    name: str
-    family: str
-    task: Task
-    input: InputSpec
-    outputs: tuple[OutputSpec, ...]
-    parameters: int
-    macs: int
-    """Multiply-accumulates for one input of nominal size."""
-    licence: str
-    source: str
-    weights: Mapping[str, tuple[WeightFile, ...]]
-    aliases: tuple[str, ...]
-    max_batch: int
-    notes: tuple[str, ...]
-    weights_here: Mapping[str, bool]
+    weights_here: Mapping[str, bool] = field(default_factory=dict)
     """By set of weights: whether its files are on this machine."""
 
 

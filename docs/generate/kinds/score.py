@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fiqa_runtime.artefact.spec import Precision
-from fiqa_runtime.diagnosis.verdict import Finding, Outcome
-from fiqa_runtime.scoring.trial import Trial
+from fiqa_runtime.diagnosis.verdict import Diagnosis
+from fiqa_runtime.scoring.choice import Choice
 
 
 @dataclass(frozen=True)
@@ -106,34 +106,24 @@ class SelfTest:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Choice):
     """Which backend runs an artefact here, and why."""
 
-    engine: str
-    backend: str
-    why: str
-    trials: tuple[Trial, ...]
-    """What was tried, the fastest that passed first."""
-    note: str
-    """Where the outcome comes from or is kept."""
+    engine: str = ""
+    """The artefact."""
 
 
 @dataclass(frozen=True)
-class DiagnosedScores:
+class DiagnosedScores(Diagnosis):
     """Which mistake explains that scores from elsewhere differ."""
 
-    engine: str
-    model: str
-    reference: str
+    engine: str = ""
+    """The artefact."""
+    model: str = ""
+    """Its network."""
+    reference: str = ""
     """File with the other scores."""
-    backend: Mapping[str, str]
-    outcome: Outcome
-    images: int
-    spread: float
-    """Standard deviation of the reference."""
-    cause: str
-    """The verdict in one sentence."""
-    findings: tuple[Finding, ...]
-    """Every hypothesis, the card's own first, then by residual."""
-    remarks: tuple[str, ...]
+    backend: Mapping[str, str] = field(default_factory=dict)
+    """Name, version, device and arithmetic."""
+    remarks: tuple[str, ...] = ()
     """What was left out and what could not be tried."""
