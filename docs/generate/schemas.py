@@ -1,6 +1,6 @@
 """JSON Schemas of the card and of the commands' documents, from dataclasses.
 
-    python -m docs.generate.schemas        # writes docs/reference/schemas/
+    python -m docs.generate        # writes docs/reference/schemas/
 
 The files allow entries that they do not name, since a later version may add some; tests hold real documents against the
 closed form, which does not.
@@ -109,12 +109,8 @@ class _Writer:
         return {"type": "array", "prefixItems": [self.value(kind) for kind in kinds], **size}
 
 
-def main() -> None:
+def write_schemas() -> None:
     """Write every schema."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for document in DOCUMENTS.values():
         (FOLDER / document.file).write_text(schema_text(document), "utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -56,7 +56,7 @@ def reference(crops: list[Path], tmp_path: Path) -> Path:
 @pytest.mark.parametrize("kind", DOCUMENTS)
 def test_the_files_are_what_the_code_says(kind: str) -> None:
     file = FOLDER / DOCUMENTS[kind].file
-    assert file.read_text("utf-8") == schema_text(DOCUMENTS[kind]), "python -m docs.generate.schemas writes them anew"
+    assert file.read_text("utf-8") == schema_text(DOCUMENTS[kind]), "make docs writes them anew"
 
 
 def test_no_file_is_left_over() -> None:
