@@ -14,8 +14,8 @@ IMAGES ?= $(FIQA_IMAGES_DIR)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo ## the main job, end to end: export, score, draw; results in demo/
-	$(VENV)/bin/python -m fiqa_export.command.demo
+demo: $(VENV)/.demo ## the main job, end to end: export, prove, find, score, draw; ends with a page, demo/index.html
+	$(VENV)/bin/python -m fiqa_export.demo
 
 test: $(VENV)/.dev ## the tests that need nothing but this checkout
 	$(PYTEST)

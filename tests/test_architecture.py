@@ -33,8 +33,8 @@ ROOMS = {
         *("onnx_bytes", "system", "errors"),
     ),
     "fiqa_export": (
-        *("__init__", "cli", "command", "pipeline", "convert", "doctor", "serving", "int8", "plan", "fp16", "verdict"),
-        *("onnx_on_torch", "publishing", "checkpoints", "graph", "models"),
+        *("__init__", "cli", "command", "demo", "pipeline", "convert", "doctor", "serving", "int8", "plan", "fp16"),
+        *("verdict", "onnx_on_torch", "publishing", "checkpoints", "graph", "models"),
     ),
     "fiqa_benchmarks": (
         *(

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from fiqa_runtime.artefact.card import card_path
 from fiqa_runtime.artefact.location import ENGINES
-from fiqa_runtime.artefact.zoo import MODELS, find_model
+from fiqa_runtime.artefact.zoo import GROUPS, MODELS, find_model
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.onnx_bytes.data_file import data_file
 from fiqa_runtime.terminal.console import run
@@ -36,7 +36,8 @@ def export(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="Network to export, 'all' (--list shows them), or an exported .onnx file to build a plan of."
+            help="Network to export, 'mtcnn' for its three, 'all' (--list shows them), or an exported .onnx file to "
+            "build a plan of."
         ),
     ] = None,
     weights: Annotated[
@@ -119,7 +120,7 @@ def export(
         refuse_unused(f"{model} is exported already and", [name for name in typed if name not in FINISHED])
     if target == "none":
         refuse_unused("--target none", [name for name in typed if name in PLAN])
-    names = list(MODELS) if model == "all" else [] if from_file else [find_model(model).name]
+    names = [] if from_file else list(GROUPS.get(model.lower(), ())) or [find_model(model).name]
     for folder in (None if from_file else out, triton, deepstream):
         if folder is not None:
             check_output_folder(folder)

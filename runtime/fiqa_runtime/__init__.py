@@ -22,6 +22,7 @@ from fiqa_runtime.errors import (
 from fiqa_runtime.faces.detection import Detection, FaceFinder
 from fiqa_runtime.faces.detector import Detector
 from fiqa_runtime.faces.face_quality import Face, FaceQuality, LeftOutError
+from fiqa_runtime.faces.mtcnn_detector import MtcnnDetector
 from fiqa_runtime.faces.portrait_quality import PortraitQuality
 from fiqa_runtime.images.align import arcface_crop, ffhq_crop
 from fiqa_runtime.images.reading import read_image
@@ -47,6 +48,7 @@ __all__ = [
     "FiqaError",
     "InputError",
     "LeftOutError",
+    "MtcnnDetector",
     "PortraitQuality",
     "Scorer",
     "SelfTest",

@@ -13,9 +13,10 @@ from fiqa_runtime.command.diagnose import diagnose_scores
 from fiqa_runtime.command.engine_questions import show_choice, show_self_test
 from fiqa_runtime.command.options import check_files, check_options
 from fiqa_runtime.command.score_command import score_images
-from fiqa_runtime.command.settings import EngineSettings, FaceSettings, ScoreSettings
+from fiqa_runtime.command.settings import MTCNN, YUNET, EngineSettings, FaceSettings, ScoreSettings
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detector import CONFIDENCE, LONGEST
+from fiqa_runtime.faces.mtcnn_detector import LEAST, PRESETS, check_preset
 from fiqa_runtime.images.align import check_method
 from fiqa_runtime.images.reading import search_images
 from fiqa_runtime.system.host import limit_opencv, threads_per_stream
@@ -36,15 +37,31 @@ def score(
     ] = None,
     backend: Annotated[str, typer.Option(help=f"auto, {', '.join(ONNX_BACKENDS)} or {PLAN_BACKEND}.")] = "auto",
     aligned: Annotated[bool, typer.Option("--aligned", help="The images are ready crops: no detection.")] = False,
-    detector: Annotated[Path | None, typer.Option(help="YuNet file; default: OpenCV Zoo's 2023mar.")] = None,
-    min_confidence: Annotated[float, typer.Option(help="Detections below it are ignored, 0 to 1.")] = CONFIDENCE,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="yunet|mtcnn|FILE",
+            help="What finds the faces. Default: YuNet; for dsl-fiqa MTCNN, as its authors, where it was exported.",
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help=f"How MTCNN is used: {' or '.join(PRESETS)}; default: facenet.")
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(help=f"Detections below it are ignored, 0 to 1. Default: YuNet {CONFIDENCE}, MTCNN {LEAST[2]}."),
+    ] = None,
     align: Annotated[str, typer.Option(help="least-squares, or lmeds as in OpenCV's demo.")] = "least-squares",
     landmarks: Annotated[
         Path | None, typer.Option(help="dsl-fiqa with --aligned: folder with a NAME.npy (68, 2) per picture.")
     ] = None,
     longest_side: Annotated[
-        int, typer.Option(metavar="PX", help="Photos are shrunk to it for detection; less is faster.")
-    ] = LONGEST,
+        int | None,
+        typer.Option(
+            metavar="PX",
+            help=f"Photos are shrunk to it for detection; less is faster. Default: YuNet {LONGEST}, MTCNN never.",
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of detection and backend; default: what the container grants.")
     ] = None,
@@ -94,7 +111,8 @@ def score(
     check_options(typed_options(context))
     found = search_images(paths or [])
     files = found.images
-    inputs = [*(("PATH", file) for file in files), ("--detector", detector), ("--reference", reference)]
+    detector_file = None if detector in (None, YUNET, MTCNN) else Path(detector)
+    inputs = [*(("PATH", file) for file in files), ("--detector", detector_file), ("--reference", reference)]
     outputs = [("--json", json), ("--csv", csv), *(("--quality-file", file) for file in quality_file or [])]
     check_files(outputs, engine, inputs)
     if streams > 1:
@@ -109,11 +127,13 @@ def score(
         return
     if not files:
         raise InputError("nothing to score; name photos, crops or folders of them")
-    faces = FaceSettings(detector, min_confidence, longest_side, method)
+    faces = FaceSettings(
+        detector, None if preset is None else check_preset(preset), min_confidence, longest_side, method
+    )
     if reference:
-        finder = None if aligned else faces.open_detector(opened)
         with opened.open() as scorer:
-            diagnose_scores(scorer, reference, files, json, finder, method)
+            finders = [] if aligned else faces.open_detectors(opened, scorer)
+            diagnose_scores(scorer, reference, files, json, finders, method)
         return
     settings = ScoreSettings(
         aligned, landmarks, overlap, streams, fp32_threshold, json, csv, tuple(quality_file or ()), overlay

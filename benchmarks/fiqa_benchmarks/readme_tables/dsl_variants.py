@@ -87,7 +87,7 @@ def repeat_queries(reference: Any) -> None:
 
     `reference`: a :class:`fiqa_export.models.dsl_fiqa.DSLFIQA`, changed in place.
     """
-    from fiqa_export.models.attention import multi_head
+    from fiqa_export.models.blocks.attention import multi_head
 
     def forward(attention: Any, x: Tensor, description: Tensor) -> Tensor:
         k, v = attention.kv(x).chunk(2, dim=-1)
@@ -106,7 +106,7 @@ def keep_dead_branches(reference: Any) -> None:
     `reference` as for :func:`repeat_queries`.
     """
     import torch
-    from fiqa_export.models.vit import with_class_token
+    from fiqa_export.models.blocks.vit import with_class_token
 
     vit, encoder, score = reference.iqa.vit, reference.de, reference.forward
     encode, dead = encoder.forward, []

@@ -14,6 +14,8 @@ from fiqa_runtime.artefact.spec import Checkpoint
 from fiqa_runtime.errors import CheckpointError, DependencyError
 from torch import Tensor
 
+from fiqa_export.checkpoints.keras_arrays import MAGIC, read_arrays
+
 SHOWN = 3
 """Names of a long list that a message shows."""
 HEAD = 512
@@ -34,11 +36,11 @@ DAMAGED = "it is damaged or not a PyTorch checkpoint; get the file again"
 def read_state_dict(path: Path, checkpoint: Checkpoint) -> dict[str, Tensor]:
     """The tensors of the checkpoint file `path` by name: those under ``checkpoint.key``, or at the top.
 
-    Files of ``torch.save`` and safetensors files are read; tensors stay mapped from the file where its format allows
-    that. Raises CheckpointError where the file cannot be read, is something else or would run code, DependencyError
-    where a safetensors file needs a package that is not installed.
+    Files of ``torch.save``, safetensors files and the published joblib files of MTCNN are read; tensors stay mapped
+    from the file where its format allows that. Raises CheckpointError where the file cannot be read, is something else
+    or would run code, DependencyError where reading it needs a package that is not installed.
     """
-    content = _load(path)
+    content = _load(path, checkpoint)
     if checkpoint.key is not None and isinstance(content, Mapping) and checkpoint.key in content:
         content = content[checkpoint.key]
     if isinstance(content, Mapping) and all(isinstance(tensor, Tensor) for tensor in content.values()):
@@ -54,18 +56,20 @@ def first(names: Iterable[str]) -> str:
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
-def _load(path: Path) -> object:
+def _load(path: Path, checkpoint: Checkpoint) -> object:
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
         if SAFETENSORS.match(head):
             return _safetensors(path)
+        if head.startswith(MAGIC):
+            return read_arrays(path, checkpoint)
         with warnings.catch_warnings():  # torch warns about pickle protocols of files that are refused anyway
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except OSError as error:
         raise CheckpointError(f"{error.strerror or error}; make it readable") from error
-    except DependencyError:
+    except (CheckpointError, DependencyError):
         raise
     except Exception as error:  # UnpicklingError, and whatever else reading a damaged file raises
         if isinstance(error, MemoryError) or "allocate memory" in str(error):

@@ -19,6 +19,8 @@ from fiqa_export.graph.memory import give_back
 from fiqa_export.graph.passes import rewrite
 from fiqa_export.models import Reference
 
+SMALLEST_PHOTO, LARGEST_PHOTO = 12, 8192
+"""Smallest and largest side that a network of photos is exported for."""
 OPSET = 20
 """First opset with a Gelu operator: the expanded form crashes OpenCV DNN 4.12 and 5.0 while reading."""
 
@@ -60,9 +62,10 @@ def trace(reference: Reference) -> torch.onnx.ONNXProgram:
     extra = reference.extra_inputs(2)
     shape: dict[int, object] = {0: batch}
     if spec.input.height is None:
+        step = spec.input.multiple
+        fewest, most = -(-SMALLEST_PHOTO // step), LARGEST_PHOTO // step
         shape |= {
-            2: 32 * torch.export.Dim("rows", min=1, max=256),
-            3: 32 * torch.export.Dim("columns", min=1, max=256),
+            axis: step * torch.export.Dim(name, min=fewest, max=most) for axis, name in ((2, "rows"), (3, "columns"))
         }
     with _quiet():
         program = torch.onnx.export(

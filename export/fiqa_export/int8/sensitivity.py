@@ -174,7 +174,8 @@ class _Tape:
 
     def _projection(self, value: Tensor) -> Tensor:
         signs = torch.from_numpy(2.0 * self._stream.integers(0, 2, value.shape) - 1).float()
-        projection: Tensor = (signs * value).sum() / (value.detach().std() * value.numel() ** 0.5 + 1e-12)
+        spread = value.detach().std() if value.numel() > 1 else torch.ones(())
+        projection: Tensor = (signs * value).sum() / (spread * value.numel() ** 0.5 + 1e-12)
         return projection
 
 

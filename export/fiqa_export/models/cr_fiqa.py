@@ -5,7 +5,7 @@ from __future__ import annotations
 from fiqa_runtime.artefact.spec import ModelSpec
 from torch import Tensor, nn
 
-from fiqa_export.models.iresnet import iresnet
+from fiqa_export.models.blocks.iresnet import iresnet
 from fiqa_export.models.reference import Reference
 
 DEPTHS = {"cr-fiqa-s": 50, "cr-fiqa-l": 100}

@@ -17,10 +17,10 @@ from fiqa_runtime.images.crop_sampling import landmark_vector
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fiqa_export.models.attention import Mlp, attend, multi_head
+from fiqa_export.models.blocks.attention import Mlp, attend, multi_head
+from fiqa_export.models.blocks.swin import SwinBlock
+from fiqa_export.models.blocks.vit import EPS, Block, PatchEmbed, with_class_token
 from fiqa_export.models.reference import Reference
-from fiqa_export.models.swin import SwinBlock
-from fiqa_export.models.vit import EPS, Block, PatchEmbed, with_class_token
 
 _GRID = 24
 _TOKENS = _GRID * _GRID

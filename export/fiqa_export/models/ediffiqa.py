@@ -9,8 +9,8 @@ from __future__ import annotations
 from fiqa_runtime.artefact.spec import ModelSpec
 from torch import Tensor, nn
 
-from fiqa_export.models.iresnet import iresnet
-from fiqa_export.models.mobilefacenet import MobileFaceNet
+from fiqa_export.models.blocks.iresnet import iresnet
+from fiqa_export.models.blocks.mobilefacenet import MobileFaceNet
 from fiqa_export.models.reference import Reference
 
 DEPTHS = {"ediffiqa-s": 18, "ediffiqa-m": 50, "ediffiqa-l": 100}

@@ -14,9 +14,9 @@ from fiqa_runtime.errors import InputError
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fiqa_export.models.face_decoder import WIDTH, FaceDecoder
+from fiqa_export.models.blocks.face_decoder import WIDTH, FaceDecoder
+from fiqa_export.models.blocks.swin import SwinBlock
 from fiqa_export.models.reference import Reference
-from fiqa_export.models.swin import SwinBlock
 
 
 class Permute(nn.Module):

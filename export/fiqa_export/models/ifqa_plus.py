@@ -10,8 +10,8 @@ import torch
 from fiqa_runtime.artefact.spec import ModelSpec
 from torch import Tensor, nn
 
+from fiqa_export.models.blocks.vit import EPS, Block, PatchEmbed, with_class_token
 from fiqa_export.models.reference import Reference
-from fiqa_export.models.vit import EPS, Block, PatchEmbed, with_class_token
 
 _PATCH, _GRID = 14, 16
 _TOKENS = _GRID * _GRID + 1

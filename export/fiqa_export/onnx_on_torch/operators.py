@@ -32,13 +32,15 @@ def _conv(node: ir.Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) 
 def _pool(node: ir.Node, x: Tensor) -> Tensor:
     kernel = list(node.attributes["kernel_shape"].as_ints())
     pads, strides = ints(node, "pads", 0, 4), ints(node, "strides", 1, 2)
-    plain = not node.attributes.get_int("ceil_mode", 0) and ints(node, "dilations", 1, 2) == [1, 1]
+    up = bool(node.attributes.get_int("ceil_mode", 0))
+    plain = ints(node, "dilations", 1, 2) == [1, 1]
     require(
         node, plain and len(kernel) == 2 and node.attributes.get_string("auto_pad", "NOTSET") == "NOTSET", "options"
     )
+    require(node, not (up and any(pads)), "padding and sizes rounded up")
     if node.op_type == "MaxPool":
-        return F.max_pool2d(pad(x, pads, -torch.inf), kernel, strides)
-    require(node, not any(pads), "padding")
+        return F.max_pool2d(pad(x, pads, -torch.inf), kernel, strides, ceil_mode=up)
+    require(node, not any(pads) and not up, "padding, or sizes rounded up,")
     return F.avg_pool2d(x, kernel, strides)
 
 

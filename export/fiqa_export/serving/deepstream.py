@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from fiqa_runtime.artefact.card import Card, built_for
 from fiqa_runtime.artefact.spec import InputSpec
+from fiqa_runtime.artefact.zoo import GROUPS
 from fiqa_runtime.errors import UnsupportedError
 from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.system.files import write_text
@@ -104,6 +105,11 @@ def deepstream_config(file: str, card: Card) -> str:
 def _refuse(file: str, card: Card) -> None:
     spec = card.input
     refuse_plan(file, card, "DeepStream")
+    if card.model in GROUPS["mtcnn"]:
+        raise UnsupportedError(
+            f"{card.model} is one of three networks that look for faces one after the other, which nvinfer does not "
+            "do; let YuNet find the faces there: export yunet-s"
+        )
     if spec.sampling is not None and spec.sampling.landmarks == "input":
         raise UnsupportedError(
             f"{card.model} takes landmarks beside the image, nvinfer feeds images only; export dsl-fiqa-visible"

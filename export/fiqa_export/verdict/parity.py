@@ -33,8 +33,8 @@ class Parity:
     range: dict[str, float]
     """Nominal range of each bounded output, and spread over the images of each other output, by output."""
     correlation: dict[str, float]
-    """Smallest Pearson correlation of the values of one image, by output other than the score; NaN where an image's
-    values are constant or not finite."""
+    """Smallest Pearson correlation of the values of one image, by output other than the score; of a head with a few
+    values per image, that of one value over all images. NaN where the values are constant or not finite."""
     score: Agreement | None
     """Agreement of the scores; None for a network without a score, and where a score is not finite."""
     failures: tuple[str, ...]
@@ -107,7 +107,7 @@ def compare(
         elif allowed is not None and not d <= allowed * span:
             failures.append(f"{output.name}: max |d| {d:.2e} exceeds {allowed:g} of the range {span:.3g}")
         if output.kind != "score":
-            correlation[output.name] = r = float(np.min([_correlation(e, a) for e, a in pairs]))
+            correlation[output.name] = r = _least_correlation(pairs, output.kind)
             if budget.correlation and not r >= budget.correlation:
                 lines = unlike if output.kind == "head" else failures
                 lines.append(f"{output.name}: correlation {r:.4f} is below {budget.correlation:g}")
@@ -125,6 +125,15 @@ def _largest_difference(expected: NDArray[np.float32], actual: NDArray[np.float3
         return float("inf")
     difference = np.abs(expected.astype(np.float64) - actual)
     return float(np.nan_to_num(difference, nan=np.inf, posinf=np.inf).max())
+
+
+def _least_correlation(pairs: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]], kind: str) -> float:
+    """Smallest correlation of the values of one image; of a head with a few values per image, of one value over all
+    images."""
+    if kind == "head" and pairs[0][0].ndim == 2 and all(e.shape == a.shape for e, a in pairs):
+        expected, actual = (np.concatenate(arrays).T for arrays in zip(*pairs, strict=True))
+        return float(np.min([_correlation(e, a) for e, a in zip(expected, actual, strict=True)]))
+    return float(np.min([_correlation(e, a) for e, a in pairs]))
 
 
 def _correlation(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:

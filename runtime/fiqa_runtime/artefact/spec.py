@@ -10,8 +10,8 @@ from fiqa_runtime.errors import InputError
 from fiqa_runtime.system.schema import check_bounds
 
 Colour = Literal["RGB", "BGR"]
-Resize = Literal["pillow-bilinear", "pillow-bicubic", "opencv-bilinear", "opencv-cubic-float", "none"]
-Framing = Literal["arcface-112", "ffhq", "portrait-512", "photo"]
+Resize = Literal["pillow-bilinear", "pillow-bicubic", "opencv-bilinear", "opencv-cubic-float", "area-float", "none"]
+Framing = Literal["arcface-112", "ffhq", "portrait-512", "face-box", "photo"]
 Precision = Literal["fp32", "fp16", "int8"]
 Task = Literal["quality", "landmarks", "detection"]
 LONGEST_SIDE = 4096
@@ -40,9 +40,9 @@ class InputSpec:
     """How uint8 BGR crops become the network's input: float32 NCHW unless `raw`."""
 
     height: int | None
-    """Rows of the network input; None where any multiple of 32 is taken."""
+    """Rows of the network input; None where any multiple of `multiple` is taken."""
     width: int | None
-    """Columns of the network input; None where any multiple of 32 is taken."""
+    """Columns of the network input; None where any multiple of `multiple` is taken."""
     colour: Colour
     """Order of the three channels that the network sees."""
     mean: tuple[float, float, float]
@@ -51,20 +51,25 @@ class InputSpec:
     """Divides per channel after the mean, in grey levels 0..255."""
     resize: Resize
     """How a crop of another size reaches height x width: `pillow-*` are Pillow's anti-aliased 8-bit filters,
-    `opencv-bilinear` is `cv2.resize` on 8 bit, `opencv-cubic-float` normalises first and then resizes."""
+    `opencv-bilinear` is `cv2.resize` on 8 bit, `opencv-cubic-float` normalises first and then resizes, `area-float` is
+    the mean of the pixels that each new pixel covers, not rounded."""
     framing: Framing
     """How the face has to sit in the crop: `arcface-112` five-point alignment to the ArcFace template,
-    `ffhq` the whole head as in FFHQ, `portrait-512` FaceXFormer's rotated 512 x 512 crop, `photo` no crop."""
+    `ffhq` the whole head as in FFHQ, `portrait-512` FaceXFormer's rotated 512 x 512 crop, `face-box` a part of a
+    photo that may be a face, `photo` no crop."""
     name: str = "input"
     """Name of the graph input."""
     sampling: CropSampling | None = None
     """How a picture is cut into several inputs; None where one crop is one input."""
+    multiple: int = 32
+    """Where `height` and `width` are None: the sides of a photo are padded to multiples of this many pixels."""
     raw: bool = False
     """Whether the graph takes uint8 BGR crops (N, height, width, 3) and does colour order and normalisation itself."""
 
     def __post_init__(self) -> None:
         check_bounds("the height of the input", self.height, 1, LONGEST_SIDE)
         check_bounds("the width of the input", self.width, 1, LONGEST_SIDE)
+        check_bounds("the multiple of the input's sides", self.multiple, 1, LONGEST_SIDE)
         if 0 in self.std:
             raise ValueError("the standard deviation of a channel is 0")
 
@@ -101,6 +106,8 @@ class Checkpoint:
     """`fnmatch` patterns of the file's names that may be absent: recomputed, or without effect on any output."""
     may_have: tuple[str, ...] = ()
     """`fnmatch` patterns of additional names that are dropped."""
+    package: str | None = None
+    """Installed Python package that brings the file, and the path in it, as in `mtcnn:assets/weights/pnet.lz4`."""
     licence: str | None = None
     """Licence of this file in one line; None where it is the network's."""
     notes: tuple[str, ...] | None = None

@@ -2,8 +2,9 @@
 
     path = locate(checkpoint)
 
-Searched in this order: ``$FIQA_WEIGHTS_DIR``, ``./weights``, the user cache, what this project brings itself. What
-is in none of them is downloaded into the user cache (see :mod:`fiqa_runtime.system.download`).
+Searched in this order: ``$FIQA_WEIGHTS_DIR``, ``./weights``, the user cache, what this project brings itself, and
+the installed package that publishes the file. What is in none of them is downloaded into the user cache (see
+:mod:`fiqa_runtime.system.download`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from fiqa_runtime.artefact.spec import Checkpoint
@@ -50,6 +52,9 @@ def locate(checkpoint: Checkpoint, download: bool = True, progress: Progress | N
         if is_readable_file(path):
             _verify(path, checkpoint)
             return path
+    if checkpoint.package is not None and (installed := _in_package(checkpoint.package)) is not None:
+        _verify(installed, checkpoint)
+        return installed
     if not download:
         raise _fetch_error(checkpoint, "is not on this machine")
     if checkpoint.url is None:
@@ -64,6 +69,17 @@ def locate(checkpoint: Checkpoint, download: bool = True, progress: Progress | N
         reason = "the disk is full; make room and run again, it continues" if full else error.strerror
         raise _fetch_error(checkpoint, f"cannot be saved in {target.parent}: {reason}") from error
     return target
+
+
+def _in_package(place: str) -> Path | None:
+    """The file `place`, as in `mtcnn:assets/weights/pnet.lz4`, of an installed package; None where there is none.
+
+    The package is not imported.
+    """
+    package, _, file = place.partition(":")
+    spec = find_spec(package)
+    folders = (spec.submodule_search_locations if spec else None) or []
+    return next((path for folder in folders if is_readable_file(path := Path(folder) / file)), None)
 
 
 def recorded_sha256(path: Path) -> str | None:
@@ -99,6 +115,9 @@ def _verify(path: Path, checkpoint: Checkpoint) -> None:
 
 def _fetch_error(checkpoint: Checkpoint, reason: str) -> FetchError:
     place = (search_folders()[0] / checkpoint.file).absolute()
+    if checkpoint.package is not None:
+        package = checkpoint.package.partition(":")[0]
+        return FetchError(f"{checkpoint.file} {reason}; it comes with pip install 'fiqa-edge[{package}]'")
     return FetchError(f"{checkpoint.file} {reason}; get it from {checkpoint.page} and save it as {place}")
 
 

@@ -10,7 +10,7 @@ from fiqa_runtime.diagnosis.reference import MatchedScores, match_reference, rea
 from fiqa_runtime.diagnosis.trials import Trials, try_crops, try_photos
 from fiqa_runtime.diagnosis.verdict import Diagnosis, diagnose
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.faces.detection import FaceFinder
 from fiqa_runtime.images.align import Method
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.spread import evenly
@@ -23,25 +23,32 @@ LISTED = 3
 
 
 def diagnose_scores(
-    scorer: Scorer, reference: Path, images: Sequence[Path], json: str | None, detector: Detector | None, align: Method
+    scorer: Scorer,
+    reference: Path,
+    images: Sequence[Path],
+    json: str | None,
+    detectors: Sequence[FaceFinder],
+    align: Method,
 ) -> None:
     """Print, or write to `json`, what explains that the scores in the file `reference` differ from ours.
 
-    Without `detector` the `images` are ready crops. Raises InputError where too few images have both scores,
+    `detectors` are the one to use and, where there is one, another to try; without any the `images` are ready crops.
+    Raises InputError where too few images have both scores,
     UnsupportedError for networks whose crop five landmarks do not give.
     """
     matched = match_reference(read_reference(reference), images)
     images = list(matched.scores)
     chosen = [images[index] for index in evenly(MOST_IMAGES, len(images))]
     with progress_bar() as report:
-        if detector is None:
+        if not detectors:
             trials = try_crops(scorer, chosen, report)
         else:
-            trials = try_photos(scorer, chosen, detector, align, report)
+            other = detectors[1] if len(detectors) > 1 else None
+            trials = try_photos(scorer, chosen, detectors[0], align, report, other)
     if not trials.images:
         raise InputError(_nothing_in_common(matched, trials, reference))
     found = diagnose([matched.scores[image] for image in trials.images], trials.telling)
-    remarks = list(_remarks(matched, trials, crops=detector is None))
+    remarks = list(_remarks(matched, trials, detectors=len(detectors)))
     if scorer.card.input.raw:
         remarks.append("not tried inside the graph: normalisation; give an artefact exported without --raw-input")
     if json:
@@ -60,7 +67,7 @@ def _nothing_in_common(matched: MatchedScores, trials: Trials, reference: Path) 
     return f"{reference} names none of the images (it has {matched.without_image[0]}); give both the same file names"
 
 
-def _remarks(matched: MatchedScores, trials: Trials, crops: bool) -> Iterator[str]:
+def _remarks(matched: MatchedScores, trials: Trials, detectors: int) -> Iterator[str]:
     """What was left out and what could not be tried."""
     for names, what in (
         (matched.without_image, "scores without image"),
@@ -74,8 +81,10 @@ def _remarks(matched: MatchedScores, trials: Trials, crops: bool) -> Iterator[st
     tried = len(trials.images) + len(trials.failed)
     if len(matched.scores) > tried:
         yield f"tried on {tried} of {len(matched.scores)} images, evenly chosen"
-    if crops:
-        yield "not tried on ready crops: alignment and template; give the photos without --aligned"
+    if not detectors:
+        yield "not tried on ready crops: detector, alignment and template; give the photos without --aligned"
+    if detectors == 1:
+        yield "not tried: another detector, since only one is here; fiqa-export mtcnn makes a second one"
     silent = [hypothesis.detail for hypothesis in trials.scores if hypothesis not in trials.telling]
     if silent:
         yield f"these images cannot show, as pixels or scores stay the same: {', '.join(silent)}"

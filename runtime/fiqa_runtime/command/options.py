@@ -16,7 +16,7 @@ USES = {"--self-test": ENGINE, "--explain": ENGINE}
 FLOW = ("--overlap", "--streams")
 IGNORES = {
     "--diagnose": (*FLOW, "--landmarks", "--fp32-threshold", "--csv", "--quality-file", "--overlay"),
-    "--aligned": ("--detector", "--min-confidence", "--align", "--longest-side", *FLOW),
+    "--aligned": ("--detector", "--preset", "--min-confidence", "--align", "--longest-side", *FLOW),
     "--streams": ("--overlap",),
 }
 """By option: those that it ignores."""

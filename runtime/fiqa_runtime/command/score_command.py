@@ -20,12 +20,13 @@ from fiqa_runtime.command.written import Written
 from fiqa_runtime.errors import FiqaError, InputError
 from fiqa_runtime.faces.detection import FaceFinder
 from fiqa_runtime.faces.face_quality import FaceCropper, FaceQuality
+from fiqa_runtime.faces.mtcnn_detector import MtcnnDetector
 from fiqa_runtime.faces.portrait_quality import PortraitQuality, open_landmarkers
 from fiqa_runtime.images.align import Method
 from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.images.reading import Found
 from fiqa_runtime.scoring.scorer import Scorer
-from fiqa_runtime.terminal.console import tell
+from fiqa_runtime.terminal.console import stderr, tell
 from fiqa_runtime.terminal.options import refuse_unused
 from fiqa_runtime.terminal.outputs import check_output_folder, write_json
 
@@ -100,10 +101,12 @@ def _photos(
     )
     scorers = [scorer, *map(stack.enter_context, more)]
     first, *others = [
-        assessor_for(each, faces.open_detector(engine), faces.align, engine.backend, engine.threads, stack)
+        assessor_for(each, faces.open_detector(engine, each), faces.align, engine.backend, engine.threads, stack)
         for each in scorers
     ]
-    told = {"aligned": False, **first.settings, "min_confidence": faces.min_confidence}
+    if faces.detector is None and isinstance(first.detector, MtcnnDetector):
+        stderr.print("faces are found by MTCNN, as the network's authors do; --detector yunet takes YuNet")
+    told = {"aligned": False, **first.settings}
     return Source(score_photos(files, first, settings.overlap, others), told, first.crop)
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from fiqa_runtime.artefact.location import ENGINES
 from fiqa_runtime.artefact.spec import CpuPrecision
+from fiqa_runtime.artefact.zoo import GROUPS
+from fiqa_runtime.errors import FetchError, InputError
 from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.faces.mtcnn_detector import MtcnnDetector, PresetName, has_mtcnn
 from fiqa_runtime.images.align import Method
+from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.terminal.console import stderr
 
@@ -31,22 +37,56 @@ class EngineSettings:
             return Scorer(self.engine, self.backend, self.threads, self.precision)
 
 
+YUNET, MTCNN = "yunet", "mtcnn"
+
+
 @dataclass(frozen=True)
 class FaceSettings:
     """How the faces of photos are found and aligned."""
 
-    detector: Path | None
-    """A YuNet file; None: OpenCV Zoo's."""
-    min_confidence: float
-    longest_side: int
+    detector: str | None
+    """`yunet` (OpenCV Zoo's file), `mtcnn` (its artefacts beside the engine, or in ``engines/``), or a file of either;
+    None: what the network's authors use where it is there, else YuNet."""
+    preset: PresetName | None
+    """How MTCNN is used; None: as facenet-pytorch does."""
+    min_confidence: float | None
+    """None: what suits the detector, as `longest_side`."""
+    longest_side: int | None
     align: Method
 
-    def open_detector(self, engine: EngineSettings) -> Detector:
-        """The detector, in OpenCV where `engine` is to run there, with as many threads as `engine`."""
+    def open_detectors(self, engine: EngineSettings, scorer: Scorer) -> list[Detector | MtcnnDetector]:
+        """The detector of :meth:`open_detector`, and then the other kind as it comes, where that is here."""
+        first = self.open_detector(engine, scorer)
+        other = replace(self, detector=YUNET if isinstance(first, MtcnnDetector) else MTCNN, preset=None)
+        with suppress(FetchError, InputError):
+            return [first, other.open_detector(engine, scorer)]
+        return [first]
+
+    def open_detector(self, engine: EngineSettings, scorer: Scorer) -> Detector | MtcnnDetector:
+        """The detector for the network of `scorer`, in OpenCV where `engine` is to run there, with its threads.
+
+        Raises InputError where a preset is given for another detector than MTCNN, and what the detectors raise.
+        """
         backend = "opencv" if engine.backend == "opencv" else "auto"
-        return Detector(
-            self.detector, self.min_confidence, backend=backend, threads=engine.threads, longest=self.longest_side
-        )
+        given: dict[str, Any] = {"backend": backend, "threads": engine.threads}
+        given |= {} if self.min_confidence is None else {"min_confidence": self.min_confidence}
+        given |= {} if self.longest_side is None else {"longest": self.longest_side}
+        mtcnn = self._mtcnn(scorer)
+        if mtcnn is not None:
+            return MtcnnDetector(mtcnn, self.preset or "facenet", **given)
+        if self.preset is not None:
+            raise InputError("--preset says how MTCNN is used; add --detector mtcnn or leave it out")
+        return Detector(None if self.detector in (None, YUNET) else self.detector, **given)
+
+    def _mtcnn(self, scorer: Scorer) -> Path | None:
+        """Where MTCNN's artefacts are if it is to find the faces, else None."""
+        folder = scorer.path.parent
+        if self.detector == MTCNN:
+            return folder if has_mtcnn(folder) else ENGINES
+        if self.detector is None:
+            by_authors = frame_of(scorer.card.input).landmarks == 68
+            return next((place for place in (folder, ENGINES) if by_authors and has_mtcnn(place)), None)
+        return Path(self.detector) if Path(self.detector).name.startswith(GROUPS["mtcnn"]) else None
 
 
 @dataclass(frozen=True)

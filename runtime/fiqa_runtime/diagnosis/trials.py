@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from fiqa_runtime.diagnosis.hypotheses import Hypothesis, crop_hypotheses, crop_pixels, photo_hypotheses, photo_pixels
+from fiqa_runtime.diagnosis.other_detections import detector_hypotheses, detector_pixels, largest
 from fiqa_runtime.errors import ArtefactError, InputError, UnsupportedError
-from fiqa_runtime.faces.detection import Detection, FaceFinder
+from fiqa_runtime.faces.detection import FaceFinder, finder_settings
 from fiqa_runtime.images.align import Method
 from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.images.preprocess import Image
@@ -31,7 +32,8 @@ class Trials:
     images: list[Path] = field(default_factory=list)
     """Those that could be tried."""
     scores: dict[Hypothesis, list[float]] = field(default_factory=dict)
-    """By hypothesis in the order of `images`, the card's own first; NaN where the network's numbers overflow."""
+    """By hypothesis in the order of `images`, the card's own first; NaN where the network's numbers overflow, or where
+    the detector of the hypothesis finds no face."""
     failed: dict[Path, str] = field(default_factory=dict)
     """Images without a score, and why."""
 
@@ -54,13 +56,15 @@ def try_photos(
     detector: FaceFinder,
     align: Method = "least-squares",
     report: Report = silent,
+    other: FaceFinder | None = None,
 ) -> Trials:
-    """Score the largest face of each photo under every hypothesis.
+    """Score the largest face of each photo under every hypothesis; `other` is a second detector to try.
 
     Raises UnsupportedError for networks whose crop five landmarks do not give.
     """
     spec = scorer.card.input
-    if frame_of(spec).cut is None:
+    cut = frame_of(spec).cut
+    if cut is None:
         raise UnsupportedError(f"{scorer.card.model}'s crop is not tried on photos; give ready ones with --aligned")
 
     def pixels(path: Path) -> dict[str, Image]:
@@ -68,9 +72,11 @@ def try_photos(
         faces = detector.detect(photo)
         if not faces:
             raise InputError(f"{path} shows no face; give crops with --aligned")
-        return photo_pixels(photo, max(faces, key=_area), spec, align)
+        others = detector_pixels(photo, detector, other, lambda picture, landmarks: cut(picture, landmarks, align))
+        return {**photo_pixels(photo, largest(faces), spec, align), **others}
 
-    return _try(scorer, photo_hypotheses(spec, align), images, pixels, report)
+    name = None if other is None else str(finder_settings(other)["detector"])
+    return _try(scorer, photo_hypotheses(spec, align) + detector_hypotheses(spec, name), images, pixels, report)
 
 
 def _try(
@@ -105,7 +111,10 @@ def _scores(scorers: Mapping[Hypothesis, Scorer], pixels: Mapping[str, Image]) -
     right = pixels[own.pixels]
     found = {own: float(scorers[own].score([right])[0])}
     for hypothesis, scorer in scorers.items():
-        given = pixels[hypothesis.pixels]
+        given = pixels.get(hypothesis.pixels)
+        if given is None:  # under this hypothesis the image has no face, and so no score
+            found[hypothesis] = math.nan
+            continue
         same = hypothesis.input == own.input and np.array_equal(given, right)
         found[hypothesis] = found[own] if same else _score(scorer, given)
     return found
@@ -121,7 +130,3 @@ def _score(scorer: Scorer, pixels: Image) -> float:
 
 def _finite(scores: Sequence[float]) -> bool:
     return bool(np.isfinite(scores).all())
-
-
-def _area(face: Detection) -> float:
-    return float(face.box[2] * face.box[3])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ class FaceFinder(Protocol):
         """The faces of a uint8 BGR photo (H, W, 3), highest confidence first; an empty list where there is none."""
 
 
-def finder_name(finder: FaceFinder) -> str:
-    """What results call `finder`: its `name` where it has one, else its class."""
-    return str(getattr(finder, "name", type(finder).__name__))
+def finder_settings(finder: FaceFinder) -> dict[str, Any]:
+    """What results say of `finder`: its `name` where it has one, else its class, and its own `settings` if any."""
+    name = str(getattr(finder, "name", type(finder).__name__))
+    return {"detector": name, **getattr(finder, "settings", {})}

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import cv2
 import numpy as np
@@ -100,6 +101,11 @@ class Detector:
     def name(self) -> str:
         """What results call it: the name of its file."""
         return self.path.name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a result must say beside the name."""
+        return {"min_confidence": self._settings[0], "longest_side": self.longest}
 
     def __reduce__(self) -> tuple[type[Detector], tuple[object, ...]]:
         *selection, threads = self._settings

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fiqa_runtime.faces.face_quality import Face
 from fiqa_runtime.images.preprocess import Image, check_image
 
-_LINE = (90, 230, 70)
+_ACCEPTED, _REJECTED = (90, 230, 70), (60, 60, 235)
 _POINT = (60, 200, 255)
 _DARK = (20, 20, 20)
 _WHITE = (255, 255, 255)
@@ -23,18 +23,19 @@ Box = tuple[int, int, int, int]
 """Left, top, right, bottom."""
 
 
-def draw_faces(photo: Image, faces: Sequence[Face]) -> Image:
+def draw_faces(photo: Image, faces: Sequence[Face], threshold: float | None = None) -> Image:
     """A copy of a uint8 BGR photo with each face's box, five landmarks and quality (three decimals).
 
-    Lines and numbers grow with the photo; every number is white on dark, inside the photo and, where there is
-    room, beside its box and clear of the other numbers.
+    A box is green, or red where the quality is below `threshold`. Lines and numbers grow with the photo; every number
+    is white on dark, inside the photo and, where there is room, beside its box and clear of the other numbers.
     """
     check_image(photo)
     picture: Image = photo.copy()
     width = max(round(max(photo.shape[:2]) / 400), 1)
     for face in faces:
         left, top, right, bottom = _corners(face)
-        for colour, line in ((_DARK, width + 2), (_LINE, width)):
+        accepted = threshold is None or face.quality >= threshold
+        for colour, line in ((_DARK, width + 2), (_ACCEPTED if accepted else _REJECTED, width)):
             cv2.rectangle(picture, (left, top), (right, bottom), colour, line, cv2.LINE_AA)
         radius = max(round(float(face.box[2]) / 80), 1)
         for x, y in np.rint(face.landmarks).astype(int).tolist():

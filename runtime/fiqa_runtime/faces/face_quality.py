@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.errors import InputError, UnsupportedError
-from fiqa_runtime.faces.detection import Detection, FaceFinder, finder_name
+from fiqa_runtime.faces.detection import Detection, FaceFinder, finder_settings
 from fiqa_runtime.images.align import Method
 from fiqa_runtime.images.framing import frame_of
+from fiqa_runtime.images.photo import Photo, as_image
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.system.parallel import work_ahead
 
@@ -50,6 +51,17 @@ class Face:
     """The detector's score, 0..1."""
     quality: float
     """The network's score; higher is better, the range is the network's."""
+    crop: Image | None = field(default=None, repr=False)
+    """What the network scored, uint8 BGR (H, W, 3); None where it was not kept."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The face as plain data for JSON, without its crop: box, landmarks, confidence, quality."""
+        return {
+            "quality": self.quality,
+            "confidence": self.confidence,
+            "box": self.box.tolist(),
+            "landmarks": self.landmarks.tolist(),
+        }
 
 
 @dataclass(frozen=True)
@@ -110,19 +122,20 @@ class FaceQuality:
     @property
     def settings(self) -> dict[str, Any]:
         """What a result must say about how its faces were found and cut out."""
-        return {"detector": finder_name(self.detector), "align": self.align}
+        return {**finder_settings(self.detector), "align": self.align}
 
-    def assess(self, image: Image) -> list[Face]:
-        """The faces of a uint8 BGR photo, highest detector confidence first, scored in one call.
+    def assess(self, photo: Photo) -> list[Face]:
+        """The faces of a photo, highest detector confidence first, scored in one call.
 
-        An empty list where there is no face. Raises InputError where `image` is not uint8 (H, W, 3) or no face can be
-        cut out, LeftOutError, which holds the others, where some cannot, and what detector and scorer raise.
+        `photo` is uint8 BGR (H, W, 3) as OpenCV gives it, the path of a file, or a Pillow picture. An empty list where
+        there is no face. Raises InputError where the photo cannot be used or no face can be cut out, LeftOutError,
+        which holds the others, where some cannot, and what detector and scorer raise.
         """
-        return self.begin(image)()
+        return self.begin(as_image(photo))()
 
-    def assess_all(self, images: Iterable[Image]) -> Iterator[list[Face]]:
+    def assess_all(self, images: Iterable[Photo]) -> Iterator[list[Face]]:
         """:meth:`assess` of a stream of photos or frames, in order; finds the faces of the next one while scoring."""
-        return (finish() for finish in work_ahead(self.begin, images))
+        return (finish() for finish in work_ahead(lambda photo: self.begin(as_image(photo)), images))
 
     def begin(self, image: Image) -> Callable[[], list[Face]]:
         """The first half of :meth:`assess`, which finds the faces; what it returns is the second, which scores them.
@@ -146,8 +159,8 @@ class FaceQuality:
         """The scores of the faces that were found; raises what :meth:`assess` raises."""
         scores = self.scorer.score(found.crops).tolist() if found.crops else []
         faces = [
-            Face(face.box, face.landmarks, face.confidence, score)
-            for face, score in zip(found.faces, scores, strict=True)
+            Face(face.box, face.landmarks, face.confidence, score, crop)
+            for face, score, crop in zip(found.faces, scores, found.crops, strict=True)
         ]
         return without_refused(faces, found.refused)
 

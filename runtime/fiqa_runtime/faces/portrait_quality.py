@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from fiqa_runtime.backends import PLAN_BACKEND
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.faces.detection import Detection, FaceFinder, finder_name
+from fiqa_runtime.faces.detection import Detection, FaceFinder, finder_settings
 from fiqa_runtime.faces.face_quality import Face, without_refused
+from fiqa_runtime.images.photo import Photo, as_image
 from fiqa_runtime.images.portrait import MARGIN, Landmarker, portrait_landmarks, upright_portrait
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.scoring.scorer import Scorer
@@ -23,10 +24,11 @@ LANDMARKERS = ("facexformer-512", "facexformer")
 
 
 class PortraitQuality:
-    """Scores the faces of whole photos, framed as in DSL-FIQA's own preparation, except for the detector.
+    """Scores the faces of whole photos, framed as in DSL-FIQA's own preparation.
 
-    The authors take the first face of MTCNN; this class takes every face of `detector`. The boxes of other detectors
-    differ, so scores can be compared with published ones only where MTCNN finds the faces. `landmarkers` are
+    The authors take the largest face of MTCNN; this class takes every face of `detector`. Scores can be compared with
+    published ones only where that is an :class:`fiqa_runtime.faces.mtcnn_detector.MtcnnDetector`, since other detectors
+    give other boxes. `landmarkers` are
     FaceXFormer at 512 x 512 and at 224 x 224; `margin` is the per cent of the box added on each side (the authors use
     80 and 100).
     """
@@ -46,18 +48,19 @@ class PortraitQuality:
     def settings(self) -> dict[str, Any]:
         """What a result must say about how its faces were found and cut out."""
         return {
-            "detector": finder_name(self.detector),
+            **finder_settings(self.detector),
             "landmarkers": [scorer.path.name for scorer in self.landmarkers],
             "framing": "portrait-512",
             "margin": self.margin,
         }
 
-    def assess(self, image: Image) -> list[Face]:
-        """The faces of a uint8 BGR photo, highest detector confidence first; an empty list where there is none.
+    def assess(self, photo: Photo) -> list[Face]:
+        """The faces of a photo, highest detector confidence first; an empty list where there is none.
 
-        Raises InputError where no face can be scored, LeftOutError, which holds the others, where some cannot.
+        `photo` is uint8 BGR (H, W, 3), the path of a file, or a Pillow picture. Raises InputError where no face can be
+        scored, LeftOutError, which holds the others, where some cannot.
         """
-        return self.begin(image)()
+        return self.begin(as_image(photo))()
 
     def begin(self, image: Image) -> Callable[[], list[Face]]:
         """The first half of :meth:`assess`, which finds the faces; what it returns is the second, which scores them."""
@@ -83,7 +86,7 @@ class PortraitQuality:
     def _assess(self, image: Image, face: Detection) -> Face:
         picture, landmarks = self.portrait(image, face)
         quality = float(self.scorer.score([picture], [landmarks])[0])
-        return Face(face.box, face.landmarks, face.confidence, quality)
+        return Face(face.box, face.landmarks, face.confidence, quality, picture)
 
 
 def open_landmarkers(engine: Path, backend: str, threads: int | None) -> tuple[Scorer, Scorer]:

@@ -113,6 +113,27 @@ def ffhq_crop(image: Image, landmarks: NDArray[np.floating], size: int = 256) ->
     return np.asarray(cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def face_box(image: Image, landmarks: NDArray[np.floating]) -> Image:
+    """The square part of a uint8 BGR image around a face, (S, S, 3), as a face detector's box shows it, upright.
+
+    Its centre is the middle between eyes and mouth corners, and its side the larger of 2.6 times the distance of the
+    eyes and 2.6 times that from eyes to mouth; it is moved into the image where it reaches beyond. Raises InputError
+    for landmarks without extent.
+    """
+    right_eye, left_eye, _, right_mouth, left_mouth = _complex(landmarks)
+    eyes, mouth = (right_eye + left_eye) / 2, (right_mouth + left_mouth) / 2
+    reach = max(abs(left_eye - right_eye), abs(mouth - eyes))
+    _check_extent(reach)
+    height, width = image.shape[:2]
+    side = max(min(round(2.6 * reach), height, width), 1)
+    centre = (eyes + mouth) / 2
+    left, top = (
+        min(max(round(middle - side / 2), 0), length - side)
+        for middle, length in ((centre.real, width), (centre.imag, height))
+    )
+    return image[top : top + side, left : left + side]
+
+
 def _warp(image: Image, matrix: Matrix, size: int, border: int) -> Image:
     check_image(image)
     if max(image.shape[:2]) > LONGEST_SIDE:

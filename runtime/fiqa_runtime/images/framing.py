@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiqa_runtime.artefact.spec import Framing, InputSpec
-from fiqa_runtime.images.align import Method, arcface_crop, ffhq_crop
+from fiqa_runtime.images.align import Method, arcface_crop, face_box, ffhq_crop
 from fiqa_runtime.images.preprocess import Image
 
 Cutter = Callable[[Image, NDArray[np.floating], Method], Image]
@@ -35,6 +35,7 @@ FRAMES: dict[Framing, Frame] = {
     "arcface-112": Frame("a crop aligned by five landmarks to the ArcFace template", arcface_crop, on_template=True),
     "ffhq": Frame("the whole head framed as in FFHQ", lambda photo, landmarks, _: ffhq_crop(photo, landmarks)),
     "portrait-512": Frame("FaceXFormer's levelled portrait of 512 x 512", None, landmarks=68),
+    "face-box": Frame("a part of a photo that may be a face", lambda photo, landmarks, _: face_box(photo, landmarks)),
     "photo": Frame("a whole photo", None, landmarks=0),
 }
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.images.resample import pillow_resize
+from fiqa_runtime.images.resample import area_resize, pillow_resize
 
 Image = NDArray[np.uint8]
 Channels = tuple[float, float, float]
-MULTIPLE = 32
-"""Networks without a fixed input size take any multiple of this many pixels."""
+FLOAT_RESIZES = ("opencv-cubic-float", "area-float")
+"""Ways to resize whose results are not whole grey levels."""
 
 
 def network_input(crops: Sequence[Image], spec: InputSpec) -> NDArray[np.float32] | NDArray[np.uint8]:
@@ -29,7 +29,7 @@ def network_input(crops: Sequence[Image], spec: InputSpec) -> NDArray[np.float32
         return prepare(crops, spec)
     for crop in crops:
         check_image(crop)
-        if spec.resize == "opencv-cubic-float" and crop.shape[:2] != (spec.height, spec.width):
+        if spec.resize in FLOAT_RESIZES and crop.shape[:2] != (spec.height, spec.width):
             height, width = crop.shape[:2]
             raise InputError(
                 f"this artefact takes crops of {spec.width} x {spec.height} pixels as they are, got {width} x {height};"
@@ -46,16 +46,18 @@ def prepare(crops: Sequence[Image], spec: InputSpec) -> NDArray[np.float32]:
     """
     for crop in crops:
         check_image(crop)
+    if spec.resize == "area-float" and spec.height is not None and spec.width is not None:
+        return tensor([area_resize(crop, spec.height, spec.width) for crop in crops], spec)
     if spec.resize == "opencv-cubic-float":
         return _blob([_cubic_float(crop, spec) for crop in crops], spec)
-    return _tensor(_equal([to_network_size(crop, spec) for crop in crops]), spec)
+    return tensor(_equal([to_network_size(crop, spec) for crop in crops]), spec)
 
 
 def to_network_size(crop: Image, spec: InputSpec) -> Image:
     """The 8-bit part of the preprocessing: `crop` resized, or padded at the bottom and right, as `spec` says."""
     height, width = crop.shape[:2]
     if spec.height is None or spec.width is None:
-        bottom, right = -height % MULTIPLE, -width % MULTIPLE
+        bottom, right = -height % spec.multiple, -width % spec.multiple
         return _u8(cv2.copyMakeBorder(crop, 0, bottom, 0, right, cv2.BORDER_CONSTANT)) if bottom or right else crop
     if (height, width) == (spec.height, spec.width):
         return crop
@@ -68,22 +70,23 @@ def to_network_size(crop: Image, spec: InputSpec) -> Image:
     raise InputError(f"expected a crop of {spec.width} x {spec.height} pixels, got {width} x {height}; resize it first")
 
 
-def _tensor(images: Sequence[Image], spec: InputSpec) -> NDArray[np.float32]:
-    """(pixel - mean) * (1 / std) per channel in float32, written straight into the NCHW tensor.
+def tensor(images: Sequence[Image | NDArray[np.float32]], spec: InputSpec) -> NDArray[np.float32]:
+    """BGR images (H, W, 3) of one size, grey levels 0..255 -> float32 (N, 3, H, W), normalised, in the network's
+    colour order.
 
-    A mean of 0 and a deviation of 1 cost nothing.
+    Each value is (pixel - mean) * (1 / std) in float32; a mean of 0 and a deviation of 1 cost nothing.
     """
     height, width = images[0].shape[:2]
-    tensor = np.empty((len(images), 3, height, width), np.float32)
+    planes = np.empty((len(images), 3, height, width), np.float32)
     step = -1 if spec.colour == "RGB" else 1
     mean, scale = _normalisation(spec.mean, spec.std)
-    for image, target in zip(images, tensor, strict=True):
+    for image, target in zip(images, planes, strict=True):
         target[...] = image[:, :, ::step].transpose(2, 0, 1)
         if any(spec.mean):
             target -= mean
         if set(spec.std) != {1}:
             target *= scale
-    return tensor
+    return planes
 
 
 @cache

@@ -27,7 +27,7 @@ from fiqa_benchmarks.readme_tables.unfused_openvino import UnfusedOpenVino
 from fiqa_benchmarks.speed.latency import Ratio, measure
 from fiqa_export.graph.passes import PASSES
 from fiqa_export.graph.to_onnx import OPSET
-from fiqa_export.models.vit import Block
+from fiqa_export.models.blocks.vit import Block
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.backends.base import Arrays, Inputs
 from fiqa_runtime.errors import UnsupportedError

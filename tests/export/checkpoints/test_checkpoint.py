@@ -23,11 +23,11 @@ from tests.help.samples.checkpoints import State, T, message
 
 QUICK = ("ediffiqa-t", "ediffiqa-s", "yunet-s", "yunet-n")
 SAME_FILES = ("dsl-fiqa-visible", "facexformer-512")
-"""Other graphs of a checkpoint that its first network covers."""
+"""Other graphs of a checkpoint that its first network covers. MTCNN's files have a test file of their own."""
 NETWORKS = [
     pytest.param(n, marks=() if n in QUICK else pytest.mark.slow)
     for n in zoo.MODELS
-    if n not in ("ifqa-plus", *SAME_FILES)
+    if n not in ("ifqa-plus", *SAME_FILES, *zoo.GROUPS["mtcnn"])
 ]
 
 

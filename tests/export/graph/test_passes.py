@@ -19,8 +19,8 @@ import torch
 from fiqa_export.checkpoints.checkpoint import load_reference
 from fiqa_export.graph import to_onnx
 from fiqa_export.graph.passes import constant_reshapes, fold_constants, rewrite, unused_and_double
+from fiqa_export.models.blocks.vit import Block
 from fiqa_export.models.inputs import reference_input
-from fiqa_export.models.vit import Block
 from fiqa_runtime.faces.detector import Detector
 from fiqa_runtime.faces.yunet import HEADS
 from fiqa_runtime.images.reading import read_image

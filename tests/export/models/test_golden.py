@@ -31,7 +31,7 @@ from tests.help.samples.golden_samples import (
     tensor_sample,
 )
 
-ELSEWHERE = ("dsl_fiqa", "facexformer")
+ELSEWHERE = ("dsl_fiqa", "facexformer", "mtcnn")
 """Families with test files of their own."""
 SLOW = ("ifqa-plus",)
 NETWORKS = [

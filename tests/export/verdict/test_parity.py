@@ -86,3 +86,15 @@ def test_what_is_not_finite_fails(
 def test_another_shape_fails() -> None:
     found = verdict(LANDMARKS, {1: np.zeros((1, 5, 2), np.float32)}, INT8.budget)
     assert "of another shape, for 1 of 5 images" in found.failures[0]
+
+
+def test_a_head_with_few_values_is_correlated_over_the_images() -> None:
+    """One number per image has no correlation within the image."""
+    heads = [{"points": RNG.standard_normal((1, 2)).astype(np.float32)} for _ in range(6)]
+    outputs = (OutputSpec("points", "head"),)
+    same = compare(heads, heads, outputs, INT8.budget)
+    assert same.passed and same.correlation["points"] == pytest.approx(1)
+    second = np.array([values["points"][0, 1] for values in heads])
+    moved = [{"points": np.array([[v["points"][0, 0], other]])} for v, other in zip(heads, second[::-1], strict=True)]
+    found = compare(heads, moved, outputs, INT8.budget)
+    assert found.failures and found.correlation["points"] == pytest.approx(np.corrcoef(second, second[::-1])[0, 1])

@@ -57,7 +57,7 @@ def test_command_names_the_fault_in_a_table_and_in_json(
     assert "left out: 1 scores without image (gone.png)" in result.out
     assert "left out: 1 images without score" in result.out and "more.png" in result.out
     assert "left out: 1 images that cannot be tried" in result.out and "torn.png" in result.out
-    assert "not tried on ready crops: alignment and template" in result.out
+    assert "not tried on ready crops: detector, alignment and template" in result.out
 
     document = json.loads(score(*arguments, "--reference", file, "--json", "-").out)
     assert document["outcome"] == "fault" and document["images"] == CROPS

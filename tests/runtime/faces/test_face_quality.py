@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from fiqa_runtime.faces.detection import Detection
 from fiqa_runtime.faces.detector import Detector
 from fiqa_runtime.faces.face_quality import FaceQuality
 from fiqa_runtime.images.align import METHODS, Method, arcface_crop, ffhq_crop
+from fiqa_runtime.images.framing import FRAMES
 from fiqa_runtime.images.preprocess import prepare
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
@@ -242,10 +244,31 @@ def test_a_photo_without_faces_is_not_scored() -> None:
     assert scorer.calls == []
 
 
-@pytest.mark.parametrize("framing", sorted(set(get_args(Framing)) - {"arcface-112", "ffhq"}))
+@pytest.mark.parametrize("framing", [name for name, frame in FRAMES.items() if frame.cut is None])
 def test_crops_that_five_landmarks_do_not_give_are_refused(framing: Framing) -> None:
     with pytest.raises(UnsupportedError, match=rf"{framing} crop; use PortraitQuality"):
         FaceQuality(RecordingScorer(framing), FixedDetector(0))
+
+
+def test_faces_know_their_crop_and_become_plain_data() -> None:
+    image = seeded_image(0, 150, 150)
+    (face,) = FaceQuality(RecordingScorer("arcface-112"), FixedDetector(0)).assess(image)
+    assert face.crop is not None
+    np.testing.assert_array_equal(face.crop, arcface_crop(image, LANDMARKS))
+    plain = json.loads(json.dumps(face.as_dict()))
+    assert plain == {
+        "quality": 0.0,
+        "confidence": 0.9,
+        "box": [30.0, 20.0, 60.0, 70.0],
+        "landmarks": LANDMARKS.tolist(),
+    }
+
+
+def test_photos_come_as_arrays_and_as_paths(tmp_path: Path) -> None:
+    image, quality = seeded_image(0, 150, 150), FaceQuality(RecordingScorer("arcface-112"), FixedDetector(0))
+    cv2.imwrite(str(tmp_path / "photo.png"), image)
+    for faces in (quality.assess(str(tmp_path / "photo.png")), *quality.assess_all([tmp_path / "photo.png", image])):
+        np.testing.assert_array_equal(faces[0].crop, arcface_crop(image, LANDMARKS))
 
 
 def test_a_photo_must_be_uint8_bgr(weights_dir: Path) -> None:

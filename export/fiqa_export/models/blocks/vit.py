@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fiqa_export.models.attention import Mlp, multi_head
+from fiqa_export.models.blocks.attention import Mlp, multi_head
 
 EPS = 1e-6
 """Epsilon of every LayerNorm in both vision transformers."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fiqa_export.models.attention import multi_head
+from fiqa_export.models.blocks.attention import multi_head
 
 WIDTH = 256
 """Channels of tokens and image keys."""
