@@ -7,7 +7,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -130,6 +130,12 @@ def _refuse_empty(arguments: Sequence[str]) -> None:
         if not given or (given.startswith("--") and given.endswith("=")):
             where = given or f"after {Path(before).name}"
             raise InputError(f"the argument {where} is empty; is a shell variable unset?")
+
+
+def tell(lines: Iterable[str]) -> None:
+    """Print `lines` for people on stderr; names keep their control characters to themselves."""
+    for line in lines:
+        stderr.print(escape(_printable(line)), soft_wrap=True, highlight=False)
 
 
 @contextmanager
