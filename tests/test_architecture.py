@@ -58,6 +58,7 @@ EXPORT_INSIDE_FUNCTIONS = {"contenders", "readme_tables"}
 # Where a package beside numpy and cv2 may be imported at module level in the runtime.
 RUNTIME_TOP_LEVEL = {
     "cli.py": {"typer"},
+    "terminal/common_options.py": {"typer"},
     "terminal/console.py": {"typer", "rich"},
     "backends/onnxruntime.py": {"onnxruntime"},
     "backends/openvino.py": {"openvino"},

@@ -18,7 +18,7 @@ from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detector import CONFIDENCE, LONGEST
 from fiqa_runtime.faces.mtcnn_detector import LEAST, PRESETS, check_preset
 from fiqa_runtime.images.align import check_method
-from fiqa_runtime.images.reading import find_images
+from fiqa_runtime.images.reading import search_images
 from fiqa_runtime.system.host import limit_opencv, threads_per_stream
 from fiqa_runtime.terminal.console import run
 from fiqa_runtime.terminal.options import typed_options
@@ -109,7 +109,8 @@ def score(
     """
     precision, method = check_precision(cpu_precision), check_method(align)
     check_options(typed_options(context))
-    files = find_images(paths or [])
+    found = search_images(paths or [])
+    files = found.images
     detector_file = None if detector in (None, YUNET, MTCNN) else Path(detector)
     inputs = [*(("PATH", file) for file in files), ("--detector", detector_file), ("--reference", reference)]
     outputs = [("--json", json), ("--csv", csv), *(("--quality-file", file) for file in quality_file or [])]
@@ -137,7 +138,7 @@ def score(
     settings = ScoreSettings(
         aligned, landmarks, overlap, streams, fp32_threshold, json, csv, tuple(quality_file or ()), overlay
     )
-    score_images(files, opened, faces, settings)
+    score_images(found, opened, faces, settings)
 
 
 def main() -> None:

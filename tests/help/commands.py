@@ -19,6 +19,10 @@ class Outcome:
         text = self.err.strip()
         return self.code == 2 and not self.out and "\n" not in text and all(part in text for part in parts)
 
+    def ends_in(self, *parts: str) -> bool:
+        """Exit code 2, and a last line on stderr that holds every one of `parts`; others say what was done."""
+        return self.code == 2 and all(part in self.err.strip().splitlines()[-1] for part in parts)
+
 
 Invoke = Callable[..., Outcome]
 

@@ -77,12 +77,15 @@ def evaluate_mos(
     )
     console.print(_table(found))
     notes = [line for line in (_unmatched(matched), *found.notes) if line]
+    console.print(f"{len(matched.paths)} labelled images: {len(kept)} scored, {len(unusable)} refused", highlight=False)
     for line in notes:
         console.print(f"[yellow]{escape(line)}[/]", highlight=False, soft_wrap=True)
     document = {
         **found.as_json(),
         "notes": notes,
         "labels": {"file": str(labels), "missing": matched.missing, "unlabelled": list(map(str, matched.unlabelled))},
+        "accounting": {"given": len(matched.paths), "scored": len(kept), "refused": len(unusable)},
+        "refused": [{"path": str(path), "error": str(error)} for path, error in unusable.items()],
         "scores": [
             {"path": str(path), "mos": mos, "engines": {name: of[path] for name, of in scored.items()}}
             for path, mos in kept.items()

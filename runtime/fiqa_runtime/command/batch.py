@@ -15,6 +15,7 @@ from fiqa_runtime.command.results import ImageResult
 from fiqa_runtime.errors import ArtefactError, FiqaError, InputError
 from fiqa_runtime.faces.face_quality import Face, LeftOutError
 from fiqa_runtime.images.crop_sampling import check_landmarks
+from fiqa_runtime.images.framing import unlike_a_crop
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.scoring.scorer import Scorer
@@ -105,7 +106,8 @@ def score_crops(
                 yield ImageResult(path, error=quality), None
             else:
                 height, width = crops[path].shape[:2]
-                yield ImageResult(path, width, height, quality=quality), crops[path]
+                warning = unlike_a_crop(width, height, scorer.card.input)
+                yield ImageResult(path, width, height, quality=quality, warning=warning), crops[path]
 
 
 def _scores(

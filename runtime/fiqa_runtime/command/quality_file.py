@@ -53,6 +53,9 @@ class QualityFile:
     def __repr__(self) -> str:
         return f"<QualityFile {self.path}, {len(self._scores)} scores>"
 
+    def __len__(self) -> int:
+        return len(self._scores)
+
     def add(self, result: ImageResult) -> None:
         """Take the score of an image that has one."""
         if result.error:

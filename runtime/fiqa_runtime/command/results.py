@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,11 @@ _POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
 COLUMNS = (
     *("path", "face", "quality", "confidence", "x", "y", "width", "height"),
     *(f"{point}_{axis}" for point in _POINTS for axis in "xy"),
-    "accepted",
+    *("accepted", "outcome", "reason"),
 )
-"""Columns of the CSV: one line per face; for ready crops only path, quality and accepted are filled, and accepted
-only where a threshold was given."""
+"""Columns of the CSV: one line per face; for ready crops only path, quality and the last three are filled, and accepted
+only where a threshold was given. An image without a score has a line too, which says why in its last two columns."""
+SCORED, NO_FACE, REFUSED, PASSED_OVER = "scored", "no face", "refused", "passed over"
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,17 @@ class ImageResult:
     """Why the image was not scored."""
     left_out: FiqaError | None = None
     """Why some faces of a photo are not among `faces`."""
+    warning: str = ""
+    """Why the score is to be doubted, in one line."""
     threshold: float | None = None
     """Smallest accepted quality; None where no decision was asked for."""
+
+    @property
+    def outcome(self) -> str:
+        """`scored`, `no face` or `refused`."""
+        if self.error:
+            return REFUSED
+        return NO_FACE if self.faces is not None and not self.faces else SCORED
 
     def accepts(self, quality: float | None) -> bool | None:
         """Whether `quality` reaches the threshold; None where one of the two is missing."""
@@ -53,6 +63,8 @@ class ImageResult:
         if self.error:
             return {"path": str(self.path), "error": str(self.error)}
         entry: dict[str, Any] = {"path": str(self.path), "width": self.width, "height": self.height}
+        if self.warning:
+            entry["warnings"] = [self.warning]
         if self.faces is None:
             return {**entry, "quality": self.quality, **self._decision(self.quality)}
         if self.left_out:
@@ -65,14 +77,26 @@ class ImageResult:
 
     def rows(self) -> Iterator[tuple[object, ...]]:
         """Lines of the CSV."""
+        if self.error or self.faces == ():
+            yield row_without_score(self.path, self.outcome, str(self.error or self.left_out or ""))
+            return
         if self.faces is None:
-            yield (self.path, "", self.quality, *[""] * (len(COLUMNS) - 4), self.accepts(self.quality))
+            ends = (self.accepts(self.quality), self.outcome, self.warning)
+            yield (self.path, "", self.quality, *[""] * (len(COLUMNS) - 3 - len(ends)), *ends)
             return
         for number, face in enumerate(self.faces):
             numbers = (*face.box.tolist(), *face.landmarks.ravel().tolist())
-            yield (self.path, number, face.quality, face.confidence, *numbers, self.accepts(face.quality))
+            ends = (self.accepts(face.quality), self.outcome, str(self.left_out or ""))
+            yield (self.path, number, face.quality, face.confidence, *numbers, *ends)
 
 
+def row_without_score(path: Path, outcome: str, reason: str) -> tuple[object, ...]:
+    """A line of the CSV for an image without a score."""
+    return (path, *[""] * (len(COLUMNS) - 3), outcome, reason)
+
+
+Rows = Iterable[tuple[object, ...]]
+"""Lines of the CSV."""
 Stream = Iterable[tuple[ImageResult, Image | None]]
 """Results in the order in which they come, each with its image where that could be read."""
 
@@ -86,8 +110,10 @@ def _face(face: Face) -> dict[str, Any]:
     }
 
 
-def as_document(scorer: Scorer, images: list[ImageResult], settings: dict[str, Any]) -> dict[str, Any]:
-    """The JSON document of a run; `settings` says how faces were found and aligned."""
+def as_document(
+    scorer: Scorer, images: list[ImageResult], settings: dict[str, Any], accounting: dict[str, Any]
+) -> dict[str, Any]:
+    """The JSON document of a run; `settings` says how faces were found and aligned, `accounting` what became of all."""
     card = scorer.card
     return {
         "engine": str(scorer.path),
@@ -98,39 +124,34 @@ def as_document(scorer: Scorer, images: list[ImageResult], settings: dict[str, A
         "backend": {"name": scorer.backend.name, **scorer.backend.info},
         "higher_is_better": True,
         **settings,
+        "accounting": accounting,
         "images": [image.as_json() for image in images],
     }
 
 
 @contextmanager
-def csv_writer(path: Path | None) -> Iterator[Any]:
-    """A function that appends an :class:`ImageResult` to the CSV. The file appears at `path` once all is written.
+def csv_writer(path: Path | None) -> Iterator[Callable[[Rows], None]]:
+    """A function that appends lines to the CSV, as :meth:`ImageResult.rows` gives them.
 
-    ``-`` is stdout, where rows appear as they come. Raises InputError where the file cannot be written; what the
-    body of the `with` statement raises is left alone.
+    The file appears at `path` once all is written; ``-`` is stdout, where rows appear as they come. Raises InputError
+    where the file cannot be written; what the body of the `with` statement raises is left alone.
     """
     if path is None:
-        yield lambda result: None
+        yield lambda rows: None
         return
     if str(path) == "-":
-        rows = csv.writer(sys.stdout, lineterminator="\n")
-        rows.writerow(COLUMNS)
-
-        def show(result: ImageResult) -> None:
-            if not result.error:
-                rows.writerows(result.rows())
-
-        yield show
+        shown = csv.writer(sys.stdout, lineterminator="\n")
+        shown.writerow(COLUMNS)
+        yield shown.writerows
         return
     with replacing(path) as target:
         with writing(path):
             stream = target.open("w", newline="", encoding="utf-8", errors="surrogateescape")
         writer = csv.writer(stream)
 
-        def write(result: ImageResult) -> None:
-            if not result.error:
-                with writing(path):
-                    writer.writerows(result.rows())
+        def write(rows: Rows) -> None:
+            with writing(path):
+                writer.writerows(rows)
 
         try:
             writer.writerow(COLUMNS)
@@ -144,7 +165,9 @@ def csv_writer(path: Path | None) -> Iterator[Any]:
 
 def table_lines(result: ImageResult) -> Iterator[str]:
     """What people read when they asked for no file: one line per face."""
-    if result.faces is None:
+    if result.error:
+        yield f"refused: {result.error}"
+    elif result.faces is None:
         yield f"{result.path}  {result.quality:.4f}{_verdict(result, result.quality)}"
     elif not result.faces:
         yield f"{result.path}  no face"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fiqa_runtime.command.accounting import Account, counted
 from fiqa_runtime.command.batch import score_crops, score_photos
 from fiqa_runtime.command.overlay_files import picture_places, with_pictures
 from fiqa_runtime.command.quality_file import QualityFile
-from fiqa_runtime.command.results import ImageResult, Stream, as_document, csv_writer, table_lines
+from fiqa_runtime.command.results import (
+    Stream,
+    as_document,
+)
 from fiqa_runtime.command.settings import EngineSettings, FaceSettings, ScoreSettings
+from fiqa_runtime.command.written import Written
 from fiqa_runtime.errors import FiqaError, InputError
 from fiqa_runtime.faces.detection import FaceFinder
 from fiqa_runtime.faces.face_quality import FaceCropper, FaceQuality
@@ -21,8 +24,9 @@ from fiqa_runtime.faces.mtcnn_detector import MtcnnDetector
 from fiqa_runtime.faces.portrait_quality import PortraitQuality, open_landmarkers
 from fiqa_runtime.images.align import Method
 from fiqa_runtime.images.framing import frame_of
+from fiqa_runtime.images.reading import Found
 from fiqa_runtime.scoring.scorer import Scorer
-from fiqa_runtime.terminal.console import progress_bar, stderr
+from fiqa_runtime.terminal.console import stderr, tell
 from fiqa_runtime.terminal.options import refuse_unused
 from fiqa_runtime.terminal.outputs import check_output_folder, write_json
 
@@ -38,11 +42,14 @@ class Source:
     """Cuts the faces out again for their pictures; None where the images are crops."""
 
 
-def score_images(files: list[Path], engine: EngineSettings, faces: FaceSettings, settings: ScoreSettings) -> None:
-    """Score every face of the photos `files`, or the ready crops `files`, and write what `settings` asks for.
+def score_images(found: Found, engine: EngineSettings, faces: FaceSettings, settings: ScoreSettings) -> None:
+    """Score every face of the photos that were `found`, or those ready crops, and write what `settings` asks for.
 
-    Raises InputError at the end where some images could not be scored, and at once where none can be.
+    What became of every file, and what was written where, is told on stderr. Raises InputError at the end where some
+    images could not be scored, and at once where none can be.
     """
+    files = found.images
+    account = Account(len(files), found.passed_over)
     quality = [QualityFile(path, files) for path in settings.quality_files]
     with ExitStack() as stack:
         scorer = stack.enter_context(engine.open())
@@ -58,15 +65,19 @@ def score_images(files: list[Path], engine: EngineSettings, faces: FaceSettings,
         if settings.fp32_threshold is not None:
             source = _decided(source, scorer, settings.fp32_threshold)
         stream = source.results
+        pictures: list[Path] = []
         if settings.overlay is not None:
-            stream = with_pictures(stream, places, scorer, source.crop)
-        show = not (settings.json or settings.csv or quality)
-        keep = settings.json is not None
-        kept, errors = _consume(stream, len(files), settings.csv, quality, keep=keep, show=show)
+            stream = with_pictures(stream, places, scorer, source.crop, pictures)
+        written = Written(settings.csv, quality, keep=settings.json is not None)
+        written.consume(stream, account)
         if settings.json:
-            write_json(as_document(scorer, kept, source.settings), settings.json)
-    errors += [complaint for file in quality[:1] if (complaint := file.complaint())]
-    _raise_all(errors)
+            write_json(as_document(scorer, written.kept, source.settings, account.as_json()), settings.json)
+    tell(account.lines())
+    tell(written.lines(settings.json))
+    if settings.overlay is not None:
+        tell([f"wrote {counted(len(pictures), 'picture')} to {settings.overlay}"])
+    errors = written.errors + written.left_out
+    _raise_all(errors + [complaint for file in quality[:1] if (complaint := file.complaint())])
 
 
 def _raise_all(errors: list[FiqaError]) -> None:
@@ -134,32 +145,3 @@ def _landmark_settings(scorer: Scorer, landmarks: Path | None) -> dict[str, Any]
     if not landmarks.is_dir():
         raise InputError(f"there is no folder {landmarks}; name the one with a NAME.npy per picture")
     return {"landmarks": str(landmarks)}
-
-
-def _consume(
-    stream: Stream, total: int, csv: Path | None, quality: Sequence[QualityFile], keep: bool, show: bool
-) -> tuple[list[ImageResult], list[FiqaError]]:
-    """Write results as they come; only with `keep` do they stay in memory. Raises the error if all images have one."""
-    kept: list[ImageResult] = []
-    errors: list[FiqaError] = []
-    left_out: list[FiqaError] = []
-    with progress_bar() as report, csv_writer(csv) as write_row:
-        for done, (result, _) in enumerate(stream, 1):
-            report("score", done, total)
-            if keep:
-                kept.append(result)
-            if result.error:
-                errors.append(result.error)
-                continue
-            if result.left_out:
-                left_out.append(result.left_out)
-            write_row(result)
-            for file in quality:
-                file.add(result)
-            if show:
-                sys.stdout.writelines(f"{line}\n" for line in table_lines(result))
-        if len(errors) == total:
-            raise InputError(str(errors[0]) if total == 1 else f"none of {total} images can be scored: {errors[0]}")
-    for file in quality:
-        file.write()
-    return kept, errors + left_out

@@ -131,10 +131,13 @@ def _csv_lines(path: Path, text: str) -> Iterator[Line]:
         if len(columns) != 2 or not _is_number(columns[1]):
             raise InputError(f"{path} has the columns {', '.join(columns)}; name them image and score")
         image, score, columns = 0, 1, []
+    ours = "outcome" in columns
     sides = [columns.index(side) for side in ("width", "height") if side in columns]
     for row in rows[1:] if columns else rows:
         if len(row) <= max(image, score):
             raise InputError(f"{path} has a line with {len(row)} fields ('{','.join(row)}'); give image and score")
+        if ours and not row[score]:
+            continue  # an image without a face, or one that was refused
         lengths = [row[side] for side in sides if side < len(row) and row[side]]
         area = math.prod(map(float, lengths)) if len(lengths) == 2 and all(map(_is_number, lengths)) else 0.0
         yield row[image], row[score], area

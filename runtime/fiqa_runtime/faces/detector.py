@@ -20,6 +20,7 @@ from fiqa_runtime.artefact.zoo import DETECTOR, MODELS
 from fiqa_runtime.backends import available, open_backend
 from fiqa_runtime.errors import ArtefactError, DependencyError, InputError, UnsupportedError
 from fiqa_runtime.faces.detection import Detection, intersection_over_union
+from fiqa_runtime.faces.first_opening import open_first_elsewhere
 from fiqa_runtime.faces.yunet import HEADS, Rows, Run, YunetDecoder
 from fiqa_runtime.images.preprocess import Image, check_image
 from fiqa_runtime.onnx_bytes.external import external_files
@@ -83,6 +84,7 @@ class Detector:
         self.longest = longest
         self._settings = (min_confidence, nms, top_k, threads)
         _check_is_yunet(self.path)
+        open_first_elsewhere(self.path, backend)
         spec = _input(self.path)
         limit_opencv(threads)
         name = _fastest(self.path) if backend == "auto" else backend
@@ -202,9 +204,9 @@ def _check_is_yunet(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"there is no detector {path}; check the spelling or use {DETECTOR.file}")
     content = path.read_bytes()
-    external_files(path)
     if any(name.encode() not in content for name in HEADS):
         raise ArtefactError(f"{path} is not a YuNet ONNX file; use {DETECTOR.file} from {DETECTOR.page}")
+    external_files(path)
 
 
 def _opencv_loads(path: Path) -> bool:

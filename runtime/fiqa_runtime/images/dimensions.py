@@ -1,7 +1,7 @@
 """Width and height of an image file, read from its header: so a small file that decodes to gigabytes is refused first.
 
 Sources: the PNG specification (IHDR), ITU-T T.81 (JPEG's frame headers), the WebP container specification, Netpbm's
-formats, Microsoft's BITMAPINFOHEADER, TIFF 6.0.
+formats, Microsoft's BITMAPINFOHEADER, TIFF 6.0, ISO/IEC 15444-1 (JPEG 2000), ISO/IEC 23008-12 (AVIF's boxes).
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ Size = tuple[int, int]
 
 def image_size(data: bytes) -> Size | None:
     """What the header of an encoded image says; None for another format, and where the header is damaged."""
+    if data[4:8] == b"ftyp":
+        return _avif(data)
     for start, read in _READERS.items():
         if data.startswith(start):
             try:
@@ -84,11 +86,24 @@ def _tiff(data: bytes) -> Size | None:
     return (sides[256], sides[257]) if len(sides) == 2 else None
 
 
+def _jpeg_2000(data: bytes) -> Size:
+    """Of the image header box, which stands among the first."""
+    height, width = struct.unpack_from(">II", data, data.index(b"ihdr", 0, 4096) + 4)
+    return width, height
+
+
+def _avif(data: bytes) -> Size | None:
+    """The largest extent that any part of the picture has (boxes `ispe`); parts are tiles, thumbnails, alpha."""
+    found = [struct.unpack(">II", extent) for extent in re.findall(rb"ispe\0{4}(.{8})", data[: 1 << 16], re.DOTALL)]
+    return max(found, key=lambda size: size[0] * size[1]) if found else None
+
+
 _READERS: dict[bytes, Callable[[bytes], Size | None]] = {
     b"\x89PNG\r\n\x1a\n": _png,
     b"\xff\xd8": _jpeg,
     b"RIFF": _webp,
     b"BM": _bmp,
+    b"\0\0\0\x0cjP  ": _jpeg_2000,
     b"II*\0": _tiff,
     b"MM\0*": _tiff,
     **{f"P{number}".encode(): _netpbm for number in range(1, 7)},

@@ -40,6 +40,26 @@ FRAMES: dict[Framing, Frame] = {
 }
 
 
+CROP_ASPECT = 1.25
+"""A picture that is so much wider or taller than the network's input, in proportion, is hardly a crop of a face."""
+CROP_SIZE = 8
+"""Nor is one with sides so many times as long."""
+
+
 def frame_of(spec: InputSpec) -> Frame:
     """The frame of a network's input."""
     return FRAMES[spec.framing]
+
+
+def unlike_a_crop(width: int, height: int, spec: InputSpec) -> str:
+    """Why a picture of that size is hardly a ready crop for a network with input `spec`, in words; empty where it may
+    be one, and for networks that take whole photos or draw crops themselves."""
+    if spec.height is None or spec.width is None or spec.sampling is not None or not frame_of(spec).landmarks:
+        return ""
+    across, down = width / spec.width, height / spec.height
+    if max(across, down) <= CROP_ASPECT * min(across, down) and min(across, down) <= CROP_SIZE:
+        return ""
+    return (
+        f"{width} x {height} pixels are squeezed to {spec.width} x {spec.height}; "
+        "if it is a whole photo, leave --aligned out, and its faces are found"
+    )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -13,8 +16,12 @@ from fiqa_runtime.images.dimensions import image_size
 from fiqa_runtime.images.jpeg import START, decode_jpeg
 from fiqa_runtime.images.preprocess import Image
 
-SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+SUFFIXES = frozenset(
+    (".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+)
 """Files that count as images when a folder is searched; compared without regard to case."""
+IN_SOME_OPENCV = frozenset((".avif", ".jp2"))
+"""They count too where this OpenCV was built with their codec."""
 
 MOST_PIXELS = 1 << 28
 """A picture with more is not decoded: its pixels alone would take 0.8 GB of memory."""
@@ -32,8 +39,8 @@ def read_image(path: str | Path) -> Image:
     Raises InputError where there is no such file, and where it is not an image, damaged or cut short. A JPEG
     without its end marker is refused, although OpenCV 4 would fill the missing part with grey, and so is one whose data
     end before its picture does, although every OpenCV would; a picture of more than :data:`MOST_PIXELS` is refused,
-    whatever few bytes it has. Values of at most 12 bits that stand unscaled in
-    16 bits, as some infrared cameras store them, are refused too: in 8 bits almost nothing would be left of them.
+    whatever few bytes it has. Values of at most 12 bits that stand unscaled in 16 bits, as some infrared cameras store
+    them, are refused too: in 8 bits almost nothing would be left of them.
     """
     path = Path(path)
     data = _read(path)
@@ -53,45 +60,92 @@ def read_image(path: str | Path) -> Image:
     return np.asarray(image, np.uint8)
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a search for images gave."""
+
+    images: list[Path] = field(default_factory=list)
+    passed_over: dict[Path, str] = field(default_factory=dict)
+    """What stands in the folders and is not among the images, and why; hidden files and folders are left out."""
+
+
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
+    """The images of :func:`search_images`."""
+    return search_images(paths).images
+
+
+def search_images(paths: Iterable[str | Path]) -> Found:
     """Every image named in `paths`: files as they are given, folders searched to the bottom, sorted.
 
-    In folders, files with one of :data:`SUFFIXES` count; names that begin with a dot are passed over. An
-    image that is met twice, by whatever path, is listed once, as it was met first; links to files are images
-    of their own. Raises InputError for a path that does not exist or may not be looked into, and for a folder
-    without images.
+    In folders, files with one of :data:`SUFFIXES` or :data:`IN_SOME_OPENCV` count, and no name that begins with a dot.
+    Linked folders are not entered. An image that is met twice, by whatever path, is listed once, as it was met first;
+    links to files are images of their own. Raises InputError for a path that does not exist or may not be looked into,
+    and for a folder without images.
     """
-    found: dict[Path, Path] = {}
+    images: dict[Path, Path] = {}
+    passed_over: dict[Path, str] = {}
     for path in map(Path, paths):
         try:
-            images = _images_at(path)
+            found = _images_at(path)
         except OSError as error:
             reason = error.strerror or error
             raise InputError(f"cannot search {path}: {reason}; check its name and permissions") from error
-        for image in images:
-            found.setdefault(image.parent.resolve() / image.name, image)
-    return list(found.values())
+        for image in found.images:
+            images.setdefault(image.parent.resolve() / image.name, image)
+        passed_over |= found.passed_over
+    return Found(list(images.values()), passed_over)
 
 
-def _images_at(path: Path) -> list[Path]:
+def _images_at(path: Path) -> Found:
     if path.is_dir():
-        images = _search(path)
-        if not images:
-            raise InputError(f"no images under {path}; name a folder with {_KINDS} files")
-        return images
+        found = _search(path)
+        if not found.images:
+            rest = f", only {len(found.passed_over)} other files" if found.passed_over else ""
+            raise InputError(f"no images under {path}{rest}; name a folder with {_KINDS} files")
+        return found
     if not path.exists():
         raise InputError(f"there is no file or folder {path}; check the spelling")
-    return [path]
+    return Found([path])
 
 
-def _search(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+def _search(folder: Path) -> Found:
+    images: list[Path] = []
+    passed_over: dict[Path, str] = {}
+
+    def closed(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise error
+        passed_over[Path(error.filename)] = f"folders that cannot be searched: {error.strerror}"
+
+    for place, folders, files in os.walk(folder, onerror=closed):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        linked = {name for name in folders if os.path.islink(os.path.join(place, name))}  # noqa: PTH114, PTH118
+        passed_over |= {Path(place, name): "linked folders" for name in linked}
+        for name in files:
+            if not name.startswith("."):
+                path = Path(place, name)
+                why_not = _not_an_image(path)
+                if why_not:
+                    passed_over[path] = why_not
+                else:
+                    images.append(path)
+    return Found(sorted(images), dict(sorted(passed_over.items())))
+
+
+def _not_an_image(path: Path) -> str:
+    """Why the file `path` is passed over; empty for an image."""
+    suffix = path.suffix.lower()
+    if suffix in IN_SOME_OPENCV and not _opencv_reads(suffix):
+        return f"{suffix} files, which this OpenCV does not read"
+    if suffix not in SUFFIXES | IN_SOME_OPENCV:
+        return f"{suffix} files" if suffix else "files without a suffix"
+    return "" if path.is_file() else "links that lead nowhere, or no files"
+
+
+@cache
+def _opencv_reads(suffix: str) -> bool:
+    """Whether OpenCV has the codec of `suffix`; it tells of the half that writes."""
+    return bool(cv2.haveImageWriter(f"a{suffix}"))
 
 
 def _read(path: Path) -> bytes:

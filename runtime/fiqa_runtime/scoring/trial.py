@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from fiqa_runtime.artefact.spec import CpuPrecision
 from fiqa_runtime.errors import DependencyError, FiqaError
 from fiqa_runtime.system.child import last_line, run_module
 from fiqa_runtime.system.schema import from_plain
+
+SECONDS = 600.0
+"""Time that a trial may take; the largest networks take a minute on two cores."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,10 @@ def try_backend(backend: str, artefact: Path, threads: int | None, precision: Cp
     Raises DependencyError where no such process can be started.
     """
     arguments = map(json.dumps, (str(artefact), backend, threads, precision))
-    result = run_module("fiqa_runtime.scoring.trial_process", *arguments)
+    try:
+        result = run_module("fiqa_runtime.scoring.trial_process", *arguments, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return Trial(backend, False, f"did not end within {SECONDS:g} s")
     if result.returncode == 0:
         return _read(result.stdout)
     last = last_line(result)

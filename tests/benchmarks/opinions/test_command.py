@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from fiqa_benchmarks.opinions.accuracy import STATISTICS, accuracy
-from fiqa_runtime.artefact.card import card_path
+from fiqa_runtime.artefact.card import read_card
+from fiqa_runtime.artefact.spec import Colour
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 
 from tests.help.commands import Invoke
+from tests.help.samples.cards import card_beside_alone
 
 COUNT = 12
 
@@ -40,10 +43,9 @@ def swapped(seeded_engine: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "swapped"
     folder.mkdir()
     copy = Path(shutil.copy(seeded_engine, folder / "swapped.onnx"))
-    document = json.loads(card_path(seeded_engine).read_text(encoding="utf-8"))
-    document["files"] = {copy.name: document["files"][seeded_engine.name]}
-    document["input"]["colour"] = "BGR" if document["input"]["colour"] == "RGB" else "RGB"
-    card_path(copy).write_text(json.dumps(document))
+    card = read_card(seeded_engine)
+    colour: Colour = "BGR" if card.input.colour == "RGB" else "RGB"
+    card_beside_alone(replace(card, input=replace(card.input, colour=colour)), copy)
     return copy
 
 

@@ -130,7 +130,7 @@ def test_one_bad_image_does_not_stop_the_rest(score: Invoke, seeded_engine: Path
     data = (crops / "1.png").read_bytes()
     (crops / "1.png").write_bytes(data[: len(data) // 2])
     result = score(crops, "--engine", seeded_engine, "--aligned", "--json", tmp_path / "s.json")
-    assert result.is_one_line("1.png", "cut short")
+    assert result.ends_in("1.png", "cut short")
     images = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["images"]
     assert ["error" in image for image in images] == [False, True, False, False, False]
 
@@ -148,11 +148,11 @@ def test_a_score_that_is_no_number_does_not_stop_the_rest(
 
     monkeypatch.setattr(Scorer, "_output", without_number)
     arguments = (crops, "--engine", seeded_engine, "--aligned", "--json", tmp_path / "s.json")
-    assert score(*arguments).is_one_line("1.png: ", "not a number", "--self-test")
+    assert score(*arguments).ends_in("1.png: ", "not a number", "--self-test")
     images = json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["images"]
     assert ["error" in image for image in images] == [False, True, False, False, False]
     bad += [seeded_image(index, 112, 112) for index in (0, 2, 3, 4)]
-    assert score(*arguments).is_one_line("none of 5 images can be scored", "not a number")
+    assert score(*arguments).ends_in("none of 5 images can be scored", "not a number")
 
 
 def test_names_that_are_no_utf_8(score: Invoke, seeded_engine: Path, crops: Path, tmp_path: Path) -> None:

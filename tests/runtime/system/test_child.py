@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from fiqa_runtime.errors import DependencyError
-from fiqa_runtime.scoring.trial import try_backend
+from fiqa_runtime.scoring import trial
+from fiqa_runtime.scoring.trial import Trial, try_backend
 from fiqa_runtime.system.child import last_line, run_module
 
 
@@ -24,6 +25,18 @@ def test_nothing_of_the_working_folder_is_imported(
     assert "passed" in result.stdout
     assert "planted" not in result.stderr
     assert try_backend("onnxruntime", seeded_engine, 1, "exact").passed
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell script as a program")
+def test_a_trial_that_does_not_end_is_a_failed_one(
+    seeded_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(trial, "SECONDS", 0.5)
+    assert try_backend("openvino", seeded_engine, 1, "exact") == Trial("openvino", False, "did not end within 0.5 s")
 
 
 def test_what_a_process_says_last_is_told() -> None:

@@ -24,7 +24,7 @@ def by_text(path: Path) -> None:
 
 def by_csv(path: Path) -> None:
     with csv_writer(path) as write:
-        write(RESULT)
+        write(RESULT.rows())
 
 
 def by_parquet(path: Path) -> None:

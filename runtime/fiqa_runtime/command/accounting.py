@@ -1,0 +1,73 @@
+"""What became of every image of a run: given = scored + without a face + refused, and files that were passed over."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fiqa_runtime.command.results import NO_FACE, REFUSED, SCORED, ImageResult
+
+LISTED = 4
+"""Reasons told on the terminal; machine output names every file."""
+
+
+class Account:
+    """Counts results as they come; `passed_over` are the files in folders that were not read, with the reason."""
+
+    def __init__(self, given: int, passed_over: Mapping[Path, str]) -> None:
+        self.given = given
+        self.passed_over = passed_over
+        self._outcomes: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._warned: list[ImageResult] = []
+
+    def add(self, result: ImageResult) -> None:
+        """Count one result."""
+        self._outcomes[result.outcome] += 1
+        if result.error:
+            self._reasons[reason_of(str(result.error), result.path)] += 1
+        if result.warning:
+            self._warned.append(result)
+
+    def lines(self) -> Iterator[str]:
+        """For people, one line each: what became of the images, what was passed over, and what is to be doubted."""
+        counts = self._outcomes
+        outcomes = f"{counts[SCORED]} scored, {counts[NO_FACE]} without a face, {counts[REFUSED]} refused"
+        yield f"{counted(self.given, 'image')}: {outcomes}{_listed(self._reasons)}"
+        if self.passed_over:
+            yield f"passed over in folders: {len(self.passed_over)}" + _listed(Counter(self.passed_over.values()))
+        if self._warned:
+            first = self._warned[0]
+            yield f"warning: {len(self._warned)} of {self.given} are doubtful, as {first.path}: {first.warning}"
+
+    def as_json(self) -> dict[str, Any]:
+        """For the JSON document; the images themselves say which was refused and why."""
+        return {
+            "given": self.given,
+            "scored": self._outcomes[SCORED],
+            "without_face": self._outcomes[NO_FACE],
+            "refused": self._outcomes[REFUSED],
+            "passed_over": [{"path": str(path), "reason": reason} for path, reason in self.passed_over.items()],
+        }
+
+
+def counted(number: int, what: str) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def reason_of(message: str, path: Path) -> str:
+    """What a message says of any file: without the path, without numbers of its own, and without the fix."""
+    text = message.replace(f"{path}: ", "").replace(str(path), "")
+    return re.sub(r"(?<![\w.])\d[\d,]*(?![\w.])", "N", re.split(r"[;:(]", text)[0]).strip() or "unknown"
+
+
+def _listed(reasons: Counter[str]) -> str:
+    if not reasons:
+        return ""
+    told = [f"{count} {reason}" for reason, count in reasons.most_common(LISTED)]
+    rest = len(reasons) - LISTED
+    return f" ({', '.join(told)}{f', and {rest} more reasons' if rest > 0 else ''})"
