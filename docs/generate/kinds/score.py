@@ -44,8 +44,30 @@ class ScoredImage:
     """Of a ready crop."""
     accepted: bool | None = None
     """Of a ready crop, where a threshold was given."""
+    warnings: tuple[str, ...] | None = None
+    """Why the score is to be doubted."""
     error: str | None = None
     """Why there is no score."""
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A file in a folder that was not read."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """What became of every image: given = scored + without a face + refused."""
+
+    given: int
+    scored: int
+    without_face: int
+    refused: int
+    passed_over: tuple[PassedOver, ...]
+    """Files of other kinds in the folders that were named."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +86,7 @@ class Scores:
     higher_is_better: Literal[True]
     aligned: bool
     """Whether the images were ready crops."""
+    accounting: Accounting
     images: tuple[ScoredImage, ...]
     """In the order of the files."""
     detector: str | None = None
