@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from fiqa_runtime.command.results import COLUMNS
+
 from docs.generate.commands import command_reference
 from docs.generate.documents import DOCUMENTS
 from docs.generate.fields import field_tables
@@ -26,6 +28,7 @@ GENERATORS: dict[str, Callable[[str], str]] = {
     "card": lambda _: field_tables(DOCUMENTS["card"].kind),
     "document": lambda name: field_tables(DOCUMENTS[name].kind),
     "schemas": lambda _: schema_list(),
+    "csv": lambda _: ", ".join(f"`{column}`" for column in COLUMNS) + ".",
 }
 """By the first word of a marker: what makes the text from the second word."""
 

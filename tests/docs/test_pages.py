@@ -125,6 +125,17 @@ def test_every_generator_is_used_and_every_network_has_a_page() -> None:
     assert not [name for name in MODELS if f"`{name}`" not in generated]
 
 
+def test_every_variable_that_the_packages_read_is_told() -> None:
+    page = (DOCS / "reference" / "environment.md").read_text("utf-8")
+    read = set()
+    for folder in ("runtime", "calibration", "export", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            pattern = r"environ(?:\.get\(|\[)\"(\w+)\"[^=\n]*(?!\s*=\s)$"
+            read |= set(re.findall(pattern, path.read_text("utf-8"), re.MULTILINE))
+    assert {"FIQA_WEIGHTS_DIR", "XDG_CACHE_HOME"} <= read
+    assert not [name for name in read if f"`{name}`" not in page and f"%{name}%" not in page]
+
+
 def test_commercial_use_is_read_from_the_licence() -> None:
     found = {name: commercial_use(spec) for name, spec in MODELS.items()}
     assert set(found.values()) == {"yes", "no", "unstated"}
