@@ -9,7 +9,7 @@ SHUFFLE ?= 1
 # Photos for the rows of `make bench` that start from photos.
 IMAGES ?= $(FIQA_IMAGES_DIR)
 
-.PHONY: help demo test test-shuffled test-files test-slow test-long lint format bench clean
+.PHONY: help demo test test-shuffled test-files test-slow test-long lint format docs sbom bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,11 +41,21 @@ format: $(VENV)/.dev ## bring the code into shape: sorted imports, ruff's format
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(VENV)/.dev ## the CPU table of the README, 10 to 15 minutes on an idle machine; IMAGES=folder for its photos
+docs: $(VENV)/.dev ## the JSON Schemas, then the site, strictly: site/index.html
+	$(VENV)/bin/python -m docs.generate.schemas
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict
+
+sbom: $(VENV)/.dev ## what an install on a device consists of, as CycloneDX: sbom.json
+	rm -rf $(VENV)-device && $(PYTHON) -m venv $(VENV)-device
+	$(VENV)-device/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt '.[headless,onnxruntime]'
+	$(VENV)-device/bin/python -m pip --disable-pip-version-check --quiet uninstall -y setuptools pip
+	$(VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --of JSON -o sbom.json $(VENV)-device/bin/python
+
+bench: $(VENV)/.dev ## the CPU table of docs/evidence/cpu.md, 10 to 15 minutes on an idle machine; IMAGES=folder for its photos
 	$(VENV)/bin/python -m fiqa_benchmarks.readme_tables.cpu --engines engines/bench --json bench.json $(if $(IMAGES),--images $(IMAGES))
 
 clean: ## remove the environment, the demo and caches
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-device demo site sbom.json .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

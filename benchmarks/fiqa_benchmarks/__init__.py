@@ -1,8 +1,10 @@
 """Latency, agreement with opinions of people, and error versus discard of quality networks.
 
-from fiqa_benchmarks import Comparisons, edc_curves, pair_distances
+In use:
 
-curves = edc_curves(comparisons, quality)              # how recognition errors fall as the worst faces are left out
+    from fiqa_benchmarks import Comparisons, edc_curves, pair_distances
+
+    curves = edc_curves(comparisons, quality)              # how recognition errors fall as the worst faces are left out
 """
 
 from fiqa_benchmarks.discard.comparisons import Comparisons, pair_distances

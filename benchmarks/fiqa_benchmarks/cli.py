@@ -13,6 +13,7 @@ from fiqa_runtime.artefact.spec import InputSpec, check_precision
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.system.host import check_threads
+from fiqa_runtime.terminal.common_options import Quiet, Verbose, Version, panel
 from fiqa_runtime.terminal.console import run
 from fiqa_runtime.terminal.options import refuse_ignored, refuse_parts_alone, refuse_unused, typed_options
 from fiqa_runtime.terminal.outputs import check_outputs
@@ -49,69 +50,76 @@ IGNORED_WITHOUT_ENGINE = (
 )
 """What ``--edc`` ignores where it has no engine to time."""
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
+_what, _how, _where = panel("What is measured"), panel("How it is run"), panel("Where it goes")
+_photos, _opinions = panel("Whole photos (--pipeline)"), panel("People's opinions (--mos)")
+_discard, _gate = panel("Error versus discard (--edc)"), panel("A gate for CI (--baseline)")
+EXAMPLE = "Example: fiqa-bench --engine ediffiqa-t.fp32.onnx ediffiqa-t.int8.onnx --batch 1,8 --html report.html"
 
 
-@app.command()
+@app.command(epilog=EXAMPLE)
 def command(
     context: typer.Context,
     engine: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE...", help="Artefacts; a bare name is also looked for in engines/."),
+        _what(metavar="FILE...", help="Artefacts; a bare name is also looked for in engines/."),
     ] = None,
     more: Annotated[
         list[str] | None, typer.Argument(metavar="FILE...", help="More artefacts; with --edc more score files.")
     ] = None,
-    batch: Annotated[str, typer.Option(metavar="N,N...", help="Batch sizes.")] = "1",
+    batch: Annotated[str, _what(metavar="N,N...", help="Batch sizes.")] = "1",
     against: Annotated[
         str | None,
-        typer.Option(
+        _what(
             metavar="PEER,PEER...",
             help="Also the first engine in torch, torch-compile, torch-cuda-graph, onnxruntime, opencv, openvino; "
             "with -plain behind a backend: the untouched torch.onnx export there.",
         ),
     ] = None,
-    backend: Annotated[str, typer.Option(help="Backend of the engines, as in fiqa-score.")] = "auto",
-    cpu_precision: Annotated[str, typer.Option(help="exact or fast, of the engines, as in fiqa-score.")] = "exact",
+    backend: Annotated[str, _how(help="Backend of the engines, as in fiqa-score.")] = "auto",
+    cpu_precision: Annotated[str, _how(help="exact or fast, of the engines, as in fiqa-score.")] = "exact",
     images: Annotated[
-        Path | None, typer.Option(help="Folder of crops; default: seeded images, with --mos the labels' folder.")
+        Path | None, _what(help="Folder of crops; default: seeded images, with --mos the labels' folder.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of every backend.")] = None,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; default: 3 to 30, about a minute.")] = None,
-    json: Annotated[str | None, typer.Option(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
+    threads: Annotated[int | None, _how(min=1, help="Threads of every backend.")] = None,
+    rounds: Annotated[int | None, _how(min=1, help="Rounds; default: 3 to 30, about a minute.")] = None,
+    json: Annotated[str | None, _where(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
     roofline: Annotated[
-        bool, typer.Option("--roofline", help="Also: the share of this machine's peak that each network reaches.")
+        bool, _what("--roofline", help="Also: the share of this machine's peak that each network reaches.")
     ] = False,
     pipeline: Annotated[
-        bool, typer.Option("--pipeline", help="Instead: photos of --images to scores, against OpenCV Zoo's demo.")
+        bool, _what("--pipeline", help="Instead: photos of --images to scores, against OpenCV Zoo's demo.")
     ] = False,
-    detector: Annotated[Path | None, typer.Option(help="--pipeline: YuNet file, as in fiqa-score.")] = None,
-    streams: Annotated[int | None, typer.Option(min=1, help="--pipeline: photos at once, as in fiqa-score.")] = None,
+    detector: Annotated[Path | None, _photos(help="--pipeline: YuNet file, as in fiqa-score.")] = None,
+    streams: Annotated[int | None, _photos(min=1, help="--pipeline: photos at once, as in fiqa-score.")] = None,
     mos: Annotated[
         Path | None,
-        typer.Option(metavar="LABELS", help="Instead: fit to opinion scores, from label.json, its folder or a CSV."),
+        _opinions(metavar="LABELS", help="Instead: fit to opinion scores, from label.json, its folder or a CSV."),
     ] = None,
-    cache: Annotated[Path | None, typer.Option(help="--mos: file that keeps scores; default: user cache.")] = None,
+    cache: Annotated[Path | None, _opinions(help="--mos: file that keeps scores; default: user cache.")] = None,
     edc: Annotated[
         Path | None,
-        typer.Option(metavar="PAIRS", help="Error versus discard over a CR-FIQA pair list."),
+        _discard(metavar="PAIRS", help="Error versus discard over a CR-FIQA pair list."),
     ] = None,
-    embeddings: Annotated[Path | None, typer.Option(help="--edc: folder with a NAME.npy for each image.")] = None,
+    embeddings: Annotated[Path | None, _discard(help="--edc: folder with a NAME.npy for each image.")] = None,
     scores: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE...", help="--edc: quality files, lines of 'path score'.")
+        list[Path] | None, _discard(metavar="FILE...", help="--edc: quality files, lines of 'path score'.")
     ] = None,
-    protocol: Annotated[str, typer.Option(help="--edc: edc (threshold fixed) or cr-fiqa (as its scripts do).")] = "edc",
-    metric: Annotated[str, typer.Option(help="--edc: cosine or euclidean distance.")] = "cosine",
-    lower_is_better: Annotated[bool, typer.Option("--lower-is-better", help="--edc: low scores are good.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write one self-contained page with plots.")] = None,
+    protocol: Annotated[str, _discard(help="--edc: edc (threshold fixed) or cr-fiqa (as its scripts do).")] = "edc",
+    metric: Annotated[str, _discard(help="--edc: cosine or euclidean distance.")] = "cosine",
+    lower_is_better: Annotated[bool, _discard("--lower-is-better", help="--edc: low scores are good.")] = False,
+    html: Annotated[Path | None, _where(help="Write one self-contained page with plots.")] = None,
     baseline: Annotated[
-        Path | None, typer.Option(metavar="OLD.json", help="Gate: document of an earlier run of the old engine.")
+        Path | None, _gate(metavar="OLD.json", help="Gate: document of an earlier run of the old engine.")
     ] = None,
     budget: Annotated[
         Path | None,
-        typer.Option(help="Gate: TOML with any of srcc, flips, max_abs, latency_ratio, bytes_ratio."),
+        _gate(help="Gate: TOML with any of srcc, flips, max_abs, latency_ratio, bytes_ratio."),
     ] = None,
-    junit: Annotated[Path | None, typer.Option(help="Gate: write JUnit XML, a test case per budget.")] = None,
+    junit: Annotated[Path | None, _gate(help="Gate: write JUnit XML, a test case per budget.")] = None,
+    version: Version = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Latency, throughput, memory and agreement of artefacts, measured in interleaved rounds.
 

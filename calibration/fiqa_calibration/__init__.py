@@ -1,9 +1,11 @@
 """Calibration images, activation ranges and the search for nodes that keep higher precision.
 
-from fiqa_calibration import folder_candidates, ladders
+In use:
 
-for rung, picture in ladders([crop]):                  # uint8 BGR crop -> the crop, degraded step by step
-    ...
+    from fiqa_calibration import folder_candidates, ladders
+
+    for rung, picture in ladders([crop]):                  # uint8 BGR crop -> the crop, degraded step by step
+        ...
 """
 
 from fiqa_calibration.candidates import Candidate, folder_candidates, seeded_candidates

@@ -1,8 +1,8 @@
 """From a research checkpoint to ONNX and TensorRT, with a parity verdict at every step.
 
-from fiqa_export import FP16, Options, export
+    from fiqa_export import FP16, Options, export
 
-exported = export("ediffiqa-t", None, Path("engines"), Options(FP16))
+    exported = export("ediffiqa-t", None, Path("engines"), Options(FP16))
 
 Names are loaded when they are first used: most of them need torch, and ``fiqa-export --help`` must not.
 """

@@ -13,6 +13,7 @@ from fiqa_runtime.artefact.location import ENGINES
 from fiqa_runtime.artefact.zoo import GROUPS, MODELS, find_model
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.onnx_bytes.data_file import data_file
+from fiqa_runtime.terminal.common_options import Quiet, Verbose, Version, panel
 from fiqa_runtime.terminal.console import run
 from fiqa_runtime.terminal.options import refuse_all_but, refuse_unused, typed_options
 from fiqa_runtime.terminal.outputs import check_output_folder, check_outputs
@@ -20,7 +21,10 @@ from fiqa_runtime.terminal.outputs import check_output_folder, check_outputs
 from fiqa_export.doctor.facts import EXPORT_PACKAGES
 from fiqa_export.verdict.recipe import FP16, INT8, RECIPES, Recipe
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
+_what, _how, _plan = panel("What is exported"), panel("Precision"), panel("TensorRT plan")
+_where, _check = panel("Where it goes"), panel("Checks")
+EXAMPLE = "Example: fiqa-export ediffiqa-t --int8 --calib photos/ --target none"
 
 USES = {"--list": ("--json",), "--doctor": ("--target", "--json")}
 """The options that each of these options uses; it ignores all others."""
@@ -30,7 +34,7 @@ FINISHED = ("MODEL", "--target", *PLAN, "--triton", "--deepstream", "--json")
 """The only ones that apply where MODEL is a finished ONNX file."""
 
 
-@app.command()
+@app.command(epilog=EXAMPLE)
 def export(
     context: typer.Context,
     model: Annotated[
@@ -42,58 +46,65 @@ def export(
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="FILE, a weight set of --list, 'seeded' or 'seeded:N'. Default: the authors' file."),
+        _what(help="FILE, a weight set of --list, 'seeded' or 'seeded:N'. Default: the authors' file."),
     ] = None,
-    fp16: Annotated[bool, typer.Option("--fp16", help="Half precision where the ranking survives it.")] = False,
-    int8: Annotated[bool, typer.Option("--int8", help="8-bit integers where the ranking survives it.")] = False,
+    fp16: Annotated[bool, _how("--fp16", help="Half precision where the ranking survives it.")] = False,
+    int8: Annotated[bool, _how("--int8", help="8-bit integers where the ranking survives it.")] = False,
     calib: Annotated[
         str | None,
-        typer.Option(help="--int8: folder of photos or face crops, a file of ranges, or 'seeded' for a dry run."),
+        _how(help="--int8: folder of photos or face crops, a file of ranges, or 'seeded' for a dry run."),
     ] = None,
     min_srcc: Annotated[
         float | None,
-        typer.Option(
+        _how(
             help="--fp16, --int8: smallest rank correlation with the scores of the reference, 0 to 1. Default: fp16 "
             f"{FP16.trained_srcc}, int8 {INT8.trained_srcc}; seeded weights {FP16.budget.srcc} and {INT8.budget.srcc}."
         ),
     ] = None,
     max_flips: Annotated[
         float | None,
-        typer.Option(
+        _how(
             help="--fp16, --int8: largest share of decisions, 0 to 1, that flip where 10 % are rejected. Default: fp16 "
             f"{FP16.budget.flips}, int8 {INT8.budget.flips}."
         ),
     ] = None,
     raw_input: Annotated[
-        bool, typer.Option("--raw-input", help="The graph takes uint8 BGR crops and normalises them itself.")
+        bool,
+        _what("--raw-input", help="The graph takes uint8 BGR crops and normalises them itself."),
     ] = False,
     target: Annotated[
-        str, typer.Option(help="TensorRT plan beside the ONNX file: auto, tensorrt, tensorrt-rtx or none.")
+        str,
+        _plan(help="TensorRT plan beside the ONNX file: auto, tensorrt, tensorrt-rtx or none."),
     ] = "auto",
-    batch: Annotated[str | None, typer.Option(metavar="MIN,OPT,MAX", help="Batches of the plan.")] = None,
-    workspace: Annotated[int | None, typer.Option(metavar="MIB", help="Most GPU memory that a layer may use.")] = None,
-    optimisation: Annotated[int | None, typer.Option(help="0 (quick build) to 5 (quick plan).")] = None,
+    batch: Annotated[str | None, _plan(metavar="MIN,OPT,MAX", help="Batches of the plan.")] = None,
+    workspace: Annotated[int | None, _plan(metavar="MIB", help="Most GPU memory that a layer may use.")] = None,
+    optimisation: Annotated[int | None, _plan(help="0 (quick build) to 5 (quick plan).")] = None,
     version_compatible: Annotated[
-        bool, typer.Option("--version-compatible", help="Later TensorRT versions run the plan too.")
+        bool,
+        _plan("--version-compatible", help="Later TensorRT versions run the plan too."),
     ] = False,
     hardware_compatible: Annotated[
-        bool, typer.Option("--hardware-compatible", help="Other Ampere and later GPUs run the plan too.")
+        bool,
+        _plan("--hardware-compatible", help="Other Ampere and later GPUs run the plan too."),
     ] = False,
-    dla: Annotated[int | None, typer.Option(help="Deep learning accelerator to build for.")] = None,
-    triton: Annotated[Path | None, typer.Option(help="Triton model repository to add the artefact to.")] = None,
-    deepstream: Annotated[Path | None, typer.Option(help="Folder for the artefact with nvinfer's settings.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the artefacts.")] = ENGINES,
+    dla: Annotated[int | None, _plan(help="Deep learning accelerator to build for.")] = None,
+    triton: Annotated[Path | None, _where(help="Triton model repository to add the artefact to.")] = None,
+    deepstream: Annotated[Path | None, _where(help="Folder for the artefact with nvinfer's settings.")] = None,
+    out: Annotated[Path, _where(help="Folder for the artefacts.")] = ENGINES,
     images: Annotated[
-        Path | None, typer.Option(help="Photos or crops to degrade for the parity check, instead of a portrait.")
+        Path | None,
+        _check(help="Photos or crops to degrade for the parity check, instead of a portrait."),
     ] = None,
-    json: Annotated[str | None, typer.Option(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
-    keep_failed: Annotated[
-        bool, typer.Option("--keep-failed", help="Keep an artefact that fails its verdict.")
-    ] = False,
-    list_models: Annotated[bool, typer.Option("--list", help="Show the known networks and end.")] = False,
+    json: Annotated[str | None, _where(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
+    keep_failed: Annotated[bool, _check("--keep-failed", help="Keep an artefact that fails its verdict.")] = False,
+    list_models: Annotated[bool, _check("--list", help="Show the known networks and end.")] = False,
     doctor: Annotated[
-        bool, typer.Option("--doctor", help="Say what this machine can build for --target, and how to mend it.")
+        bool,
+        _check("--doctor", help="Say what this machine can build for --target, and how to mend it."),
     ] = False,
+    version: Version = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Export a face image quality network to ONNX and TensorRT, with a card and a parity verdict against PyTorch.
 

@@ -1,10 +1,12 @@
 """Light runtime of fiqa-edge: scores faces with any exported artefact; imports numpy and cv2 only.
 
-from fiqa_runtime import Detector, FaceQuality, Scorer
+In use:
 
-scorer = Scorer("engines/ediffiqa-t.fp32.onnx")
-scorer.score(crops)                                    # uint8 BGR crops -> float32 (N,)
-FaceQuality(scorer, Detector()).assess(photo)          # uint8 BGR photo -> list[Face]
+    from fiqa_runtime import Detector, FaceQuality, Scorer
+
+    scorer = Scorer("engines/ediffiqa-t.fp32.onnx")
+    scorer.score(crops)                                    # uint8 BGR crops -> float32 (N,)
+    FaceQuality(scorer, Detector()).assess(photo)          # uint8 BGR photo -> list[Face]
 """
 
 from fiqa_runtime.artefact.card import Card, read_card

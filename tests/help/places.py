@@ -7,5 +7,5 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 STANDIN_FOLDER = ROOT / "weights" / "standin"
-BENCHMARKS = ROOT / "benchmarks"
+EXAMPLES = ROOT / "examples"
 STUB_LIBCUDA = Path(__file__).with_name("gpu") / "stub_libcuda.c"

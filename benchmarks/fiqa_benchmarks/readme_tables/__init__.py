@@ -1,1 +1,1 @@
-"""Commands that make the tables of the README; nothing else needs them."""
+"""Commands that make the tables of docs/evidence; nothing else needs them."""

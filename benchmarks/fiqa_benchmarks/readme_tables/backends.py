@@ -1,4 +1,4 @@
-"""Makes the README's table of which artefact runs on which backend, and how far it is from torch.
+"""Makes the table of docs/evidence/backends.md: which artefact runs on which backend, and how far it is from torch.
 
     python -m fiqa_benchmarks.readme_tables.backends engines/*.onnx
 

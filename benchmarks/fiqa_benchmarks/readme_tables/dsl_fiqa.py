@@ -1,4 +1,4 @@
-"""Makes the README's tables of what each of DSL-FIQA's savings saves.
+"""Makes the tables of docs/evidence: what each of DSL-FIQA's savings saves.
 
     python -m fiqa_benchmarks.readme_tables.dsl_fiqa
 

@@ -1,4 +1,4 @@
-"""Makes the README's table of what each rewrite of an exported graph gains in each runtime.
+"""Makes the table of docs/evidence/passes.md: what each rewrite of an exported graph gains in each runtime.
 
     python -m fiqa_benchmarks.readme_tables.passes
 

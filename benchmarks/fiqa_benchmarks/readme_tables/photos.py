@@ -1,4 +1,4 @@
-"""Makes the README's table of the steps from photo to scored faces, in our flow and in that of OpenCV Zoo's demo.
+"""Makes the table of docs/evidence/cpu.md: the steps from photo to scored faces, ours and those of OpenCV Zoo's demo.
 
     python -m fiqa_benchmarks.readme_tables.photos --engine engines/bench/ediffiqa-t.fp32.onnx --images photos/
 

@@ -1,4 +1,4 @@
-"""Makes the README's table of what each precision costs each network, from the cards of exported artefacts.
+"""Makes the table of docs/evidence/precision.md: what each precision costs each network, from the artefacts' cards.
 
 fiqa-export all --weights seeded --fp16 --target none --out E
 fiqa-export all --weights seeded --int8 --calib FACES --target none --out E

@@ -1,7 +1,7 @@
 """Graph passes that rewrite convolutions: same results up to rounding, with fewer multiplications or fewer nodes.
 
 New weights are computed in float64 and rounded once. What each pass gains is measured by ``python -m
-fiqa_benchmarks.readme_tables.passes``; the table stands in the README.
+fiqa_benchmarks.readme_tables.passes``; the table stands in docs/evidence/passes.md.
 """
 
 from __future__ import annotations

@@ -29,6 +29,9 @@ from fiqa_runtime.errors import FiqaError, InputError
 from fiqa_runtime.system.progress import Report
 
 stderr = Console(stderr=True)
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+_voice = {"verbose": False}
 ANY_NAME = "fiqa-any-name"
 
 
@@ -36,18 +39,50 @@ def run(app: typer.Typer) -> None:
     """Run a command, and turn what stops it into one line on stderr and an exit code.
 
     A :class:`FiqaError` gives the error's own exit code, Ctrl-C gives 130. What the operating system refuses, for
-    example to search a folder or to write stdout to a full disk, gives 2.
+    example to search a folder or to write stdout to a full disk, gives 2, and so do options that do not exist.
     """
+    set_voice()
+    code = None
     try:
-        with _refusals_of_the_system():
+        with _refusals_of_the_system(), _wrong_options(Path(sys.argv[0]).name):
             _refuse_empty(sys.argv)
-            app(standalone_mode=True)
+            code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        raise SystemExit(code)
     except FiqaError as error:
+        stderr.quiet = False
         stderr.print(f"[bold red]error:[/] {escape(_printable(str(error)))}", soft_wrap=True, highlight=False)
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
+        stderr.quiet = False
         stderr.print("stopped")
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
+
+
+def set_voice(quiet: bool = False, verbose: bool = False) -> None:
+    """How much a command tells on stderr: errors alone, what matters, or also what :func:`detail` is told."""
+    stderr.quiet = quiet
+    _voice["verbose"] = verbose
+
+
+def detail(line: str) -> None:
+    """Print `line` on stderr for a person who asked for more."""
+    if _voice["verbose"]:
+        stderr.print(escape(_printable(line)), soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def _wrong_options(command: str) -> Iterator[None]:
+    """Turn what the reader of options refuses into InputErrors of one line."""
+    try:
+        yield
+    except Exception as error:
+        message = getattr(error, "format_message", None)  # Typer's readers, old and new, agree on this name alone
+        if message is None:
+            raise
+        said = " ".join(str(message()).split()).rstrip(".")
+        raise InputError(f"{said[:1].lower()}{said[1:]}; {command} --help shows what it takes") from error
 
 
 @contextmanager

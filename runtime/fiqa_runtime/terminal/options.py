@@ -14,6 +14,8 @@ from fiqa_runtime.errors import InputError
 if TYPE_CHECKING:
     import typer
 
+COMMON = ("--version", "--quiet", "--verbose")
+"""Options of every command; no other option makes them useless."""
 Table = Mapping[str, Collection[str]]
 """Names of options, by the name of one option."""
 
@@ -21,7 +23,8 @@ Table = Mapping[str, Collection[str]]
 def typed_options(context: typer.Context) -> list[str]:
     """Names of the options (`--csv`) and arguments (`PATH`) that were typed, in the order of the help.
 
-    An option that was typed with its default value is left out: it changes nothing.
+    An option that was typed with its default value is left out: it changes nothing. So are the options of every
+    command.
     """
     typed = []
     for parameter in context.command.params:
@@ -29,7 +32,7 @@ def typed_options(context: typer.Context) -> list[str]:
         value = context.params.get(parameter.name or "")
         if source and source.name == "COMMANDLINE" and value != parameter.get_default(context):
             typed.append(_shown_name(parameter))
-    return typed
+    return [name for name in typed if name not in COMMON]
 
 
 def _shown_name(parameter: Any) -> str:

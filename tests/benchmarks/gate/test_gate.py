@@ -27,7 +27,7 @@ from fiqa_runtime.artefact.card import card_path, read_card, with_files, write_c
 from fiqa_runtime.images.seeded import seeded_image
 
 from tests.help.commands import Invoke
-from tests.help.places import BENCHMARKS, GOLDEN
+from tests.help.places import EXAMPLES, GOLDEN
 
 QUICK = ("--backend", "opencv", "--threads", "1", "--rounds", "1")
 
@@ -288,4 +288,4 @@ def test_bad_options(
 
 
 def test_example_budget_uses_every_key() -> None:
-    assert list(read_budget(BENCHMARKS / "budget-example.toml")) == list(BUDGETS)
+    assert list(read_budget(EXAMPLES / "budget.toml")) == list(BUDGETS)

@@ -16,13 +16,13 @@ from fiqa_benchmarks.gate.budget import BUDGETS
 from fiqa_runtime.images.seeded import seeded_image
 
 from tests.help.commands import invoker
-from tests.help.places import BENCHMARKS
+from tests.help.places import EXAMPLES
 
 QUICK = ("--backend", "opencv", "--threads", "1", "--rounds", "1")
 
 
 def workflow_commands() -> list[list[str]]:
-    lines = (BENCHMARKS / "github-actions-example.yml").read_text(encoding="utf-8").splitlines()
+    lines = (EXAMPLES / "github-actions.yml").read_text(encoding="utf-8").splitlines()
     runs = [line.split("- run: ", 1)[1] for line in lines if "- run: " in line]
     return [shlex.split(command) for command in runs if command.startswith("fiqa-")]
 
@@ -34,7 +34,7 @@ def test_the_workflow_example_works(
     Path("faces").mkdir()
     for index in range(4):
         cv2.imwrite(f"faces/{index}.png", seeded_image(index, 112, 112))
-    shutil.copy(BENCHMARKS / "budget-example.toml", "budget.toml")
+    shutil.copy(EXAMPLES / "budget.toml", "budget.toml")
     mains = {"fiqa-export": fiqa_export.cli.main, "fiqa-bench": fiqa_benchmarks.cli.main}
     commands = workflow_commands()
     assert [command[0] for command in commands] == ["fiqa-export", "fiqa-bench"] * 2
@@ -48,7 +48,7 @@ def test_the_workflow_example_works(
 
 def test_the_workflow_example_is_yaml() -> None:
     yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
-    workflow = yaml.safe_load((BENCHMARKS / "github-actions-example.yml").read_text(encoding="utf-8"))
+    workflow = yaml.safe_load((EXAMPLES / "github-actions.yml").read_text(encoding="utf-8"))
     assert list(workflow["jobs"]) == ["baseline", "gate"]
     runs = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
     assert [shlex.split(run) for run in runs if run.startswith("fiqa-")] == workflow_commands()

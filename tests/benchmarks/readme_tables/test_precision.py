@@ -1,4 +1,4 @@
-"""The README's table of precisions, from cards."""
+"""The table of precisions in docs/evidence, from cards."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def test_auto_exports_without_any_tensorrt() -> None:
 
 @pytest.mark.parametrize("target", ["auto", "tensorrt"])
 def test_a_device_without_torch_builds_plans(target: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """As README installs it on a Jetson."""
+    """As docs/guides/jetson.md installs it."""
     exporter = [name for name in EXPORT_PACKAGES if name != "onnx"]
     run_doctor(target, None, ORIN_JETPACK_6_2.without_package(*exporter))
     assert f"target {target}: builds plans of exported ONNX files with tensorrt" in capsys.readouterr().out

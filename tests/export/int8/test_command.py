@@ -31,7 +31,7 @@ from tests.help.standin_scripts import standin_script
 
 pytestmark = pytest.mark.long
 CALIBRATION, JUDGED = 256, 8
-"""Crops in the calibration folder, and faces that the search may see where it judges by faces: README's rows."""
+"""Crops in the calibration folder, and faces that the search may see where it judges by faces: rows of the evidence."""
 
 
 @dataclass(frozen=True)

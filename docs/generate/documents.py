@@ -1,0 +1,86 @@
+"""Every JSON document that the project writes: the dataclass that says what is in it, and who writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fiqa_runtime.artefact.card import VERSION, Card
+from fiqa_runtime.artefact.facts import Fp16Conversion, Int8Conversion, PlanBuild
+
+from docs.generate.kinds import bench, export, score
+
+
+@dataclass(frozen=True)
+class Document:
+    """One kind of document."""
+
+    kind: type
+    """The dataclass of its entries."""
+    title: str
+    command: str
+    """What writes it."""
+    file: str
+    """Name of its schema, which holds the version."""
+    marks: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """Entries beside those of `kind`, with their schema."""
+    empty_where_none: Mapping[tuple[type[Any], str], tuple[Any, ...]] = field(default_factory=dict)
+    """By dataclass and field: an entry that is an empty table where the field is None, and what it is else."""
+
+
+_CARD: dict[tuple[type[Any], str], tuple[Any, ...]] = {
+    (Card, "conversion"): (Fp16Conversion, Int8Conversion),
+    (Card, "plan"): (PlanBuild,),
+}
+
+DOCUMENTS = {
+    "card": Document(
+        Card,
+        "The card of an artefact",
+        "`fiqa-export`, beside every artefact",
+        f"card.v{VERSION}.json",
+        {"fiqa_card": {"const": VERSION, "description": "Version of the card."}},
+        _CARD,
+    ),
+    "score": Document(score.Scores, "Scores of images", "`fiqa-score --json`", "fiqa-score.v1.json"),
+    "self-test": Document(
+        score.SelfTest, "A self-test", "`fiqa-score --self-test --json`", "fiqa-score-self-test.v1.json"
+    ),
+    "explain": Document(
+        score.Explanation, "The choice of a backend", "`fiqa-score --explain --json`", "fiqa-score-explain.v1.json"
+    ),
+    "diagnose": Document(
+        score.DiagnosedScores,
+        "Whose mistake it is",
+        "`fiqa-score --diagnose --json`",
+        "fiqa-score-diagnose.v1.json",
+    ),
+    "export": Document(
+        export.Exports,
+        "What was exported",
+        "`fiqa-export --json`",
+        "fiqa-export.v1.json",
+        empty_where_none={
+            (export.ExportedFile, "conversion"): (Fp16Conversion, Int8Conversion),
+            (export.ExportedFile, "plan"): (PlanBuild,),
+        },
+    ),
+    "list": Document(export.Networks, "The known networks", "`fiqa-export --list --json`", "fiqa-export-list.v1.json"),
+    "doctor": Document(
+        export.Doctor, "What this machine can build", "`fiqa-export --doctor --json`", "fiqa-export-doctor.v1.json"
+    ),
+    "bench": Document(
+        bench.Benchmark, "Speed, agreement, gate and curves", "`fiqa-bench --json`", "fiqa-bench.v1.json"
+    ),
+    "pipeline": Document(
+        bench.PhotoBenchmark,
+        "From photos to scored faces",
+        "`fiqa-bench --pipeline --json`",
+        "fiqa-bench-pipeline.v1.json",
+    ),
+    "opinions": Document(
+        bench.Opinions, "Scores against opinions", "`fiqa-bench --mos --json`", "fiqa-bench-mos.v1.json"
+    ),
+}
+"""By the name that pages call it."""
