@@ -60,8 +60,6 @@ def ladders_of(file: Path, quality: FaceQuality) -> list[Ladder]:
     crop = quality.crop(photo, quality.detector.detect(photo)[0].landmarks)
     found = []
     for kind in SHOWN_KINDS:
-        crops = [
-            degrade(crop, kind, step / STRENGTHS, rng(f"demo:ladder:{kind}"))[0] for step in range(STRENGTHS + 1)
-        ]
+        crops = [degrade(crop, kind, step / STRENGTHS, rng(f"demo:ladder:{kind}"))[0] for step in range(STRENGTHS + 1)]
         found.append(Ladder(kind, crops, [float(score) for score in quality.scorer.score(crops)]))
     return found
