@@ -198,6 +198,23 @@ class OpinionScore:
 
 
 @dataclass(frozen=True)
+class OpinionAccounting:
+    """What became of the labelled images: `given` is the sum of the other two."""
+
+    given: int
+    scored: int
+    refused: int
+
+
+@dataclass(frozen=True)
+class RefusedImage:
+    """A labelled image without a score."""
+
+    path: str
+    error: str
+
+
+@dataclass(frozen=True)
 class OpinionFit:
     """How well scores fit people's opinions."""
 
@@ -208,6 +225,8 @@ class OpinionFit:
     """Each engine minus the first, over the same draws."""
     notes: tuple[str, ...]
     labels: OpinionLabels
+    accounting: OpinionAccounting
+    refused: tuple[RefusedImage, ...]
     scores: tuple[OpinionScore, ...]
 
 

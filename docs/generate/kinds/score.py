@@ -46,6 +46,29 @@ class ScoredImage:
     """Of a ready crop, where a threshold was given."""
     error: str | None = None
     """Why there is no score."""
+    warnings: tuple[str, ...] | None = None
+    """Why the score is to be doubted; missing where nothing is known against it."""
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A file or folder that a search for images did not take."""
+
+    path: str
+    reason: str
+    """What kind of thing it is."""
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """What became of every image: `given` is the sum of the next three."""
+
+    given: int
+    scored: int
+    without_face: int
+    refused: int
+    passed_over: tuple[PassedOver, ...]
+    """What folders hold besides; it is not among those given."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +87,7 @@ class Scores:
     higher_is_better: Literal[True]
     aligned: bool
     """Whether the images were ready crops."""
+    accounting: Accounting
     images: tuple[ScoredImage, ...]
     """In the order of the files."""
     detector: str | None = None
