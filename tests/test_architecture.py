@@ -27,7 +27,19 @@ MAY_IMPORT = {
 }
 ROOMS = {
     "fiqa_runtime": (
-        *("__init__", "cli", "command", "diagnosis", "faces", "scoring", "backends", "images", "artefact", "terminal"),
+        *(
+            "entry",
+            "__init__",
+            "cli",
+            "command",
+            "diagnosis",
+            "faces",
+            "scoring",
+            "backends",
+            "images",
+            "artefact",
+            "terminal",
+        ),
         *("onnx_bytes", "system", "errors"),
     ),
     "fiqa_export": (

@@ -43,10 +43,16 @@ class Output:
     machine: Mapping[str, Any]
     """What :func:`fiqa_benchmarks.speed.machine.machine` says; empty where neither page nor document tells it."""
 
-    def write(self, document: Mapping[str, Any], shown: Callable[[], Mapping[str, Any]] = dict) -> None:
-        """Write the document, then the page; the page also gets the machine and the sections that `shown` returns."""
+    def write(
+        self,
+        document: Mapping[str, Any],
+        shown: Callable[[], Mapping[str, Any]] = dict,
+        schema: str = "fiqa-bench.v1",
+    ) -> None:
+        """Write the document of `schema`, then the page; the page also gets the machine and the sections that `shown`
+        returns."""
         if self.json:
-            write_json(document, self.json)
+            write_json(document, self.json, schema)
         if self.html:
             write_report({"machine": self.machine, **document, **shown()}, self.html)
 
@@ -80,7 +86,9 @@ def time_pipeline(
         finder = detector or locate(DETECTOR)
         flows = bench_pipeline(entered[0], photos, finder, settings.threads, settings.rounds, report, streams)
     out.console.print(*map(escape, flows.lines()), highlight=False, soft_wrap=True)
-    out.write({"machine": out.machine, "versions": versions(), "pipeline": flows.as_json()})
+    out.write(
+        {"machine": out.machine, "versions": versions(), "pipeline": flows.as_json()}, schema="fiqa-bench-pipeline.v1"
+    )
 
 
 def fit_opinions(
@@ -93,7 +101,7 @@ def fit_opinions(
 ) -> None:
     """``--mos``: scores against people's opinions; raises InputError at the end where images were left out."""
     accuracy, cards, unusable = evaluate_mos(out.console, entered, labels, images, cache, threads)
-    out.write({"versions": versions(), "mos": accuracy}, lambda: opinion_sections(accuracy, cards))
+    out.write({"versions": versions(), "mos": accuracy}, lambda: opinion_sections(accuracy, cards), "fiqa-bench-mos.v1")
     if unusable:
         raise unusable_error(unusable)
 

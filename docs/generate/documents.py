@@ -8,6 +8,8 @@ from typing import Any
 
 from fiqa_runtime.artefact.card import VERSION, Card
 from fiqa_runtime.artefact.facts import Fp16Conversion, Int8Conversion, PlanBuild
+from fiqa_runtime.command.threshold import VERSION as THRESHOLD_VERSION
+from fiqa_runtime.command.threshold import StoredThreshold
 
 from docs.generate.kinds import bench, export, score
 
@@ -23,10 +25,23 @@ class Document:
     """What writes it."""
     file: str
     """Name of its schema, which holds the version."""
-    marks: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    """Entries beside those of `kind`, with their schema."""
+    own_marks: Mapping[str, dict[str, Any]] | None = None
+    """Entries beside those of `kind`, with their schema; None: those that every document of a command begins with."""
     empty_where_none: Mapping[tuple[type[Any], str], tuple[Any, ...]] = field(default_factory=dict)
     """By dataclass and field: an entry that is an empty table where the field is None, and what it is else."""
+
+    @property
+    def marks(self) -> Mapping[str, dict[str, Any]]:
+        """Entries beside those of `kind`."""
+        return _head(self.file.removesuffix(".json")) if self.own_marks is None else self.own_marks
+
+
+def _head(name: str) -> dict[str, dict[str, Any]]:
+    return {
+        "schema": {"const": name, "description": "Name and version of the kind of document."},
+        "fiqa_edge": {"type": "string", "description": "Version of this project."},
+        "written": {"type": "string", "format": "date-time", "description": "When, as ISO 8601."},
+    }
 
 
 _CARD: dict[tuple[type[Any], str], tuple[Any, ...]] = {
@@ -44,6 +59,16 @@ DOCUMENTS = {
         _CARD,
     ),
     "score": Document(score.Scores, "Scores of images", "`fiqa-score --json`", "fiqa-score.v1.json"),
+    "line": Document(
+        score.ScoreLine, "One image, as a line", "`fiqa-score --jsonl`", "fiqa-score-line.v1.json", own_marks={}
+    ),
+    "threshold": Document(
+        StoredThreshold,
+        "A threshold kept beside an artefact",
+        "`fiqa-score --calibrate-threshold`",
+        f"threshold.v{THRESHOLD_VERSION}.json",
+        {"fiqa_threshold": {"const": THRESHOLD_VERSION, "description": "Version of the file."}},
+    ),
     "self-test": Document(
         score.SelfTest, "A self-test", "`fiqa-score --self-test --json`", "fiqa-score-self-test.v1.json"
     ),

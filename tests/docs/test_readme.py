@@ -95,7 +95,7 @@ def test_the_printed_scores_are_those_of_the_command(
     printed = "".join(command[name](*arguments).out for name, *arguments in first)
     shown = next(block for block in code_blocks(TEXT, "") if "photo.jpg" in block)
     scores = [np.array(re.findall(r"\b0\.\d{4}\b", text), float) for text in (shown, printed)]
-    assert scores[0].size == 3
+    assert scores[0].size == 4, "three scores, and the worst again"
     np.testing.assert_allclose(scores[1], scores[0], atol=0.02)
 
 

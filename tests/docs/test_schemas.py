@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,31 @@ def test_scores_of_crops(
     assert document["images"][-1]["error"] and "accepted" in document["images"][0]
     assert document["images"][-2]["warnings"]
     check("score", document)
+
+
+def test_lines_of_images(
+    command: dict[str, Invoke], seeded_engine: Path, crops: list[Path], tmp_path: Path, check: Check
+) -> None:
+    shutil.copy(crops[0], tmp_path)
+    (tmp_path / "torn.png").write_bytes(b"no picture")
+    (tmp_path / "notes.txt").write_text("not a picture")
+    options = ("--aligned", "--jsonl", "-", *ENGINE_ON_ONE_THREAD)
+    lines = command["fiqa-score"](tmp_path, "--engine", seeded_engine, *options).out.splitlines()
+    documents = list(map(json.loads, lines))
+    assert {document["outcome"] for document in documents} == {"scored", "refused", "passed over"}
+    for document in documents:
+        check("line", document)
+
+
+def test_a_kept_threshold(
+    command: dict[str, Invoke], seeded_engine: Path, crops: list[Path], tmp_path: Path, check: Check
+) -> None:
+    engine = Path(shutil.copy(seeded_engine, tmp_path))
+    shutil.copy(card_path(seeded_engine), tmp_path)
+    options = ("--aligned", "--calibrate-threshold", "--reject", "50%", *ENGINE_ON_ONE_THREAD)
+    result = command["fiqa-score"](*crops, "--engine", engine, *options)
+    assert result.code == 0, result.err
+    check("threshold", json.loads(engine.with_name(f"{engine.name}.threshold.json").read_text("utf-8")))
 
 
 def test_scores_of_photos(

@@ -178,7 +178,7 @@ def _save_seeded(card: Card, folder: Path) -> str:
 def _trained(card: Card) -> str | None:
     """The weight set, file or folder that the card's hashes belong to."""
     names = [Path(name) for name in card.weights.files]
-    if card.weights.kind in ("official", "standin"):
+    if card.weights.kind in ("official", "unverified", "standin"):
         sets = MODELS[card.model].weights.items()
         return next((key for key, files in sets if [Path(f.file) for f in files] == names), None)
     for folder in search_folders():

@@ -14,18 +14,17 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from posixpath import splitext
 
 import numpy as np
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.system.documents import open_text, read_array
+from fiqa_runtime.system.documents import open_text, parse_csv, read_array, read_text
+from fiqa_runtime.system.names import ImageNames
 from numpy.typing import NDArray
 
 from fiqa_benchmarks.discard.comparisons import Floats, Ints
 
 LOWER_IS_BETTER = frozenset({"PFE"})
 """Methods whose scores CR-FIQA's scripts reverse; they go by the name alone."""
-IMAGES = "/images/"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,32 +56,52 @@ def read_pairs(path: Path) -> PairList:
 
 
 def read_quality(path: Path, names: Sequence[str]) -> Floats:
-    """Scores (N,) float64 of the images `names` from lines of `path score`.
+    """Scores (N,) float64 of the images `names` from lines of `path score`, or from a `.csv` with the columns path and
+    quality, as ``fiqa-score --quality-file`` writes both.
 
-    An image's name is its path after the folder `images/` (the whole path where there is none) without extension. Of
-    repeated lines the last counts; images that are not in `names` are ignored. Raises InputError for a line of another
-    form, a score that is not a finite number, images of several `images/` folders, and names without a score (the
-    message counts them and names the first).
+    Which line a name means :class:`fiqa_runtime.system.names.ImageNames` says. Of repeated paths the last counts;
+    images that are not in `names` are ignored. Raises InputError for a line of another form, a score that is not a
+    finite number, names that several images fit, and names without a score (the message counts them and names the
+    first).
     """
-    scores: dict[str, float] = {}
-    folders: set[str] = set()
-    for number, line in _lines(path):
-        image, value = _path_and_score(line)
-        if not image or not math.isfinite(value):
-            raise InputError(f"{path}, line {number}: expected 'path score', got '{line.strip()[:80]}'; score it again")
-        folder, mark, name = f"/{image}".rpartition(IMAGES)
-        folders.add(folder[1:] + mark)
-        scores[splitext(name if mark else image)[0]] = value
-    if len(folders) > 1:
-        raise InputError(f"{path} mixes the folders {sorted(folders)[:2]}; write one file per data set")
-    missing = [name for name in names if name not in scores]
+    scores = _csv_scores(path) if path.suffix.lower() == ".csv" else _text_scores(path)
+    images = list(scores)
+    known = ImageNames(images)
+    found = [known.find(name) for name in names]
+    missing = [name for name, index in zip(names, found, strict=True) if index is None]
     if missing:
-        example = f" (it has '{next(iter(scores))}')" if scores else ""
+        example = f" (it has '{images[0]}')" if images else ""
         raise InputError(
             f"{path} lacks {len(missing)} of {len(names)} images, as '{missing[0]}'{example}; "
             "score them too, and write the names alike in both files"
         )
-    return np.array([scores[name] for name in names])
+    return np.array([scores[images[index]] for index in found if index is not None])
+
+
+def _text_scores(path: Path) -> dict[str, float]:
+    scores: dict[str, float] = {}
+    for number, line in _lines(path):
+        image, value = _path_and_score(line)
+        if not image or not math.isfinite(value):
+            raise InputError(f"{path}, line {number}: expected 'path score', got '{line.strip()[:80]}'; score it again")
+        scores[image] = value
+    return scores
+
+
+def _csv_scores(path: Path) -> dict[str, float]:
+    try:
+        header, *rows = parse_csv(read_text(path)) or [[]]
+        place = [header.index(column) for column in ("path", "quality")]
+        scores = {row[place[0]]: float(row[place[1]]) for row in rows}
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
+    except (ValueError, IndexError) as error:
+        raise InputError(
+            f"{path} is not a table of path and quality ({error}); write it with --quality-file"
+        ) from error
+    if not all(map(math.isfinite, scores.values())):
+        raise InputError(f"{path} holds a score that is not finite; score it again")
+    return scores
 
 
 def read_embeddings(folder: Path, names: Sequence[str]) -> NDArray[np.floating]:

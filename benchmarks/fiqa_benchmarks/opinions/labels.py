@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.system.documents import parse_csv, parse_json, read_text
+from fiqa_runtime.system.names import ImageNames
 from numpy.typing import NDArray
 
 Row = tuple[object, object]
@@ -63,25 +63,21 @@ def read_labels(path: Path) -> dict[str, float]:
 def match_labels(labels: Mapping[str, float], images: Sequence[Path], root: Path) -> LabelledImages:
     """Match label names with image files below `root`.
 
-    A name means the image with that path below `root`. Where there is none, it means the only image whose path ends
-    with the name, or with whose path the name ends, as `images/a.png` with `a.png`. Labels without image and images
+    Which image a label means :class:`fiqa_runtime.system.names.ImageNames` says. Labels without image and images
     without label are listed in the result. Raises InputError where a name fits several files, two labels mean one file,
     or nothing matches.
     """
-    by_name: dict[str, list[tuple[str, Path]]] = defaultdict(list)
-    for image in images:
-        by_name[image.name].append((image.relative_to(root).as_posix(), image))
+    names = ImageNames(images, root)
     found: dict[Path, float] = {}
     missing: list[str] = []
     for label, mos in labels.items():
-        name = PurePosixPath(label.replace("\\", "/"))
-        path = _image_of(str(name), by_name.get(name.name, []))
-        if path is None:
+        index = names.find(label)
+        if index is None:
             missing.append(label)
-        elif path in found:
-            raise InputError(f"two labels mean {path}, the second is '{label}'; keep one of them")
+        elif images[index] in found:
+            raise InputError(f"two labels mean {images[index]}, the second is '{label}'; keep one of them")
         else:
-            found[path] = mos
+            found[images[index]] = mos
     if not found:
         example = f", such as '{missing[0]}'" if missing else ""
         raise InputError(
@@ -89,14 +85,6 @@ def match_labels(labels: Mapping[str, float], images: Sequence[Path], root: Path
         )
     unlabelled = tuple(path for path in images if path not in found)
     return LabelledImages(tuple(found), np.array(list(found.values())), tuple(missing), unlabelled)
-
-
-def _image_of(label: str, candidates: Sequence[tuple[str, Path]]) -> Path | None:
-    exact = [path for name, path in candidates if name == label]
-    alike = [p for n, p in candidates if f"/{n}".endswith(f"/{label}") or f"/{label}".endswith(f"/{n}")]
-    if not exact and len(alike) > 1:
-        raise InputError(f"{len(alike)} images fit the label '{label}'; write their folder into the label file")
-    return next(iter(exact or alike), None)
 
 
 def _checked(rows: Iterable[Row], path: Path) -> dict[str, float]:

@@ -44,30 +44,45 @@ class ScoredImage:
     """Of a ready crop."""
     accepted: bool | None = None
     """Of a ready crop, where a threshold was given."""
-    warnings: tuple[str, ...] | None = None
-    """Why the score is to be doubted."""
     error: str | None = None
     """Why there is no score."""
+    warnings: tuple[str, ...] | None = None
+    """Why the score is to be doubted; missing where nothing is known against it."""
+
+
+@dataclass(frozen=True)
+class ScoreLine:
+    """One line of `--jsonl`: one image, whatever became of it."""
+
+    image: str
+    outcome: Literal["scored", "no face", "refused", "passed over"]
+    error: str | None
+    """Why there is no score, or why some faces are missing."""
+    faces: tuple[ScoredFace, ...] | None = None
+    """Of a photo, highest confidence first."""
+    quality: float | None = None
+    """Of a ready crop."""
 
 
 @dataclass(frozen=True)
 class PassedOver:
-    """A file in a folder that was not read."""
+    """A file or folder that a search for images did not take."""
 
     path: str
     reason: str
+    """What kind of thing it is."""
 
 
 @dataclass(frozen=True)
 class Accounting:
-    """What became of every image: given = scored + without a face + refused."""
+    """What became of every image: `given` is the sum of the next three."""
 
     given: int
     scored: int
     without_face: int
     refused: int
     passed_over: tuple[PassedOver, ...]
-    """Files of other kinds in the folders that were named."""
+    """What folders hold besides; it is not among those given."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,8 @@ class Scores:
 
     engine: str
     """The artefact."""
+    sha256: str
+    """Of the artefact."""
     model: str
     precision: Precision
     weights: str
@@ -121,6 +138,10 @@ class Scores:
 class SelfTest:
     """The card's canaries on this device."""
 
+    engine: str
+    """The artefact."""
+    sha256: str
+    """Of the artefact."""
     passed: bool
     images: int
     """Canaries that were scored."""
@@ -134,6 +155,8 @@ class Explanation(Choice):
 
     engine: str = ""
     """The artefact."""
+    sha256: str = ""
+    """Of the artefact."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +165,8 @@ class DiagnosedScores(Diagnosis):
 
     engine: str = ""
     """The artefact."""
+    sha256: str = ""
+    """Of the artefact."""
     model: str = ""
     """Its network."""
     reference: str = ""

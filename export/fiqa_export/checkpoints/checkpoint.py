@@ -31,6 +31,7 @@ from fiqa_export.models import Reference, build
 
 _OWNERS = {
     "official": "the authors' weights",
+    "unverified": "named like the authors' file, not verified",
     "standin": "stand-in weights of this project, no published model and not for production",
     "file": "weights of your own",
 }
@@ -56,8 +57,8 @@ def load_reference(
         text = f"seeded weights, seed {seed}: they test the toolchain, scores mean nothing about faces"
         return load_seeded(build(spec.name), seed), Weights("seeded", text, seed=seed)
     if weights is None or weights in spec.weights:
-        kind: Kind = "standin" if weights == "standin" else "official"
         sources = _official(spec, weights, progress)
+        kind: Kind = "standin" if weights == "standin" else _official_kind(sources)
     else:
         kind, sources = "file", _given(spec, weights)
     with _unallocated_parameters():
@@ -89,6 +90,11 @@ def _official(spec: ModelSpec, weights: str | None, progress: Progress | None) -
     except FetchError as error:
         other = "standin" if "standin" in spec.weights and weights != "standin" else "seeded"
         raise FetchError(f"{error}; to try the toolchain without it: --weights {other}") from error
+
+
+def _official_kind(sources: list[_Source]) -> Kind:
+    """Whether files are the authors' by their hashes, which :func:`locate` has compared, or by their names alone."""
+    return "official" if all(checkpoint.sha256 for checkpoint, _ in sources) else "unverified"
 
 
 def _given(spec: ModelSpec, weights: str) -> list[_Source]:
@@ -124,7 +130,7 @@ def _describe(kind: Kind, sources: list[_Source], notes: list[str]) -> Weights:
     for checkpoint, path in sources:
         name = path.name if kind == "file" else checkpoint.file
         files[name] = sha256_of(path)
-        known = kind == "official" and checkpoint.sha256 is not None
+        known = kind in ("official", "unverified") and checkpoint.sha256 is not None
         lines.append(f"{name}, SHA-256 {files[name]}{' as published' if known else ''}")
     return Weights(kind, f"{_OWNERS[kind]}: {'; '.join(lines)}", files, notes=tuple(notes))
 

@@ -16,7 +16,7 @@ def list_networks(json: str | None) -> None:
     """Print the zoo for people, or as one JSON document to `json`."""
     rows = [_row(name) for name in MODELS]
     if json:
-        write_json({"models": rows}, json)
+        write_json({"models": rows}, json, "fiqa-export-list.v1")
         return
     console = Console()
     for row in rows:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["official", "standin", "file", "seeded", "unknown"]
+Kind = Literal["official", "unverified", "standin", "file", "seeded", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Weights:
     """Where the weights come from."""
 
     kind: Kind = "unknown"
-    """`official`: the authors'; `standin`: this project's; `file`: what the user named; `seeded`: nothing trained."""
+    """`official`: the authors', by a published SHA-256; `unverified`: called like the authors' file, of which no
+    SHA-256 is published; `standin`: this project's; `file`: what the user named; `seeded`: nothing trained."""
     description: str = "unknown"
     """One line for people."""
     files: Mapping[str, str] = field(default_factory=dict)

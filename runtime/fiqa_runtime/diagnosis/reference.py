@@ -13,10 +13,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.system.documents import parse_csv, read_text
+from fiqa_runtime.system.names import ImageNames
 
 IMAGE_COLUMNS = ("image", "path", "file", "filename", "name")
 SCORE_COLUMNS = ("score", "quality")
@@ -58,19 +59,16 @@ def read_reference(path: Path) -> dict[str, float]:
 
 
 def match_reference(reference: Mapping[str, float], images: Sequence[Path]) -> MatchedScores:
-    """Find the image of every name: the one that shares most of the end of its path, suffixes apart.
+    """Find the image of every name, as :class:`fiqa_runtime.system.names.ImageNames` does.
 
     Where several names fit one image, the one that shares most counts; the others name images that are not here. Raises
     InputError where two images fit a name equally well, or two names one image.
     """
-    by_stem: dict[str, list[Path]] = {}
-    for image in images:
-        by_stem.setdefault(image.stem, []).append(image)
+    names = ImageNames(images)
     candidates: dict[Path, list[str]] = {}
     for name in reference:
-        fitting = by_stem.get(PurePath(name).stem) or by_stem.get(PurePath(name).name, [])
-        if fitting:
-            candidates.setdefault(_best_fit(name, fitting), []).append(name)
+        if (index := names.find(name)) is not None:
+            candidates.setdefault(images[index], []).append(name)
     named = {image: _best_name(image, names) for image, names in candidates.items()}
     used = set(named.values())
     scores = {image: reference[named[image]] for image in images if image in named}
@@ -82,30 +80,13 @@ def match_reference(reference: Mapping[str, float], images: Sequence[Path]) -> M
     )
 
 
-def _best_fit(name: str, images: Sequence[Path]) -> Path:
-    ranks = [_common_end(PurePath(name), image) for image in images]
-    best = max(ranks)
-    if ranks.count(best) > 1:
-        raise InputError(f"{name} may be any of {ranks.count(best)} images; write more of its path into the reference")
-    return images[ranks.index(best)]
-
-
 def _best_name(image: Path, names: Sequence[str]) -> str:
-    ranks = [_common_end(PurePath(name), image) for name in names]
+    alone = ImageNames([image])
+    ranks = [alone.closeness(name, 0) for name in names]
     best, *others = [name for name, rank in zip(names, ranks, strict=True) if rank == max(ranks)]
     if others:
         raise InputError(f"{best} and {others[0]} both fit {image}; write the folders into the reference")
     return best
-
-
-def _common_end(one: PurePath, other: PurePath) -> tuple[int, bool]:
-    """Equal folders counted from the end, and whether the suffixes are equal."""
-    count = 0
-    for a, b in zip(reversed(one.parent.parts), reversed(other.parent.parts), strict=False):
-        if a != b:
-            break
-        count += 1
-    return count, one.suffix == other.suffix
 
 
 def _text_lines(path: Path, text: str) -> Iterator[Line]:

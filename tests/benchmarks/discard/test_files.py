@@ -60,8 +60,8 @@ def test_wrong_pair_lists_are_refused(tmp_path: Path, text: str, says: str) -> N
         ("q/images/a.jpg 0.5\nq/images/b.jpg good\n", "line 2: expected 'path score'"),
         ("q/images/a.jpg nan\n", "line 1: expected 'path score'"),
         ("0.5\n", "line 1: expected 'path score'"),
-        ("q/images/a.jpg 0.5\n", r"lacks 1 of 2 images, as 'b' \(it has 'a'\)"),
-        ("q/images/a.jpg 0.5\nr/images/b.jpg 0.5\n", "mixes the folders"),
+        ("q/images/a.jpg 0.5\n", r"lacks 1 of 2 images, as 'b' \(it has 'q/images/a.jpg'\)"),
+        ("q/images/a.jpg 0.5\nr/images/a.jpg 0.5\n", "2 images fit the name 'a', as q/images/a.jpg and r/images/a.jpg"),
         ("", "lacks 2 of 2 images, as 'a'"),
     ],
 )

@@ -109,7 +109,7 @@ def test_the_exact_path_wins(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "images", "says"),
     [
-        ({"a.png": 1}, ["x/a.png", "y/a.png"], "2 images fit the label 'a.png'"),
+        ({"a.png": 1}, ["x/a.png", "y/a.png"], "2 images fit the name 'a.png'"),
         ({"a.png": 1, "x/a.png": 2}, ["x/a.png"], "two labels mean"),
         ({"a.png": 1}, ["b.png"], "none of 1 labels, such as 'a.png'"),
         ({"a.png": 1}, [], "names one of 0 images"),

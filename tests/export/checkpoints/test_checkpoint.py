@@ -97,7 +97,8 @@ def test_weight_set_is_found_where_it_was_put(state: State, tmp_path: Path, monk
     for weights in (None, "official"):
         model, info = load_reference(T, weights)
         assert torch.equal(model.state_dict()["mlp.l1.weight"], state["mlp.l1.weight"])
-        assert (info.kind, info.files, info.seed) == ("official", {"ediffiqaT.pth": digest}, None)
+        assert (info.kind, info.files, info.seed) == ("unverified", {"ediffiqaT.pth": digest}, None)
+        assert info.description.startswith("named like the authors' file, not verified: ediffiqaT.pth, SHA-256 ")
         assert digest in info.description
         assert "as published" not in info.description
 

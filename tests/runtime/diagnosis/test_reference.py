@@ -80,7 +80,7 @@ def test_of_several_names_of_an_image_the_closest_counts() -> None:
 @pytest.mark.parametrize(
     ("names", "images", "says"),
     [
-        (["0001.png"], ["one/0001.png", "two/0001.png"], "may be any of 2 images"),
+        (["0001.png"], ["one/0001.png", "two/0001.png"], "2 images fit the name '0001.png'"),
         (["one/a.png", "two/a.png"], ["a.png"], "both fit a.png"),
         (["x/b/a.png", "y/b/a.png", "a.png"], ["b/a.png"], "x/b/a.png and y/b/a.png both fit b/a.png"),
     ],
