@@ -55,7 +55,7 @@ def network_facts(family: str) -> str:
         "outputs": [_outputs(spec) for spec in specs],
         "range of the score": [_range(spec) for spec in specs],
         "parameters": [f"{spec.parameters:,}" for spec in specs],
-        "multiply-accumulates": [f"{spec.macs / 1e9:.2f} G" for spec in specs],
+        "multiply-accumulates": [f"{billions(spec.macs)} G" for spec in specs],
         "largest batch": [str(spec.max_batch) for spec in specs],
         "licence of the weights": [spec.licence for spec in specs],
         "commercial use": [commercial_use(spec) for spec in specs],
@@ -74,6 +74,11 @@ def network_facts(family: str) -> str:
     return "\n\n".join(parts)
 
 
+def billions(count: int) -> str:
+    """Two digits after the point, more where these are zeros."""
+    return f"{count / 1e9:.2f}" if count >= 1e7 else f"{count / 1e9:.2g}"
+
+
 def _belongs(name: str, family: str) -> bool:
     return name == family or (name.startswith(f"{family}-") and name != "ifqa-plus")
 
@@ -85,7 +90,7 @@ def _summary(spec: ModelSpec) -> tuple[str, ...]:
         f"{_size(spec.input)}, {SHORT[spec.input.framing]}",
         _outputs(spec),
         f"{spec.parameters / 1e6:.2f} M",
-        f"{spec.macs / 1e9:.2f}",
+        billions(spec.macs),
         commercial_use(spec),
     )
 

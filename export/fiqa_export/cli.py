@@ -26,7 +26,7 @@ _what, _how, _plan = panel("What is exported"), panel("Precision"), panel("Tenso
 _where, _check = panel("Where it goes"), panel("Checks")
 EXAMPLE = "Example: fiqa-export ediffiqa-t --int8 --calib photos/ --target none"
 
-USES = {"--list": ("--json",), "--doctor": ("--target", "--json")}
+USES = {"--list": ("MODEL", "--json"), "--doctor": ("--target", "--json")}
 """The options that each of these options uses; it ignores all others."""
 PLAN = ("--batch", "--workspace", "--optimisation", "--version-compatible", "--hardware-compatible", "--dla")
 """The options of a plan."""
@@ -97,7 +97,9 @@ def export(
     ] = None,
     json: Annotated[str | None, _where(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
     keep_failed: Annotated[bool, _check("--keep-failed", help="Keep an artefact that fails its verdict.")] = False,
-    list_models: Annotated[bool, _check("--list", help="Show the known networks and end.")] = False,
+    list_models: Annotated[
+        bool, _check("--list", help="Show the known networks, or all about MODEL, and end.")
+    ] = False,
     doctor: Annotated[
         bool,
         _check("--doctor", help="Say what this machine can build for --target, and how to mend it."),
@@ -117,7 +119,7 @@ def export(
     if list_models:
         from fiqa_export.command.list_command import list_networks
 
-        list_networks(json)
+        list_networks(model, json)
         return
     if doctor:
         from fiqa_export.doctor.screen import run_doctor

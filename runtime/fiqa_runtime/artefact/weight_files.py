@@ -47,14 +47,10 @@ def locate(checkpoint: Checkpoint, download: bool = True, progress: Progress | N
     Raises CheckpointError where a file is there but is not the expected one, FetchError where there is none
     and it cannot be downloaded (or `download` is False), InputError where FIQA_WEIGHTS_DIR names no folder.
     """
-    for folder in search_folders():
-        path = folder / checkpoint.file
-        if is_readable_file(path):
-            _verify(path, checkpoint)
-            return path
-    if checkpoint.package is not None and (installed := _in_package(checkpoint.package)) is not None:
-        _verify(installed, checkpoint)
-        return installed
+    path = find(checkpoint)
+    if path is not None:
+        _verify(path, checkpoint)
+        return path
     if not download:
         raise _fetch_error(checkpoint, "is not on this machine")
     if checkpoint.url is None:
@@ -69,6 +65,15 @@ def locate(checkpoint: Checkpoint, download: bool = True, progress: Progress | N
         reason = "the disk is full; make room and run again, it continues" if full else error.strerror
         raise _fetch_error(checkpoint, f"cannot be saved in {target.parent}: {reason}") from error
     return target
+
+
+def find(checkpoint: Checkpoint) -> Path | None:
+    """Where the file of `checkpoint` is on this machine, not yet verified; None where it is nowhere."""
+    for folder in search_folders():
+        path = folder / checkpoint.file
+        if is_readable_file(path):
+            return path
+    return None if checkpoint.package is None else _in_package(checkpoint.package)
 
 
 def _in_package(place: str) -> Path | None:
