@@ -26,7 +26,7 @@ _what, _how, _plan = panel("What is exported"), panel("Precision"), panel("Tenso
 _where, _check = panel("Where it goes"), panel("Checks")
 EXAMPLE = "Example: fiqa-export ediffiqa-t --int8 --calib photos/ --target none"
 
-USES = {"--list": ("MODEL", "--json"), "--doctor": ("--target", "--json")}
+USES = {"--list": ("MODEL", "--json"), "--fetch": ("MODEL", "--weights"), "--doctor": ("--target", "--json")}
 """The options that each of these options uses; it ignores all others."""
 PLAN = ("--batch", "--workspace", "--optimisation", "--version-compatible", "--hardware-compatible", "--dla")
 """The options of a plan."""
@@ -68,6 +68,9 @@ def export(
             f"{FP16.budget.flips}, int8 {INT8.budget.flips}."
         ),
     ] = None,
+    fetch: Annotated[
+        bool, _what("--fetch", help="Bring the weights of MODEL, or of 'all', to this machine and end.")
+    ] = False,
     raw_input: Annotated[
         bool,
         _what("--raw-input", help="The graph takes uint8 BGR crops and normalises them itself."),
@@ -125,6 +128,11 @@ def export(
         from fiqa_export.doctor.screen import run_doctor
 
         run_doctor(target, json)
+        return
+    if fetch and model is not None:
+        from fiqa_export.command.fetch_command import fetch_weights
+
+        fetch_weights(GROUPS.get(model.lower()) or (find_model(model).name,), weights)
         return
     if model is None:
         raise InputError("which network? fiqa-export MODEL; fiqa-export --list shows all of them")
