@@ -230,7 +230,7 @@ def test_calibration_is_told(
     out = tmp_path / "[bold]"
     result = export("ediffiqa-t", "--int8", "--calib", "seeded", "--target", "none", "--out", out)
     assert result.code == 0, result.err
-    assert f"in {out}\n" in result.err
+    assert f"to {out}\n" in result.err
     assert [line for line in result.err.splitlines() if line.startswith("ediffiqa-t: ")] == lines
 
 
