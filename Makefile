@@ -6,10 +6,11 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) --durations 25
 SHUFFLE ?= 1
+FUZZ ?= 20000
 # Photos for the rows of `make bench` that start from photos.
 IMAGES ?= $(FIQA_IMAGES_DIR)
 
-.PHONY: help demo test test-shuffled test-files test-slow test-long lint format docs sbom bench clean
+.PHONY: help demo test test-shuffled test-files test-slow test-long fuzz soak kill lint format docs sbom lock audit bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +33,15 @@ test-slow: $(VENV)/.dev ## the largest networks: gigabytes of memory, minutes
 test-long: $(VENV)/.dev ## every precision of the largest networks, searched int8 exports: an hour and more, not in CI
 	$(PYTEST) -m long
 
+fuzz: $(VENV)/.dev ## damaged files and random command lines: FUZZ=20000 cases, others each time
+	FIQA_FUZZ=$(FUZZ) $(VENV)/bin/python -X faulthandler -m pytest -q tests/fuzz
+
+soak: $(VENV)/.dev ## 200,000 scores and 5,000 photos: memory and open files stay flat
+	$(VENV)/bin/python -m tests.endurance.soak
+
+kill: $(VENV)/.dev ## 100 kills of export, int8 export and scoring: nothing that loads is wrong, leftovers go
+	$(VENV)/bin/python -m tests.endurance.kill
+
 lint: $(VENV)/.dev ## ruff, its formatting, mypy --strict over packages and tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -50,6 +60,15 @@ sbom: $(VENV)/.dev ## what an install on a device consists of, as CycloneDX: sbo
 	$(VENV)-device/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt '.[headless,onnxruntime]'
 	$(VENV)-device/bin/python -m pip --disable-pip-version-check --quiet uninstall -y setuptools pip
 	$(VENV)/bin/cyclonedx-py environment --pyproject pyproject.toml --of JSON -o sbom.json $(VENV)-device/bin/python
+
+lock: $(VENV)/.dev ## requirements.lock anew: every package of `.[dev]` with the SHA-256 of its file here
+	$(PIP) install --dry-run --ignore-installed --report lock.json -c constraints.txt '.[dev]'
+	$(VENV)/bin/python .ci/lock.py lock.json requirements.lock
+
+audit: $(VENV)/.dev ## the lock against its hashes, and its packages against known vulnerabilities
+	$(PIP) install -c constraints.txt pip-audit
+	$(PIP) download --no-deps --require-hashes --dest $(VENV)/locked -r requirements.lock
+	$(VENV)/bin/pip-audit --disable-pip -r requirements.lock
 
 bench: $(VENV)/.dev ## the CPU table of docs/evidence/cpu.md, 10 to 15 minutes on an idle machine; IMAGES=folder for its photos
 	$(VENV)/bin/python -m fiqa_benchmarks.readme_tables.cpu --engines engines/bench --json bench.json $(if $(IMAGES),--images $(IMAGES))

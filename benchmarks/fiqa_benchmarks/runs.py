@@ -12,7 +12,7 @@ from fiqa_runtime.artefact.zoo import DETECTOR
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import find_images, read_image
-from fiqa_runtime.terminal.console import progress_bar, stderr
+from fiqa_runtime.terminal.console import progress_bar, stderr, tell
 from fiqa_runtime.terminal.outputs import write_json
 from rich.console import Console
 from rich.markup import escape
@@ -55,6 +55,8 @@ class Output:
             write_json(document, self.json, schema)
         if self.html:
             write_report({"machine": self.machine, **document, **shown()}, self.html)
+        places = [place for place in (self.json, self.html) if place and place != "-"]
+        tell(f"wrote {place}" for place in places)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from fiqa_runtime.artefact.spec import Checkpoint, InputSpec, ModelSpec
 from fiqa_runtime.artefact.zoo import MODELS
+from fiqa_runtime.system.drive import is_drive_folder
 
 from docs.generate.markdown import table
 
@@ -131,4 +132,8 @@ def _files(specs: Iterable[ModelSpec]) -> list[tuple[str, ...]]:
 def _place(checkpoint: Checkpoint) -> str:
     if not checkpoint.page.startswith("https://"):
         return f"{checkpoint.page} (comes along)"
+    if checkpoint.package is not None:
+        return f"<{checkpoint.page}> (comes with the extra `[{checkpoint.package.partition(':')[0]}]`)"
+    if checkpoint.url is None and is_drive_folder(checkpoint.page):
+        return f"<{checkpoint.page}> (fetched with the extra `[drive]`, else by hand)"
     return f"<{checkpoint.page}> ({'fetched by itself' if checkpoint.url else 'fetched by hand'})"

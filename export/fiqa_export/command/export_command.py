@@ -12,7 +12,7 @@ from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.facts import Int8Conversion
 from fiqa_runtime.errors import FiqaError
 from fiqa_runtime.system.progress import Report
-from fiqa_runtime.terminal.console import detail, progress_bar, stderr
+from fiqa_runtime.terminal.console import detail, progress_bar, stderr, tell
 from fiqa_runtime.terminal.outputs import write_json
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -59,7 +59,8 @@ def export_all(
                 failed[name] = error
     if done:
         stderr.print(_summary(done))
-        stderr.print(f"in {escape(str(out))}", soft_wrap=True, highlight=False)
+        written = sum(1 + (item.plan is not None) for item in done)
+        tell([f"wrote {written} artefact{'' if written == 1 else 's'}, each with its card, to {out}"])
         for item in done:
             for line in _notes(item.card):
                 stderr.print(escape(line), soft_wrap=True, highlight=False)

@@ -35,7 +35,9 @@ def _freed(field: int, payload: memoryview, whole: memoryview, name: bytes) -> b
     """What takes the place of one field of the graph."""
     if field not in (_INPUT, _OUTPUT):
         return whole
-    own = bytes(next(text for part, text, _ in fields(payload) if part == 1))
+    own = next((bytes(text) for part, text, _ in fields(payload) if part == 1), None)
+    if own is None:
+        raise ValueError("the ONNX file is damaged: an input or output has no name")
     if field == _OUTPUT:
         return _message(field, _message(1, own), _message(2, _message(1, _FLOAT)))
     if own != name:

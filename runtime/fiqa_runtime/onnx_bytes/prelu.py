@@ -84,7 +84,7 @@ def _in_graph(field: int, payload: memoryview, whole: memoryview) -> list[bytes 
         texts.setdefault(part, []).append(bytes(text))
     if texts.get(_OPERATOR) != [b"PRelu"]:
         return [whole]
-    (x, slope), (y,) = texts[_INPUT], texts[_OUTPUT]
+    (x, slope), (y,) = texts.get(_INPUT, []), texts.get(_OUTPUT, [])  # ValueError where the node is damaged
     known = {"x": x, "slope": slope, "y": y}
     names = {name: known.get(name, b"%s/%s" % (y, name.encode())) for step in _STEPS for name in (*step[1], step[2])}
     return [_node(operator, [names[i] for i in inputs], names[output]) for operator, inputs, output in _STEPS]

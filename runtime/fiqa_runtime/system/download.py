@@ -25,6 +25,8 @@ from fiqa_runtime.system.schema import from_plain
 Progress = Callable[[int, int | None], None]
 """Called with the bytes at hand and the size of the whole file (None where the server does not say)."""
 
+LARGEST = 8 << 30
+"""Bytes; no published checkpoint has a quarter of it, and a server may not fill the disk."""
 _CHUNK = 1 << 18
 _ATTEMPTS = 5
 _FIRST_PAUSE = 0.5
@@ -102,6 +104,7 @@ def _transfer(url: str, part: Path, journal: BinaryIO, progress: Progress) -> No
         if start and not (before and start == done and before.agrees(remote)):
             part.unlink()
             raise TransferError("the file at the server has changed", again=True)
+        _check_size(remote.total or 0)
         with part.open("ab" if start else "wb") as file:
             if not start:  # only now that the old bytes are gone may the journal name the new file
                 _write_journal(journal, remote)
@@ -113,13 +116,19 @@ def _copy(response: HTTPResponse, file: BinaryIO, done: int, total: int | None, 
     while chunk := _read(response):
         if not done and chunk.lstrip()[:14].lower().startswith(_HTML):
             raise TransferError("a web page was delivered instead of the file")
-        file.write(chunk)
         done += len(chunk)
+        _check_size(done)
+        file.write(chunk)
         progress(done, total)
     if not done:
         raise TransferError("the server delivered an empty file")
     if total is not None and done != total:
         raise TransferError(f"the connection was cut after {done:,} of {total:,} bytes", again=True)
+
+
+def _check_size(size: int) -> None:
+    if size > LARGEST:
+        raise TransferError(f"the server delivers more than {LARGEST:,} bytes, which is no checkpoint")
 
 
 def _open(request: Request, part: Path) -> HTTPResponse:

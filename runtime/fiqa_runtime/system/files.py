@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import platform
 import secrets
 import stat
 import sys
@@ -83,6 +84,7 @@ def replacing(path: Path) -> Iterator[Path]:
     if special:
         yield path
         return
+    _sweep(target.parent)
     temporary = temporary_name(target)
     try:
         with writing(path):
@@ -96,8 +98,39 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def temporary_name(path: Path) -> Path:
-    """Where to write what will be `path`: a name in its folder that nobody can guess, so that no link waits there."""
-    return path.with_name(f".fiqa.{secrets.token_hex(8)}.tmp")
+    """Where to write what will be `path`: a name in its folder that nobody can guess, so that no link waits there.
+
+    It says which process of which machine it is of, so that others can tell when that was killed.
+    """
+    return path.with_name(f".fiqa.{_machine()}.{os.getpid()}.{secrets.token_hex(8)}.tmp")
+
+
+@lru_cache(maxsize=256)
+def _sweep(folder: Path) -> None:
+    """Remove the temporary files in `folder` whose processes, on this machine, are no more; once for each folder."""
+    if sys.platform == "win32":  # asking for a process would end it there
+        return
+    for left in folder.glob(f".fiqa.{_machine()}.*.tmp"):
+        process = left.name.split(".")[3]
+        with suppress(OSError):
+            if process.isdecimal() and not _is_running(int(process)):
+                left.unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+@lru_cache(maxsize=1)
+def _machine() -> str:
+    """Tells this machine, or container, from others that write to the same folder."""
+    return hashlib.sha256(platform.node().encode(errors="surrogateescape")).hexdigest()[:8]
 
 
 def end_of_link(path: Path) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -114,3 +116,19 @@ def test_a_planted_link_is_not_followed(tmp_path: Path, write: Writer, monkeypat
     with pytest.raises(InputError, match="cannot write"):
         write(tmp_path / "out.parquet")
     assert victim.read_text() == "precious"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs processes that can be asked for")
+def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from fiqa_runtime.system.files import replacing\n"
+        f"with replacing(Path({str(tmp_path / 's.csv')!r})) as target: target.touch(); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    (left,) = tmp_path.iterdir()
+    mine = temporary_name(tmp_path / "s.csv")
+    elsewhere = left.with_name(left.name.replace(left.name.split(".")[2], "0" * 8))
+    for other in (mine, elsewhere):
+        other.touch()
+    write_text(tmp_path / "s.csv", "0.5")
+    assert {path.name for path in tmp_path.iterdir()} == {"s.csv", mine.name, elsewhere.name}

@@ -1,0 +1,93 @@
+"""``make soak``: hundreds of thousands of scores and thousands of photos; memory and open files have to stay flat.
+
+    python -m tests.endurance.soak [--scores 200000] [--photos 5000] [--backend onnxruntime]
+
+The network has seeded weights, and the detector too, so that it needs no file from outside. What is kept after a
+tenth of the run is compared with what is kept at its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+from fiqa_export.pipeline import export
+from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.faces.face_quality import FaceQuality
+from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.scoring.scorer import Scorer
+
+MOST_GROWTH = 32 << 20
+"""Bytes that resident memory may grow by from a tenth of a run to its end: allocators keep a little."""
+BATCH = 8
+
+
+def kept() -> tuple[int, int]:
+    """Resident bytes and open files of this process."""
+    process = psutil.Process()
+    files = process.num_fds() if os.name == "posix" else process.num_handles()
+    return process.memory_info().rss, files
+
+
+def flat(what: str, unit: Callable[[int], int], total: int) -> bool:
+    """Run `unit` until it has done `total`; tell whether memory and open files grew after the first tenth."""
+    done, first, start = 0, None, time.perf_counter()
+    while done < total:
+        done += unit(done)
+        if first is None and done >= total // 10:
+            first = kept()
+    last = kept()
+    assert first is not None
+    growth, files = last[0] - first[0], last[1] - first[1]
+    good = growth <= MOST_GROWTH and files <= 0
+    rate = done / (time.perf_counter() - start)
+    sys.stdout.write(
+        f"{what}: {done:,} at {rate:,.0f} per second, memory {growth / 2**20:+.1f} MB to {last[0] / 2**20:.0f} MB, "
+        f"open files {files:+d}: {'flat' if good else 'NOT FLAT'}\n"
+    )
+    sys.stdout.flush()
+    return good
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description="Memory and open files over a long run.")
+    parser.add_argument("--scores", type=int, default=200_000)
+    parser.add_argument("--photos", type=int, default=5_000)
+    parser.add_argument("--backend", default="onnxruntime")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        engine = export("ediffiqa-t", "seeded", folder).path
+        yunet = export("yunet-n", "seeded", folder).path
+        files = [folder / f"{index}{suffix}" for index in range(4) for suffix in (".png", ".jpg")]
+        for index, file in enumerate(files):
+            cv2.imwrite(str(file), seeded_image(index, 480, 640))
+        crops = [seeded_image(index, 112, 112) for index in range(BATCH)]
+        with Scorer(engine, given.backend, threads=1) as scorer:
+            right = scorer.score(crops)
+            quality = FaceQuality(scorer, Detector(yunet, backend=given.backend, threads=1))
+
+            def score(_: int) -> int:
+                np.testing.assert_array_equal(scorer.score(crops), right)
+                return BATCH
+
+            def photo(done: int) -> int:
+                quality.assess(read_image(files[done % len(files)]))
+                return 1
+
+            good = [flat("scores", score, given.scores), flat("photos", photo, given.photos)]
+    raise SystemExit(0 if all(good) else 3)
+
+
+if __name__ == "__main__":
+    main()
