@@ -51,8 +51,8 @@ format: $(VENV)/.dev ## bring the code into shape: sorted imports, ruff's format
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-docs: $(VENV)/.dev ## the JSON Schemas, then the site, strictly: site/index.html
-	$(VENV)/bin/python -m docs.generate.schemas
+docs: $(VENV)/.dev ## what comes from the code (schemas, parts of pages), then the site, strictly: site/index.html
+	$(VENV)/bin/python -m docs.generate
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict
 
 sbom: $(VENV)/.dev ## what an install on a device consists of, as CycloneDX: sbom.json

@@ -12,7 +12,7 @@ from fiqa_runtime.artefact.zoo import DETECTOR
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import find_images, read_image
-from fiqa_runtime.terminal.console import progress_bar, stderr
+from fiqa_runtime.terminal.console import progress_bar, stderr, tell
 from fiqa_runtime.terminal.outputs import write_json
 from rich.console import Console
 from rich.markup import escape
@@ -43,12 +43,20 @@ class Output:
     machine: Mapping[str, Any]
     """What :func:`fiqa_benchmarks.speed.machine.machine` says; empty where neither page nor document tells it."""
 
-    def write(self, document: Mapping[str, Any], shown: Callable[[], Mapping[str, Any]] = dict) -> None:
-        """Write the document, then the page; the page also gets the machine and the sections that `shown` returns."""
+    def write(
+        self,
+        document: Mapping[str, Any],
+        shown: Callable[[], Mapping[str, Any]] = dict,
+        schema: str = "fiqa-bench.v1",
+    ) -> None:
+        """Write the document of `schema`, then the page; the page also gets the machine and the sections that `shown`
+        returns."""
         if self.json:
-            write_json(document, self.json)
+            write_json(document, self.json, schema)
         if self.html:
             write_report({"machine": self.machine, **document, **shown()}, self.html)
+        places = [place for place in (self.json, self.html) if place and place != "-"]
+        tell(f"wrote {place}" for place in places)
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,9 @@ def time_pipeline(
         finder = detector or locate(DETECTOR)
         flows = bench_pipeline(entered[0], photos, finder, settings.threads, settings.rounds, report, streams)
     out.console.print(*map(escape, flows.lines()), highlight=False, soft_wrap=True)
-    out.write({"machine": out.machine, "versions": versions(), "pipeline": flows.as_json()})
+    out.write(
+        {"machine": out.machine, "versions": versions(), "pipeline": flows.as_json()}, schema="fiqa-bench-pipeline.v1"
+    )
 
 
 def fit_opinions(
@@ -93,7 +103,7 @@ def fit_opinions(
 ) -> None:
     """``--mos``: scores against people's opinions; raises InputError at the end where images were left out."""
     accuracy, cards, unusable = evaluate_mos(out.console, entered, labels, images, cache, threads)
-    out.write({"versions": versions(), "mos": accuracy}, lambda: opinion_sections(accuracy, cards))
+    out.write({"versions": versions(), "mos": accuracy}, lambda: opinion_sections(accuracy, cards), "fiqa-bench-mos.v1")
     if unusable:
         raise unusable_error(unusable)
 

@@ -1,1 +1,1 @@
-"""Parts of the documentation that are made from the code, so that they cannot be out of date."""
+"""Parts of the documentation that are made from the code; tests fail where they are out of date."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from fiqa_runtime.artefact.spec import Checkpoint, InputSpec, ModelSpec
 from fiqa_runtime.artefact.zoo import MODELS
+from fiqa_runtime.system.drive import is_drive_folder
 
 from docs.generate.markdown import table
 
@@ -55,7 +56,7 @@ def network_facts(family: str) -> str:
         "outputs": [_outputs(spec) for spec in specs],
         "range of the score": [_range(spec) for spec in specs],
         "parameters": [f"{spec.parameters:,}" for spec in specs],
-        "multiply-accumulates": [f"{spec.macs / 1e9:.2f} G" for spec in specs],
+        "multiply-accumulates": [f"{billions(spec.macs)} G" for spec in specs],
         "largest batch": [str(spec.max_batch) for spec in specs],
         "licence of the weights": [spec.licence for spec in specs],
         "commercial use": [commercial_use(spec) for spec in specs],
@@ -74,6 +75,11 @@ def network_facts(family: str) -> str:
     return "\n\n".join(parts)
 
 
+def billions(count: int) -> str:
+    """Two digits after the point, more where these are zeros."""
+    return f"{count / 1e9:.2f}" if count >= 1e7 else f"{count / 1e9:.2g}"
+
+
 def _belongs(name: str, family: str) -> bool:
     return name == family or (name.startswith(f"{family}-") and name != "ifqa-plus")
 
@@ -85,7 +91,7 @@ def _summary(spec: ModelSpec) -> tuple[str, ...]:
         f"{_size(spec.input)}, {SHORT[spec.input.framing]}",
         _outputs(spec),
         f"{spec.parameters / 1e6:.2f} M",
-        f"{spec.macs / 1e9:.2f}",
+        billions(spec.macs),
         commercial_use(spec),
     )
 
@@ -126,4 +132,8 @@ def _files(specs: Iterable[ModelSpec]) -> list[tuple[str, ...]]:
 def _place(checkpoint: Checkpoint) -> str:
     if not checkpoint.page.startswith("https://"):
         return f"{checkpoint.page} (comes along)"
+    if checkpoint.package is not None:
+        return f"<{checkpoint.page}> (comes with the extra `[{checkpoint.package.partition(':')[0]}]`)"
+    if checkpoint.url is None and is_drive_folder(checkpoint.page):
+        return f"<{checkpoint.page}> (fetched with the extra `[drive]`, else by hand)"
     return f"<{checkpoint.page}> ({'fetched by itself' if checkpoint.url else 'fetched by hand'})"

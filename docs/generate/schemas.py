@@ -1,6 +1,6 @@
 """JSON Schemas of the card and of the commands' documents, from dataclasses.
 
-    python -m docs.generate.schemas        # writes docs/reference/schemas/
+    python -m docs.generate        # writes docs/reference/schemas/
 
 The files allow entries that they do not name, since a later version may add some; tests hold real documents against the
 closed form, which does not.
@@ -76,8 +76,9 @@ class _Writer:
         required = [field.name for field in fields_of(kind) if field.required or not may_lack(kind)]
         result: dict[str, Any] = {"type": "object", "description": summary(kind), "properties": properties}
         if kind is self.document.kind:
-            properties |= self.document.marks
-            required = [*self.document.marks, *required]
+            marks = self.document.marks or _head_of(self.document)
+            properties |= marks
+            required = [*marks, *required]
         return result | {"required": required} | ({"additionalProperties": False} if self.closed else {})
 
     def _alternatives(self, kind: type, name: str) -> list[dict[str, Any]]:
@@ -109,12 +110,17 @@ class _Writer:
         return {"type": "array", "prefixItems": [self.value(kind) for kind in kinds], **size}
 
 
-def main() -> None:
+def _head_of(document: Document) -> dict[str, dict[str, Any]]:
+    """The entries with which every command's document begins."""
+    return {
+        "schema": {"const": document.file.removesuffix(".json"), "description": "This schema."},
+        "fiqa_edge": {"type": "string", "description": "Version of the project that wrote the document."},
+        "written": {"type": "string", "format": "date-time", "description": "When it was written."},
+    }
+
+
+def write_schemas() -> None:
     """Write every schema."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for document in DOCUMENTS.values():
         (FOLDER / document.file).write_text(schema_text(document), "utf-8")
-
-
-if __name__ == "__main__":
-    main()

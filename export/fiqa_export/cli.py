@@ -26,7 +26,7 @@ _what, _how, _plan = panel("What is exported"), panel("Precision"), panel("Tenso
 _where, _check = panel("Where it goes"), panel("Checks")
 EXAMPLE = "Example: fiqa-export ediffiqa-t --int8 --calib photos/ --target none"
 
-USES = {"--list": ("--json",), "--doctor": ("--target", "--json")}
+USES = {"--list": ("MODEL", "--json"), "--fetch": ("MODEL", "--weights"), "--doctor": ("--target", "--json")}
 """The options that each of these options uses; it ignores all others."""
 PLAN = ("--batch", "--workspace", "--optimisation", "--version-compatible", "--hardware-compatible", "--dla")
 """The options of a plan."""
@@ -68,6 +68,9 @@ def export(
             f"{FP16.budget.flips}, int8 {INT8.budget.flips}."
         ),
     ] = None,
+    fetch: Annotated[
+        bool, _what("--fetch", help="Bring the weights of MODEL, or of 'all', to this machine and end.")
+    ] = False,
     raw_input: Annotated[
         bool,
         _what("--raw-input", help="The graph takes uint8 BGR crops and normalises them itself."),
@@ -97,7 +100,9 @@ def export(
     ] = None,
     json: Annotated[str | None, _where(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
     keep_failed: Annotated[bool, _check("--keep-failed", help="Keep an artefact that fails its verdict.")] = False,
-    list_models: Annotated[bool, _check("--list", help="Show the known networks and end.")] = False,
+    list_models: Annotated[
+        bool, _check("--list", help="Show the known networks, or all about MODEL, and end.")
+    ] = False,
     doctor: Annotated[
         bool,
         _check("--doctor", help="Say what this machine can build for --target, and how to mend it."),
@@ -117,12 +122,17 @@ def export(
     if list_models:
         from fiqa_export.command.list_command import list_networks
 
-        list_networks(json)
+        list_networks(model, json)
         return
     if doctor:
         from fiqa_export.doctor.screen import run_doctor
 
         run_doctor(target, json)
+        return
+    if fetch and model is not None:
+        from fiqa_export.command.fetch_command import fetch_weights
+
+        fetch_weights(GROUPS.get(model.lower()) or (find_model(model).name,), weights)
         return
     if model is None:
         raise InputError("which network? fiqa-export MODEL; fiqa-export --list shows all of them")

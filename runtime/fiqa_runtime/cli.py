@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fiqa_runtime.artefact.location import default_engine
 from fiqa_runtime.artefact.spec import check_precision
 from fiqa_runtime.backends import ONNX_BACKENDS, PLAN_BACKEND
 from fiqa_runtime.command.diagnose import diagnose_scores
@@ -14,94 +15,119 @@ from fiqa_runtime.command.engine_questions import show_choice, show_self_test
 from fiqa_runtime.command.options import check_files, check_options
 from fiqa_runtime.command.score_command import score_images
 from fiqa_runtime.command.settings import MTCNN, YUNET, EngineSettings, FaceSettings, ScoreSettings
+from fiqa_runtime.command.threshold import read_share
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detector import CONFIDENCE, LONGEST
 from fiqa_runtime.faces.mtcnn_detector import LEAST, PRESETS, check_preset
 from fiqa_runtime.images.align import check_method
 from fiqa_runtime.images.reading import search_images
 from fiqa_runtime.system.host import limit_opencv, threads_per_stream
-from fiqa_runtime.terminal.console import run
+from fiqa_runtime.terminal.common_options import Quiet, Verbose, Version, panel
+from fiqa_runtime.terminal.console import run, tell
 from fiqa_runtime.terminal.options import typed_options
 
 MOST_STREAMS = 64
 """Each stream loads the network and the detector anew."""
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
+_what, _faces, _decide = panel("What is scored"), panel("How faces are found and cut out"), panel("Which are accepted")
+_where, _speed, _check = panel("Where it goes"), panel("Speed"), panel("Checks")
+EXAMPLE = "Example: fiqa-score photos/ --engine ediffiqa-t.fp32.onnx --threshold 0.5 --overlay out/"
 
 
-@app.command()
+@app.command(epilog=EXAMPLE)
 def score(
     context: typer.Context,
-    engine: Annotated[str, typer.Option(help="Artefact to score with; a bare name is also looked for in engines/.")],
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH...", help="Photos, crops or their folders.")
     ] = None,
-    backend: Annotated[str, typer.Option(help=f"auto, {', '.join(ONNX_BACKENDS)} or {PLAN_BACKEND}.")] = "auto",
-    aligned: Annotated[bool, typer.Option("--aligned", help="The images are ready crops: no detection.")] = False,
+    engine: Annotated[
+        str | None,
+        _what(
+            help="Artefact to score with; a bare name is also looked for in engines/. Default: the only one there, "
+            "else FIQA_ENGINE."
+        ),
+    ] = None,
+    backend: Annotated[str, _speed(help=f"auto, {', '.join(ONNX_BACKENDS)} or {PLAN_BACKEND}.")] = "auto",
+    aligned: Annotated[bool, _what("--aligned", help="The images are ready crops: no detection.")] = False,
     detector: Annotated[
         str | None,
-        typer.Option(
+        _faces(
             metavar="yunet|mtcnn|FILE",
             help="What finds the faces. Default: YuNet; for dsl-fiqa MTCNN, as its authors, where it was exported.",
         ),
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help=f"How MTCNN is used: {' or '.join(PRESETS)}; default: facenet.")
-    ] = None,
+    preset: Annotated[str | None, _faces(help=f"How MTCNN is used: {' or '.join(PRESETS)}; default: facenet.")] = None,
     min_confidence: Annotated[
         float | None,
-        typer.Option(help=f"Detections below it are ignored, 0 to 1. Default: YuNet {CONFIDENCE}, MTCNN {LEAST[2]}."),
+        _faces(help=f"Detections below it are ignored, 0 to 1. Default: YuNet {CONFIDENCE}, MTCNN {LEAST[2]}."),
     ] = None,
-    align: Annotated[str, typer.Option(help="least-squares, or lmeds as in OpenCV's demo.")] = "least-squares",
+    align: Annotated[str, _faces(help="least-squares, or lmeds as in OpenCV's demo.")] = "least-squares",
     landmarks: Annotated[
-        Path | None, typer.Option(help="dsl-fiqa with --aligned: folder with a NAME.npy (68, 2) per picture.")
+        Path | None, _faces(help="dsl-fiqa with --aligned: folder with a NAME.npy (68, 2) per picture.")
     ] = None,
     longest_side: Annotated[
         int | None,
-        typer.Option(
+        _speed(
             metavar="PX",
             help=f"Photos are shrunk to it for detection; less is faster. Default: YuNet {LONGEST}, MTCNN never.",
         ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of detection and backend; default: what the container grants.")
+        int | None, _speed(min=1, help="Threads of detection and backend; default: what the container grants.")
     ] = None,
     cpu_precision: Annotated[
-        str, typer.Option(help="exact: float32. fast: bfloat16 or float16 where the canaries allow it.")
+        str, _speed(help="exact: float32. fast: bfloat16 or float16 where the canaries allow it.")
     ] = "exact",
     overlap: Annotated[
-        bool, typer.Option("--overlap", help="Find the faces of the next photo while this one's are scored.")
+        bool, _speed("--overlap", help="Find the faces of the next photo while this one's are scored.")
     ] = False,
     streams: Annotated[
         int,
-        typer.Option(
-            min=1, max=MOST_STREAMS, help="Photos at once, each with its share of the threads: more per second."
-        ),
+        _speed(min=1, max=MOST_STREAMS, help="Photos at once, each with its share of the threads: more per second."),
     ] = 1,
+    threshold: Annotated[
+        str | None,
+        _decide(metavar="T|stored", help="Accept faces from this score on, on the artefact's own scale."),
+    ] = None,
     fp32_threshold: Annotated[
         float | None,
-        typer.Option(help="Accept faces from this score on; carried over where the artefact is fp16 or int8."),
+        _decide(help="The same as chosen on float32 scores; carried over where the artefact is fp16 or int8."),
     ] = None,
-    json: Annotated[str | None, typer.Option(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write one line per face to FILE, or '-' for stdout.")] = None,
+    calibrate: Annotated[
+        bool,
+        _decide(
+            "--calibrate-threshold",
+            help="Instead: find the threshold that rejects a --reject of these faces, and keep it.",
+        ),
+    ] = False,
+    reject: Annotated[
+        str | None, _decide(metavar="SHARE", help="--calibrate-threshold: share of the faces, as in 5%.")
+    ] = None,
+    json: Annotated[str | None, _where(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
+    jsonl: Annotated[
+        Path | None, _where(help="Write one line of JSON per image to FILE, or '-' for stdout, as results come.")
+    ] = None,
+    csv: Annotated[Path | None, _where(help="Write one line per face to FILE, or '-' for stdout.")] = None,
     quality_file: Annotated[
         list[Path] | None,
-        typer.Option(
+        _where(
             metavar="FILE",
             help="Write one score per image for others' evaluation code: .txt (CR-FIQA), .csv or .parquet; "
             "repeat it for several.",
         ),
     ] = None,
-    overlay: Annotated[Path | None, typer.Option(help="Folder for annotated copies and score maps.")] = None,
+    overlay: Annotated[Path | None, _where(help="Folder for annotated copies and score maps.")] = None,
     diagnose: Annotated[
-        bool, typer.Option("--diagnose", help="Instead: which mistake explains that the --reference scores differ.")
+        bool, _check("--diagnose", help="Instead: which mistake explains that the --reference scores differ.")
     ] = False,
     reference: Annotated[
-        Path | None, typer.Option(help="--diagnose: scores from elsewhere, CSV with image,score or CR-FIQA's .txt.")
+        Path | None, _check(help="--diagnose: scores from elsewhere, CSV with image,score or CR-FIQA's .txt.")
     ] = None,
-    selftest: Annotated[bool, typer.Option("--self-test", help="Re-score the card's canaries on this device.")] = False,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Say which backend is used here and why, and end.")
-    ] = False,
+    selftest: Annotated[bool, _check("--self-test", help="Re-score the card's canaries on this device.")] = False,
+    explain: Annotated[bool, _check("--explain", help="Say which backend is used here and why, and end.")] = False,
+    version: Version = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Score every face in photos (detect, align, score), or ready crops with --aligned. Higher is better.
 
@@ -113,12 +139,20 @@ def score(
     files = found.images
     detector_file = None if detector in (None, YUNET, MTCNN) else Path(detector)
     inputs = [*(("PATH", file) for file in files), ("--detector", detector_file), ("--reference", reference)]
-    outputs = [("--json", json), ("--csv", csv), *(("--quality-file", file) for file in quality_file or [])]
-    check_files(outputs, engine, inputs)
+    outputs = [
+        ("--json", json),
+        ("--jsonl", jsonl),
+        ("--csv", csv),
+        *(("--quality-file", file) for file in quality_file or []),
+    ]
+    used = engine or str(default_engine())
+    if engine is None:
+        tell([f"scoring with {used}"])
+    check_files(outputs, used, inputs)
     if streams > 1:
         threads = threads_per_stream(streams, threads)
     limit_opencv(threads)
-    opened = EngineSettings(engine, backend, threads, precision)
+    opened = EngineSettings(used, backend, threads, precision)
     if selftest:
         show_self_test(opened, json)
         return
@@ -136,7 +170,16 @@ def score(
             diagnose_scores(scorer, reference, files, json, finders, method)
         return
     settings = ScoreSettings(
-        aligned, landmarks, overlap, streams, fp32_threshold, json, csv, tuple(quality_file or ()), overlay
+        *(
+            aligned,
+            landmarks,
+            overlap,
+            streams,
+            threshold,
+            fp32_threshold,
+            None if reject is None else read_share(reject),
+        ),
+        *(json, jsonl, csv, tuple(quality_file or ()), overlay),
     )
     score_images(found, opened, faces, settings)
 

@@ -14,7 +14,6 @@ import fiqa_runtime
 import numpy as np
 import pytest
 from fiqa_export.pipeline import Options, export
-from fiqa_runtime.command.results import COLUMNS
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 
@@ -59,17 +58,6 @@ def test_overlay_is_green_above_the_threshold_and_red_below(
         assert "1 faces in" in run("overlay.py", seeded_engine, photo, tmp_path / "out.png", threshold)
         corners[threshold] = fiqa_runtime.read_image(tmp_path / "out.png")[100, 0].tolist()
     assert corners[-1000] == [80, 170, 40] and corners[1000] == [50, 50, 220]
-
-
-def test_choose_threshold(run: Run, tmp_path: Path) -> None:
-    scores = np.random.default_rng(0).random(400)
-    file = tmp_path / "scores.csv"
-    rows = (f"{index}.png,,{score}{',' * (len(COLUMNS) - 3)}\n" for index, score in enumerate(scores))
-    file.write_text(",".join(COLUMNS) + "\n" + "".join(rows))
-    printed = run("choose_threshold.py", file, "--reject", "0.1")
-    chosen, low, high = (float(printed.replace(",", "").split()[index]) for index in (1, 5, 7))
-    assert np.mean(scores < chosen) == pytest.approx(0.1, abs=0.003)
-    assert low < chosen < high
 
 
 @pytest.fixture

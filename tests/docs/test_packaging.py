@@ -170,6 +170,9 @@ def test_a_fresh_install_scores(
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(
+    strict=True, reason="the commands do not say it yet: fault kind 25; take this mark off with that change"
+)
 def test_without_any_opencv_each_command_says_in_one_line_which_to_take(built: Path, install: Install) -> None:
     programs = install(next(built.glob("*.whl")), "")
     for command in COMMANDS:

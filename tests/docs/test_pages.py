@@ -15,8 +15,8 @@ from typer.main import get_command
 
 from docs.generate.commands import COMMANDS, command_reference
 from docs.generate.documents import DOCUMENTS
-from docs.generate.hook import GENERATORS, MARKER, fill
 from docs.generate.networks import commercial_use
+from docs.generate.parts import GENERATORS, MARKER, fill
 from tests.help.markdown import code_blocks
 from tests.help.places import ROOT
 
@@ -112,17 +112,28 @@ def test_the_reference_has_every_option(name: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
-def test_every_marker_generates_something(page: Path) -> None:
+def test_parts_that_come_from_the_code_are_current(page: Path) -> None:
     text = page.read_text("utf-8")
-    assert "<!-- generate" not in fill(text)
-    assert len(re.findall("<!-- generate", text)) == len(MARKER.findall(text))
+    assert fill(text) == text, "make docs writes it anew"
+    assert len(re.findall("<!-- generate: ", text)) == len(MARKER.findall(text)), "a part has no end"
 
 
 def test_every_generator_is_used_and_every_network_has_a_page() -> None:
     markers = [found for page in PAGES for found in MARKER.findall(page.read_text("utf-8"))]
-    assert {kind for kind, _ in markers} == set(GENERATORS)
-    generated = "\n".join(GENERATORS[kind](argument) for kind, argument in markers if kind == "network")
+    assert {kind for _, kind, _ in markers} == set(GENERATORS)
+    generated = "\n".join(GENERATORS[kind](argument) for _, kind, argument in markers if kind == "network")
     assert not [name for name in MODELS if f"`{name}`" not in generated]
+
+
+def test_every_variable_that_the_packages_read_is_told() -> None:
+    page = (DOCS / "reference" / "environment.md").read_text("utf-8")
+    read = set()
+    for folder in ("runtime", "calibration", "export", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            pattern = r"environ(?:\.get\(|\[)\"(\w+)\"[^=\n]*(?!\s*=\s)$"
+            read |= set(re.findall(pattern, path.read_text("utf-8"), re.MULTILINE))
+    assert {"FIQA_WEIGHTS_DIR", "XDG_CACHE_HOME"} <= read
+    assert not [name for name in read if f"`{name}`" not in page and f"%{name}%" not in page]
 
 
 def test_commercial_use_is_read_from_the_licence() -> None:

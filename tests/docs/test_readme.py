@@ -99,6 +99,10 @@ def test_the_printed_scores_are_those_of_the_command(
     np.testing.assert_allclose(scores[1], scores[0], atol=0.02)
 
 
+def test_the_wheel_has_the_version() -> None:
+    assert f"fiqa_edge-{fiqa_runtime.__version__}-py3-none-any.whl" in TEXT
+
+
 def test_it_is_short() -> None:
     assert len(TEXT.encode()) <= 8 * 1024
 

@@ -56,7 +56,7 @@ def reference(crops: list[Path], tmp_path: Path) -> Path:
 @pytest.mark.parametrize("kind", DOCUMENTS)
 def test_the_files_are_what_the_code_says(kind: str) -> None:
     file = FOLDER / DOCUMENTS[kind].file
-    assert file.read_text("utf-8") == schema_text(DOCUMENTS[kind]), "python -m docs.generate.schemas writes them anew"
+    assert file.read_text("utf-8") == schema_text(DOCUMENTS[kind]), "make docs writes them anew"
 
 
 def test_no_file_is_left_over() -> None:
@@ -104,14 +104,17 @@ def test_users_may_meet_entries_of_later_versions(seeded_engine: Path) -> None:
     Draft202012Validator(schema).validate({**document, "surprise": 1})
 
 
-def test_scores_of_crops(command: dict[str, Invoke], seeded_engine: Path, crops: list[Path], check: Check) -> None:
-    torn = crops[0].with_name("torn.png")
+def test_scores_of_crops(
+    command: dict[str, Invoke], seeded_engine: Path, crops: list[Path], tmp_path: Path, check: Check
+) -> None:
+    torn, photo = tmp_path / "torn.png", tmp_path / "photo.png"
     torn.write_bytes(b"no picture")
+    cv2.imwrite(str(photo), seeded_image(0, 400, 900))
     options = ("--aligned", "--fp32-threshold", 0.0, "--json", "-", *ENGINE_ON_ONE_THREAD)
-    result = command["fiqa-score"](*crops, torn, "--engine", seeded_engine, *options)
-    torn.unlink()
+    result = command["fiqa-score"](*crops, photo, torn, "--engine", seeded_engine, *options)
     document = json.loads(result.out)
     assert document["images"][-1]["error"] and "accepted" in document["images"][0]
+    assert document["images"][-2]["warnings"]
     check("score", document)
 
 

@@ -198,8 +198,8 @@ class OpinionScore:
 
 
 @dataclass(frozen=True)
-class OpinionAccounting:
-    """What became of the labelled images: `given` is the sum of the other two."""
+class OpinionAccount:
+    """What became of the labelled images."""
 
     given: int
     scored: int
@@ -208,7 +208,7 @@ class OpinionAccounting:
 
 @dataclass(frozen=True)
 class RefusedImage:
-    """A labelled image without a score."""
+    """A labelled image that could not be scored."""
 
     path: str
     error: str
@@ -225,7 +225,7 @@ class OpinionFit:
     """Each engine minus the first, over the same draws."""
     notes: tuple[str, ...]
     labels: OpinionLabels
-    accounting: OpinionAccounting
+    accounting: OpinionAccount
     refused: tuple[RefusedImage, ...]
     scores: tuple[OpinionScore, ...]
 

@@ -44,31 +44,30 @@ class ScoredImage:
     """Of a ready crop."""
     accepted: bool | None = None
     """Of a ready crop, where a threshold was given."""
+    warnings: tuple[str, ...] | None = None
+    """Why the score is to be doubted."""
     error: str | None = None
     """Why there is no score."""
-    warnings: tuple[str, ...] | None = None
-    """Why the score is to be doubted; missing where nothing is known against it."""
 
 
 @dataclass(frozen=True)
 class PassedOver:
-    """A file or folder that a search for images did not take."""
+    """A file in a folder that was not read."""
 
     path: str
     reason: str
-    """What kind of thing it is."""
 
 
 @dataclass(frozen=True)
 class Accounting:
-    """What became of every image: `given` is the sum of the next three."""
+    """What became of every image: given = scored + without a face + refused."""
 
     given: int
     scored: int
     without_face: int
     refused: int
     passed_over: tuple[PassedOver, ...]
-    """What folders hold besides; it is not among those given."""
+    """Files of other kinds in the folders that were named."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,8 @@ class Scores:
 
     engine: str
     """The artefact."""
+    sha256: str
+    """Of the artefact's file."""
     model: str
     precision: Precision
     weights: str
@@ -115,13 +116,17 @@ class Scores:
     fp32_threshold: float | None = None
     """As it was given."""
     threshold: float | None = None
-    """The artefact's own, carried over."""
+    """The artefact's own, as it was given or carried over."""
 
 
 @dataclass(frozen=True)
 class SelfTest:
     """The card's canaries on this device."""
 
+    engine: str
+    """The artefact."""
+    sha256: str
+    """Of the artefact's file."""
     passed: bool
     images: int
     """Canaries that were scored."""
@@ -135,6 +140,8 @@ class Explanation(Choice):
 
     engine: str = ""
     """The artefact."""
+    sha256: str = ""
+    """Of the artefact's file."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +150,8 @@ class DiagnosedScores(Diagnosis):
 
     engine: str = ""
     """The artefact."""
+    sha256: str = ""
+    """Of the artefact's file."""
     model: str = ""
     """Its network."""
     reference: str = ""

@@ -12,7 +12,7 @@ from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.facts import Int8Conversion
 from fiqa_runtime.errors import FiqaError
 from fiqa_runtime.system.progress import Report
-from fiqa_runtime.terminal.console import progress_bar, stderr
+from fiqa_runtime.terminal.console import detail, progress_bar, stderr, tell
 from fiqa_runtime.terminal.outputs import write_json
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -59,7 +59,8 @@ def export_all(
                 failed[name] = error
     if done:
         stderr.print(_summary(done))
-        stderr.print(f"in {escape(str(out))}", soft_wrap=True, highlight=False)
+        written = sum(1 + (item.plan is not None) for item in done)
+        tell([f"wrote {written} artefact{'' if written == 1 else 's'}, each with its card, to {out}"])
         for item in done:
             for line in _notes(item.card):
                 stderr.print(escape(line), soft_wrap=True, highlight=False)
@@ -69,7 +70,7 @@ def export_all(
         stderr.print(f"[bold red]{name}:[/] {escape(str(problem))}", soft_wrap=True, highlight=False)
     if json:
         artefacts = [document for exported in done for document in _documents(exported)]
-        write_json({"artefacts": artefacts, "failed": {n: str(e) for n, e in failed.items()}}, json)
+        write_json({"artefacts": artefacts, "failed": {n: str(e) for n, e in failed.items()}}, json, "fiqa-export.v1")
     if failed:
         raise SystemExit(max(problem.exit_code for problem in failed.values()))
 
@@ -78,6 +79,7 @@ def _one(
     name: str, weights: str | None, out: Path, options: Options, servers: ServingFolders, report: Report
 ) -> Exported:
     exported = export(name, weights, out, options, report)
+    detail(f"{name}: {exported.card.weights.description}; {exported.seconds:.1f} s")
     servers.write(exported.path, exported.card, exported.plan)
     return exported
 

@@ -1,36 +1,59 @@
-"""``fiqa-export --list``: shows every network of the zoo, and which of its weights are on this machine."""
+"""``fiqa-export --list [MODEL]``: shows the networks of the zoo, and which of their weights are on this machine."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
 
-from fiqa_runtime.artefact.weight_files import search_folders
-from fiqa_runtime.artefact.zoo import MODELS
+from fiqa_runtime.artefact.weight_files import find
+from fiqa_runtime.artefact.zoo import GROUPS, MODELS, find_model
 from fiqa_runtime.terminal.outputs import write_json
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 
-def list_networks(json: str | None) -> None:
-    """Print the zoo for people, or as one JSON document to `json`."""
-    rows = [_row(name) for name in MODELS]
+def list_networks(name: str | None, json: str | None) -> None:
+    """Print the zoo as a table, or all about the networks that `name` stands for; or one JSON document to `json`.
+
+    Raises InputError for an unknown name.
+    """
+    names = list(MODELS) if name is None else GROUPS.get(name.lower(), ()) or (find_model(name).name,)
+    rows = [_row(each) for each in names]
     if json:
-        write_json({"models": rows}, json)
+        write_json({"models": rows}, json, "fiqa-export-list.v1")
         return
     console = Console()
+    if name is None:
+        console.print(_overview(rows))
+        console.print("fiqa-export --list MODEL says all about one: source, licence, where its weights come from")
+        return
     for row in rows:
         console.print(f"[bold]{' or '.join((row['name'], *row['aliases']))}[/]")
-        console.print(_table(row))
+        console.print(_details(row))
 
 
 def _row(name: str) -> dict[str, Any]:
     spec = MODELS[name]
-    here = {
-        weights: all(any((folder / c.file).is_file() for folder in search_folders()) for c in files)
-        for weights, files in spec.weights.items()
-    }
+    here = {weights: all(find(each) is not None for each in files) for weights, files in spec.weights.items()}
     return {**asdict(spec), "weights_here": here}
+
+
+def _overview(rows: list[dict[str, Any]]) -> Table:
+    table = Table("network", "for", "input", "M parameters", "GMAC", "licence of the weights", "here", box=SIMPLE_HEAD)
+    table.columns[0].no_wrap = True
+    for row in rows:
+        here = [name for name, is_here in row["weights_here"].items() if is_here]
+        table.add_row(
+            *("\n".join((row["name"], *row["aliases"])), row["task"], _size(row)),
+            *(f"{row['parameters'] / 1e6:.2f}", f"{row['macs'] / 1e9:.2f}", row["licence"], ", ".join(here) or "-"),
+        )
+    return table
+
+
+def _size(row: dict[str, Any]) -> str:
+    width, height = row["input"]["width"], row["input"]["height"]
+    return f"{width} x {height}" if width else "any"
 
 
 def _outputs(outputs: tuple[dict[str, Any], ...]) -> str:
@@ -38,11 +61,10 @@ def _outputs(outputs: tuple[dict[str, Any], ...]) -> str:
     return f"{len(heads)} heads" if heads else ", ".join(output["name"] for output in outputs)
 
 
-def _table(row: dict[str, Any]) -> Table:
+def _details(row: dict[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
-    size = f"{row['input']['width'] or '32k'} x {row['input']['height'] or '32k'}"
     table.add_row("task", f"{row['task']}, {row['parameters'] / 1e6:.2f} M parameters, {row['macs'] / 1e9:.2f} GMAC")
-    table.add_row("input", f"{size} {row['input']['colour']}, framing {row['input']['framing']}")
+    table.add_row("input", f"{_size(row)} {row['input']['colour']}, framing {row['input']['framing']}")
     table.add_row("output", _outputs(row["outputs"]))
     table.add_row("licence", row["licence"])
     table.add_row("source", row["source"])

@@ -41,4 +41,4 @@ def plan_of(name: str, options: PlanOptions, servers: ServingFolders, json: str 
     stderr.print(escape(line), soft_wrap=True, highlight=False)
     if json:
         document: dict[str, Any] = {"path": built.path, "plan": asdict(made), "files": built.card.files}
-        write_json({"artefacts": [document], "failed": {}}, json)
+        write_json({"artefacts": [document], "failed": {}}, json, "fiqa-export.v1")

@@ -27,7 +27,7 @@ def run_doctor(target: str, json: str | None, machine: Machine | None = None) ->
     facts = gather(machine or ThisMachine())
     diagnosis = judge_facts(facts, target)
     if json:
-        write_json({**asdict(diagnosis), "facts": asdict(facts)}, json)
+        write_json({**asdict(diagnosis), "facts": asdict(facts)}, json, "fiqa-export-doctor.v1")
     if json != "-":
         _print(diagnosis)
     if not diagnosis.works:

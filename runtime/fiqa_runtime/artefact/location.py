@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 from fiqa_runtime.artefact.card import card_path
@@ -23,6 +25,37 @@ def find_artefact(name: str | Path) -> Path:
             return candidate
     looked = " or ".join(str(c) for c in candidates)
     raise InputError(f"no artefact at {looked}; make one with fiqa-export {path.name.split('.')[0] or 'MODEL'}")
+
+
+def default_engine() -> Path:
+    """The artefact to score with where none is named: the only one of a quality network in ``engines/``, else what
+    the environment variable FIQA_ENGINE names.
+
+    A plan that a link names counts once. Raises InputError where there is none, or several and no variable.
+    """
+    found = {path.resolve(): path for path in sorted(ENGINES.glob("*")) if _gives_scores(path)}
+    named = os.environ.get("FIQA_ENGINE")
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if named:
+        return find_artefact(named)
+    if found:
+        names = ", ".join(path.name for path in found.values())
+        raise InputError(f"{ENGINES} holds {names}; name one of them with --engine, or set FIQA_ENGINE")
+    raise InputError(
+        "no artefact to score with; make one with fiqa-export ediffiqa-t, or name a file with --engine or FIQA_ENGINE"
+    )
+
+
+def _gives_scores(path: Path) -> bool:
+    """Whether `path` is an artefact of a quality network, as far as its card says without being checked."""
+    if path.suffix not in (".onnx", ".plan"):
+        return False
+    try:
+        outputs = json.loads(card_path(path.resolve()).read_bytes())["outputs"]
+        return any(output["kind"] == "score" for output in outputs)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return False
 
 
 def artefact_inputs(engine: str) -> list[NamedFile]:

@@ -16,8 +16,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fiqa_runtime.artefact.spec import Checkpoint
-from fiqa_runtime.errors import CheckpointError, FetchError, InputError
+from fiqa_runtime.errors import CheckpointError, DependencyError, FetchError, InputError
 from fiqa_runtime.system.download import Progress, TransferError, download_file
+from fiqa_runtime.system.drive import drive_address, is_drive_folder
 from fiqa_runtime.system.files import is_readable_file, is_searchable_folder, sha256_of, user_cache
 
 
@@ -47,28 +48,43 @@ def locate(checkpoint: Checkpoint, download: bool = True, progress: Progress | N
     Raises CheckpointError where a file is there but is not the expected one, FetchError where there is none
     and it cannot be downloaded (or `download` is False), InputError where FIQA_WEIGHTS_DIR names no folder.
     """
-    for folder in search_folders():
-        path = folder / checkpoint.file
-        if is_readable_file(path):
-            _verify(path, checkpoint)
-            return path
-    if checkpoint.package is not None and (installed := _in_package(checkpoint.package)) is not None:
-        _verify(installed, checkpoint)
-        return installed
+    path = find(checkpoint)
+    if path is not None:
+        _verify(path, checkpoint)
+        return path
     if not download:
         raise _fetch_error(checkpoint, "is not on this machine")
-    if checkpoint.url is None:
-        raise _fetch_error(checkpoint, "has no address for direct download")
     target = user_cache() / checkpoint.file
     try:
-        download_file(checkpoint.url, target, partial(_accept, checkpoint, target), progress)
-    except TransferError as error:
+        download_file(address_of(checkpoint), target, partial(_accept, checkpoint, target), progress)
+    except (TransferError, DependencyError) as error:
         raise _fetch_error(checkpoint, f"cannot be downloaded: {error}") from error
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = "the disk is full; make room and run again, it continues" if full else error.strerror
         raise _fetch_error(checkpoint, f"cannot be saved in {target.parent}: {reason}") from error
     return target
+
+
+def address_of(checkpoint: Checkpoint) -> str:
+    """The address of the bytes of `checkpoint`: its own, or the one that its Google Drive folder gives.
+
+    Raises FetchError where neither is known, and what :func:`fiqa_runtime.system.drive.drive_address` raises.
+    """
+    if checkpoint.url is not None:
+        return checkpoint.url
+    if is_drive_folder(checkpoint.page):
+        return drive_address(checkpoint.page, checkpoint.file)
+    raise _fetch_error(checkpoint, "has no address for direct download")
+
+
+def find(checkpoint: Checkpoint) -> Path | None:
+    """Where the file of `checkpoint` is on this machine, not yet verified; None where it is nowhere."""
+    for folder in search_folders():
+        path = folder / checkpoint.file
+        if is_readable_file(path):
+            return path
+    return None if checkpoint.package is None else _in_package(checkpoint.package)
 
 
 def _in_package(place: str) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -68,12 +69,17 @@ def _finished(path: Path, begun: tuple[Image, Finish] | FiqaError) -> tuple[Imag
     photo, finish = begun
     height, width = photo.shape[:2]
     try:
-        return ImageResult(path, width, height, tuple(finish())), photo
+        return ImageResult(path, width, height, _without_crops(finish())), photo
     except LeftOutError as error:
         left_out = InputError(f"{path}: {error}")
-        return ImageResult(path, width, height, tuple(error.faces), left_out=left_out), photo
+        return ImageResult(path, width, height, _without_crops(error.faces), left_out=left_out), photo
     except OF_ONE_IMAGE as error:
         return ImageResult(path, error=_named(path, error)), None
+
+
+def _without_crops(faces: Sequence[Face]) -> tuple[Face, ...]:
+    """Results may stay in memory to the end of a run, the pixels of their faces need not."""
+    return tuple(replace(face, crop=None) for face in faces)
 
 
 def score_crops(

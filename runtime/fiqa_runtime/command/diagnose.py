@@ -13,6 +13,7 @@ from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detection import FaceFinder
 from fiqa_runtime.images.align import Method
 from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.files import sha256_of
 from fiqa_runtime.system.spread import evenly
 from fiqa_runtime.terminal.console import progress_bar
 from fiqa_runtime.terminal.outputs import write_json
@@ -52,9 +53,16 @@ def diagnose_scores(
     if scorer.card.input.raw:
         remarks.append("not tried inside the graph: normalisation; give an artefact exported without --raw-input")
     if json:
-        document = {"engine": str(scorer.path), "model": scorer.card.model, "reference": str(reference)}
+        document = {
+            "engine": str(scorer.path),
+            "sha256": sha256_of(scorer.path),
+            "model": scorer.card.model,
+            "reference": str(reference),
+        }
         backend = {"name": scorer.backend.name, **scorer.backend.info}
-        write_json({**document, "backend": backend, **found.as_json(), "remarks": remarks}, json)
+        write_json(
+            {**document, "backend": backend, **found.as_json(), "remarks": remarks}, json, "fiqa-score-diagnose.v1"
+        )
     if json != "-":
         sys.stdout.writelines(f"{line}\n" for line in (*_table(found), *remarks, str(found)))
 

@@ -13,9 +13,12 @@ from fiqa_runtime.terminal.outputs import check_outputs
 ENGINE = ("--engine", "--backend", "--threads", "--cpu-precision", "--json")
 USES = {"--self-test": ENGINE, "--explain": ENGINE}
 """By option: the only ones that it uses."""
+THRESHOLDS = ("--threshold", "--fp32-threshold")
 FLOW = ("--overlap", "--streams")
 IGNORES = {
-    "--diagnose": (*FLOW, "--landmarks", "--fp32-threshold", "--csv", "--quality-file", "--overlay"),
+    "--diagnose": (*FLOW, "--landmarks", *THRESHOLDS, "--csv", "--jsonl", "--quality-file", "--overlay"),
+    "--calibrate-threshold": (*THRESHOLDS, "--csv", "--json", "--jsonl", "--quality-file", "--overlay"),
+    "--threshold": ("--fp32-threshold",),
     "--aligned": ("--detector", "--preset", "--min-confidence", "--align", "--longest-side", *FLOW),
     "--streams": ("--overlap",),
 }
@@ -28,13 +31,15 @@ def check_options(typed: Collection[str]) -> None:
     refuse_all_but(typed, USES)
     if ("--diagnose" in typed) != ("--reference" in typed):
         raise InputError("--diagnose and --reference FILE go together; give both or neither")
+    if ("--calibrate-threshold" in typed) != ("--reject" in typed):
+        raise InputError(
+            "--calibrate-threshold and --reject SHARE go together, as in --reject 5%; give both or neither"
+        )
     refuse_ignored(typed, IGNORES)
     if "--landmarks" in typed and "--aligned" not in typed:
         raise InputError("--landmarks are those of ready crops; add --aligned or leave them out")
-    if "--quality-file" in typed and not {"--json", "--csv"} & {*typed}:
-        refuse_unused(
-            "--quality-file without --csv or --json", ["--fp32-threshold"] if "--fp32-threshold" in typed else []
-        )
+    if "--quality-file" in typed and not {"--json", "--jsonl", "--csv"} & {*typed}:
+        refuse_unused("--quality-file without --csv or --json", [name for name in THRESHOLDS if name in typed])
 
 
 def check_files(outputs: Iterable[NamedFile], engine: str, inputs: Iterable[NamedFile]) -> None:

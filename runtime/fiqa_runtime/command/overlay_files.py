@@ -11,7 +11,7 @@ import cv2
 
 from fiqa_runtime.command.results import ImageResult, Stream
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.faces.drawing import beside, draw_faces, map_picture
+from fiqa_runtime.faces.drawing import beside, draw_faces, map_picture, with_scale
 from fiqa_runtime.faces.face_quality import FaceCropper
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.scoring.scorer import Scorer
@@ -83,7 +83,7 @@ def write_pictures(
         target.parent.mkdir(parents=True, exist_ok=True)
     if result.faces is None:
         return [_write(_whole(target), _with_map(photo, scorer))]
-    written = [_write(_whole(target), draw_faces(photo, result.faces))]
+    written = [_write(_whole(target), draw_faces(photo, result.faces, result.threshold))]
     if scorer.has_map and crop is not None:
         for number, face in enumerate(result.faces):
             map_of_face = _with_map(crop(photo, face.landmarks), scorer)
@@ -97,7 +97,7 @@ def _whole(target: Path) -> Path:
 
 
 def _with_map(crop: Image, scorer: Scorer) -> Image:
-    return beside(crop, map_picture(scorer.map([crop])[0])) if scorer.has_map else crop
+    return with_scale(beside(crop, map_picture(scorer.map([crop])[0]))) if scorer.has_map else crop
 
 
 def _write(path: Path, picture: Image) -> Path:

@@ -14,7 +14,7 @@ from fiqa_runtime.errors import FiqaError
 from fiqa_runtime.faces.face_quality import Face
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.scoring.scorer import Scorer
-from fiqa_runtime.system.files import replacing, writing
+from fiqa_runtime.system.files import replacing, sha256_of, writing
 
 _POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
 COLUMNS = (
@@ -69,7 +69,7 @@ class ImageResult:
             return {**entry, "quality": self.quality, **self._decision(self.quality)}
         if self.left_out:
             entry["left_out"] = str(self.left_out)
-        return {**entry, "faces": [{**_face(face), **self._decision(face.quality)} for face in self.faces]}
+        return {**entry, "faces": [{**face.as_dict(), **self._decision(face.quality)} for face in self.faces]}
 
     def _decision(self, quality: float | None) -> dict[str, bool]:
         accepted = self.accepts(quality)
@@ -101,15 +101,6 @@ Stream = Iterable[tuple[ImageResult, Image | None]]
 """Results in the order in which they come, each with its image where that could be read."""
 
 
-def _face(face: Face) -> dict[str, Any]:
-    return {
-        "quality": face.quality,
-        "confidence": face.confidence,
-        "box": face.box.tolist(),
-        "landmarks": face.landmarks.tolist(),
-    }
-
-
 def as_document(
     scorer: Scorer, images: list[ImageResult], settings: dict[str, Any], accounting: dict[str, Any]
 ) -> dict[str, Any]:
@@ -117,6 +108,7 @@ def as_document(
     card = scorer.card
     return {
         "engine": str(scorer.path),
+        "sha256": sha256_of(scorer.path),
         "model": card.model,
         "precision": card.precision,
         "weights": card.weights.description,
@@ -161,25 +153,3 @@ def csv_writer(path: Path | None) -> Iterator[Callable[[Rows], None]]:
         finally:
             with suppress(OSError):
                 stream.close()
-
-
-def table_lines(result: ImageResult) -> Iterator[str]:
-    """What people read when they asked for no file: one line per face."""
-    if result.error:
-        yield f"refused: {result.error}"
-    elif result.faces is None:
-        yield f"{result.path}  {result.quality:.4f}{_verdict(result, result.quality)}"
-    elif not result.faces:
-        yield f"{result.path}  no face"
-    else:
-        for number, face in enumerate(result.faces):
-            x, y, width, height = face.box
-            yield (
-                f"{result.path}  face {number}  quality {face.quality:.4f}  confidence {face.confidence:.3f}"
-                f"  box {x:.0f},{y:.0f} {width:.0f} x {height:.0f}{_verdict(result, face.quality)}"
-            )
-
-
-def _verdict(result: ImageResult, quality: float | None) -> str:
-    accepted = result.accepts(quality)
-    return "" if accepted is None else "  accepted" if accepted else "  rejected"

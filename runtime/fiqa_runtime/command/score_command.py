@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fiqa_runtime.artefact.score_map import check_threshold
 from fiqa_runtime.command.accounting import Account, counted
 from fiqa_runtime.command.batch import score_crops, score_photos
 from fiqa_runtime.command.overlay_files import picture_places, with_pictures
@@ -16,6 +17,8 @@ from fiqa_runtime.command.results import (
     as_document,
 )
 from fiqa_runtime.command.settings import EngineSettings, FaceSettings, ScoreSettings
+from fiqa_runtime.command.table import Table
+from fiqa_runtime.command.threshold import STORED, calibrate_threshold, stored_threshold
 from fiqa_runtime.command.written import Written
 from fiqa_runtime.errors import FiqaError, InputError
 from fiqa_runtime.faces.detection import FaceFinder
@@ -26,7 +29,7 @@ from fiqa_runtime.images.align import Method
 from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.images.reading import Found
 from fiqa_runtime.scoring.scorer import Scorer
-from fiqa_runtime.terminal.console import stderr, tell
+from fiqa_runtime.terminal.console import detail, stderr, tell
 from fiqa_runtime.terminal.options import refuse_unused
 from fiqa_runtime.terminal.outputs import check_output_folder, write_json
 
@@ -62,16 +65,26 @@ def score_images(found: Found, engine: EngineSettings, faces: FaceSettings, sett
             source = _crops(files, scorer, settings.landmarks)
         else:
             source = _photos(files, scorer, engine, faces, settings, stack)
-        if settings.fp32_threshold is not None:
-            source = _decided(source, scorer, settings.fp32_threshold)
+        if settings.reject is not None:
+            calibrate_threshold(scorer, source.results, account, settings.reject)
+            tell(account.lines())
+            return
+        threshold = _threshold(scorer, settings)
+        if threshold is not None:
+            source = _decided(source, threshold, settings.fp32_threshold)
         stream = source.results
         pictures: list[Path] = []
         if settings.overlay is not None:
             stream = with_pictures(stream, places, scorer, source.crop, pictures)
-        written = Written(settings.csv, quality, keep=settings.json is not None)
+        table = None
+        if not (settings.json or settings.jsonl or settings.csv or quality):
+            table = Table(files, settings.aligned, threshold)
+        written = Written(settings.csv, settings.jsonl, quality, settings.json is not None, table)
         written.consume(stream, account)
         if settings.json:
-            write_json(as_document(scorer, written.kept, source.settings, account.as_json()), settings.json)
+            write_json(
+                as_document(scorer, written.kept, source.settings, account.as_json()), settings.json, "fiqa-score.v1"
+            )
     tell(account.lines())
     tell(written.lines(settings.json))
     if settings.overlay is not None:
@@ -106,6 +119,7 @@ def _photos(
     ]
     if faces.detector is None and isinstance(first.detector, MtcnnDetector):
         stderr.print("faces are found by MTCNN, as the network's authors do; --detector yunet takes YuNet")
+    detail(f"faces found by {first.settings['detector']} in {getattr(first.detector, 'engine', 'its own way')}")
     told = {"aligned": False, **first.settings}
     return Source(score_photos(files, first, settings.overlap, others), told, first.crop)
 
@@ -127,12 +141,27 @@ def _crops(files: list[Path], scorer: Scorer, landmarks: Path | None) -> Source:
     return Source(score_crops(files, scorer, landmarks), settings)
 
 
-def _decided(source: Source, scorer: Scorer, fp32_threshold: float) -> Source:
+def _threshold(scorer: Scorer, settings: ScoreSettings) -> float | None:
+    """The smallest accepted score of this artefact; None where no decision is asked for."""
+    if settings.fp32_threshold is not None:
+        return scorer.threshold(settings.fp32_threshold)
+    if settings.threshold is None:
+        return None
+    if settings.threshold == STORED:
+        return stored_threshold(scorer.path)
+    try:
+        threshold = float(settings.threshold)
+    except ValueError as error:
+        raise InputError(f"--threshold {settings.threshold} is not a number; give one, or {STORED}") from error
+    check_threshold(threshold)
+    return threshold
+
+
+def _decided(source: Source, threshold: float, fp32_threshold: float | None) -> Source:
     """The same results, each with the smallest accepted score of this artefact."""
-    threshold = scorer.threshold(fp32_threshold)
     results = ((replace(result, threshold=threshold), photo) for result, photo in source.results)
-    settings = {**source.settings, "fp32_threshold": fp32_threshold, "threshold": threshold}
-    return replace(source, results=results, settings=settings)
+    chosen = {} if fp32_threshold is None else {"fp32_threshold": fp32_threshold}
+    return replace(source, results=results, settings={**source.settings, **chosen, "threshold": threshold})
 
 
 def _landmark_settings(scorer: Scorer, landmarks: Path | None) -> dict[str, Any]:

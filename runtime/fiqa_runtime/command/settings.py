@@ -16,7 +16,7 @@ from fiqa_runtime.faces.mtcnn_detector import MtcnnDetector, PresetName, has_mtc
 from fiqa_runtime.images.align import Method
 from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.scoring.scorer import Scorer
-from fiqa_runtime.terminal.console import stderr
+from fiqa_runtime.terminal.console import detail, stderr
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,12 @@ class EngineSettings:
         """The scorer; where a person watches, a line says what a first time with `auto` waits for."""
         waiting = stderr.status("opening the engine; the first time every backend is tried")
         with waiting if stderr.is_terminal else nullcontext():
-            return Scorer(self.engine, self.backend, self.threads, self.precision)
+            scorer = Scorer(self.engine, self.backend, self.threads, self.precision)
+        card = scorer.card
+        detail(f"engine {scorer.path}: {card.model} {card.precision}, {card.weights.description}")
+        for line in scorer.choice.lines() if scorer.choice else ():
+            detail(line)
+        return scorer
 
 
 YUNET, MTCNN = "yunet", "mtcnn"
@@ -101,9 +106,14 @@ class ScoreSettings:
     """Whether the faces of the next photo are found while those of this one are scored."""
     streams: int
     """Photos at once."""
+    threshold: str | None
+    """Score from which faces are accepted, on the artefact's own scale, or `stored`."""
     fp32_threshold: float | None
-    """Score from which faces are accepted, as chosen on a float32 artefact."""
+    """The same as chosen on a float32 artefact."""
+    reject: float | None
+    """Share of the faces that a threshold is to be found for; None: none is."""
     json: str | None
+    jsonl: Path | None
     csv: Path | None
     quality_files: tuple[Path, ...]
     overlay: Path | None

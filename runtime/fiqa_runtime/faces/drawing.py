@@ -69,6 +69,20 @@ def beside(photo: Image, picture: Image) -> Image:
     return np.hstack([np.asarray(cv2.resize(part, size), np.uint8) for part in (photo, picture)])
 
 
+def with_scale(picture: Image) -> Image:
+    """`picture`, uint8 BGR (H, W, 3), above a bar that shows the colours of :func:`map_picture` from 0 to 1."""
+    width = picture.shape[1]
+    bar = map_picture(np.tile(np.linspace(0, 1, width), (max(width // 24, 12), 1)))
+    height = max(width // 16, 16)
+    words = np.full((height, width, 3), _DARK, np.uint8)
+    scale = height / 34
+    (last, _), _ = cv2.getTextSize("quality 1", _FONT, scale, 1)
+    line = height * 2 // 3
+    cv2.putText(words, "0", (2, line), _FONT, scale, _WHITE, 1, cv2.LINE_AA)
+    cv2.putText(words, "quality 1", (width - last - 2, line), _FONT, scale, _WHITE, 1, cv2.LINE_AA)
+    return np.vstack([picture, bar, words])
+
+
 def _draw_label(picture: Image, text: str, box: Box, taken: Sequence[Box]) -> Box:
     """Write `text` by `box` on `picture`; returns the area that it covers."""
     scale, weight, ascent, size = _text_size(text, picture.shape)

@@ -60,6 +60,12 @@ def run(app: typer.Typer) -> None:
         raise SystemExit(INTERRUPTED) from None
 
 
+def paint(text: str, colour: str) -> str:
+    """`text` for stdout, in `colour` where a person reads it there and wants colours."""
+    plain = not sys.stdout.isatty() or bool(os.environ.get("NO_COLOR"))
+    return text if plain else typer.style(text, fg=colour)
+
+
 def set_voice(quiet: bool = False, verbose: bool = False) -> None:
     """How much a command tells on stderr: errors alone, what matters, or also what :func:`detail` is told."""
     stderr.quiet = quiet

@@ -6,23 +6,37 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.system.files import NamedFile, end_of_link, is_special, write_text, writing
+from fiqa_runtime.system.host import installed_versions
 
-TO_STDOUT = ("--json", "--csv")
+TO_STDOUT = ("--json", "--jsonl", "--csv")
 """Outputs that ``-`` sends to stdout."""
 
 
-def write_json(document: object, destination: str) -> None:
-    """One JSON document to a file, or to stdout where `destination` is ``-``; ValueError for NaN and infinity."""
-    text = json.dumps(document, indent=1, default=_plain, allow_nan=False) + "\n"
+def write_json(document: Mapping[str, object], destination: str, schema: str | None = None) -> None:
+    """One JSON document to a file, or to stdout where `destination` is ``-``; ValueError for NaN and infinity.
+
+    A document of a `schema`, as `fiqa-score.v1`, begins with its name, the version of this project and the time.
+    """
+    head = {} if schema is None else {"schema": schema, "fiqa_edge": _version(), "written": _now()}
+    text = json.dumps({**head, **document}, indent=1, default=_plain, allow_nan=False) + "\n"
     if destination == "-":
         sys.stdout.write(text)
     else:
         write_text(Path(destination), text)
+
+
+def _version() -> str:
+    return installed_versions(["fiqa-edge"]).get("fiqa-edge", "not installed")
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def check_output_folder(path: Path) -> None:

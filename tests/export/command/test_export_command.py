@@ -96,15 +96,19 @@ def test_failed_verdict_leaves_nothing(export: Invoke, tmp_path: Path, monkeypat
     assert read_card(tmp_path / "ediffiqa-t.fp32.onnx").parity.passed is False
 
 
-def test_list(export: Invoke) -> None:
+def test_list(export: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     result = export("--list")
     assert result.code == 0
     for name, spec in MODELS.items():
         assert name in result.out
         assert spec.licence.split()[0] in result.out
         assert all(alias in result.out for alias in spec.aliases)
-    assert "score, map" in result.out
-    assert "12 heads" in result.out
+    assert "score, map" in export("--list", "ifqa").out
+    assert "12 heads" in export("--list", "yunet_s").out
+    assert all(f"mtcnn-{stage}" in export("--list", "mtcnn").out for stage in "pro")
+    assert [row["name"] for row in json.loads(export("ifqa++", "--list", "--json", "-").out)["models"]] == ["ifqa-plus"]
+    assert export("--list", "ifqb").is_one_line("did you mean 'ifqa'")
     rows = json.loads(export("--list", "--json", "-").out)["models"]
     assert [row["name"] for row in rows] == list(MODELS)
 
@@ -133,7 +137,7 @@ def test_list(export: Invoke) -> None:
         (["ediffiqa-t", "--fp16", "--max-flips", "1"], ["--max-flips 1 ", "from 0 to below 1"]),
         (["yunet-n", "--fp16", "--max-flips", "0.1"], ["yunet-n gives no score", "leave out"]),
         (["some.onnx", "--max-flips", "0"], ["exported already"]),
-        (["nosuch", "--fp16", "--list"], ["--list makes no use of MODEL and --fp16"]),
+        (["nosuch", "--fp16", "--list"], ["--list makes no use of --fp16"]),
         (["--list", "--doctor"], ["--list makes no use of --doctor"]),
         (["--doctor", "--target", "none", "--out", "x"], ["--doctor makes no use of --out"]),
         (["ediffiqa-t", "--weights", "seeded", "--json", "file/x.json"], ["cannot write to file"]),
@@ -226,7 +230,7 @@ def test_calibration_is_told(
     out = tmp_path / "[bold]"
     result = export("ediffiqa-t", "--int8", "--calib", "seeded", "--target", "none", "--out", out)
     assert result.code == 0, result.err
-    assert f"in {out}\n" in result.err
+    assert f"to {out}\n" in result.err
     assert [line for line in result.err.splitlines() if line.startswith("ediffiqa-t: ")] == lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -67,13 +68,13 @@ def test_command_decides(
     middle = float(scores[1:3].mean())
     arguments = [*sorted(tmp_path.glob("*.png")), "--engine", engine, "--aligned", "--backend", "onnxruntime"]
 
-    def accepted(csv: Path) -> list[bool]:
-        result = score(*arguments, "--fp32-threshold", middle, "--json", "-", "--csv", csv)
+    def accepted(file: Path) -> list[bool]:
+        result = score(*arguments, "--fp32-threshold", middle, "--json", "-", "--csv", file)
         assert result.code == 0, result.err
-        assert [line.rsplit(",", 1)[1] for line in csv.read_text(encoding="utf-8").splitlines()[1:]] == [
-            str(entry["accepted"]) for entry in json.loads(result.out)["images"]
-        ]
-        return [entry["accepted"] for entry in json.loads(result.out)["images"]]
+        entries = json.loads(result.out)["images"]
+        with file.open(encoding="utf-8", newline="") as stream:
+            assert [row["accepted"] for row in csv.DictReader(stream)] == [str(entry["accepted"]) for entry in entries]
+        return [entry["accepted"] for entry in entries]
 
     assert sorted(accepted(tmp_path / "a.csv")) == [False, False, True, True]
     write_card(replace(read_card(engine), score_map=ScoreMap((0.0, 1.0), (10.0, 11.0))), engine)

@@ -111,8 +111,10 @@ def test_every_file_is_accounted_for(score: Invoke, seeded_engine: Path, folder:
 
 def test_the_table_names_what_is_refused(score: Invoke, seeded_engine: Path, folder: Path) -> None:
     lines = score(folder, "--aligned", "--engine", seeded_engine).out.splitlines()
-    assert len(lines) == DAMAGED + 2
-    assert sum(line.startswith("refused: ") for line in lines) == DAMAGED
+    head, *rows, last = lines
+    assert head.split() == ["image", "quality"] and len(rows) == DAMAGED + 2
+    assert sum("  refused: " in row for row in rows) == DAMAGED
+    assert last.startswith("2 crops, worst ")
 
 
 def test_a_photo_without_a_face_has_a_row(

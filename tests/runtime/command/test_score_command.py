@@ -23,6 +23,7 @@ from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.files import sha256_of
 
 from tests.help.commands import Invoke
 from tests.help.places import GOLDEN
@@ -165,7 +166,7 @@ def test_names_that_are_no_utf_8(score: Invoke, seeded_engine: Path, crops: Path
     assert b"caf\xe9.png " in (tmp_path / "q.txt").read_bytes()
     command = [sys.executable, "-m", "fiqa_runtime.cli", "--engine", str(seeded_engine), "--backend", "onnxruntime"]
     shown = subprocess.run([*command, "--aligned", tmp_path / name], capture_output=True, check=True)
-    assert b"caf\xe9.png  0.0230" in shown.stdout
+    assert b"caf\xe9.png    0.0230\n" in shown.stdout
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
@@ -199,7 +200,9 @@ def test_self_test(score: Invoke, seeded_engine: Path, tmp_path: Path) -> None:
     card_beside_alone(replace(card, input=replace(card.input, mean=(0, 0, 0), std=(1e-38, 1e-38, 1e-38))), copy)
     failed = score("--self-test", "--engine", copy, "--json", "-")
     assert failed.code == 3
-    assert json.loads(failed.out) == {"passed": False, "images": 4, "max_abs": {"score": None}}
+    document = json.loads(failed.out)
+    assert (document["passed"], document["images"], document["max_abs"]) == (False, 4, {"score": None})
+    assert (document["schema"], document["sha256"]) == ("fiqa-score-self-test.v1", sha256_of(copy))
 
 
 BAD = {
