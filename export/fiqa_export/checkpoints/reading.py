@@ -101,8 +101,9 @@ def _other_file(path: Path, head: bytes) -> str | None:
         if re.match(start, head):
             return words
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = [Path(name).name for name in archive.namelist()]
+        names = _names_in(path)
+        if names is None:
+            return None
         if "constants.pkl" in names:
             return "it is a TorchScript file; load it with torch.jit.load and save its state_dict() with torch.save"
         if "data.pkl" not in names:
@@ -110,3 +111,12 @@ def _other_file(path: Path, head: bytes) -> str | None:
     elif tarfile.is_tarfile(path):
         return "it is an archive; unpack it and name the file in it"
     return None
+
+
+def _names_in(archive: Path) -> list[str] | None:
+    """Names of the files in a zip archive; None where it is damaged, which zipfile tells by a dozen classes."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return [Path(name).name for name in opened.namelist()]
+    except Exception:
+        return None

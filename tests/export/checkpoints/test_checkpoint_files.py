@@ -41,6 +41,13 @@ def test_pickle_that_would_run_code_is_refused(new_format: bool, state: State, p
     assert trace.exists(), "the file is as dangerous as the test says"
 
 
+def test_an_archive_without_its_directory_is_damaged(state: State, path: Path) -> None:
+    torch.save(state, path)
+    path.write_bytes(path.read_bytes().replace(b"PK\x01\x02", b"PK\x01\x03"))
+    assert zipfile.is_zipfile(path)
+    assert "damaged or not a PyTorch checkpoint" in message(path)
+
+
 def test_plain_pickle_that_would_run_code_is_refused(
     path: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
