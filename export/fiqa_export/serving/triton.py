@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from fiqa_runtime.artefact.card import Card, built_for, card_path
-from fiqa_runtime.artefact.spec import OutputSpec
+from fiqa_runtime.artefact.spec import Framing, OutputSpec
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.images.crop_sampling import SLOTS
 from fiqa_runtime.system.files import write_text
@@ -31,6 +31,8 @@ VERSION_COMPATIBLE = "# Start tritonserver with --backend-config=tensorrt,versio
 LANDMARK_VALUES = 136
 HEAD_CHANNELS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 """Channels of YuNet's outputs, by the part of their name before the stride."""
+CASCADE_CHANNELS = {"probability": 1, "offsets": 4, "points": 10}
+"""Channels of the outputs of MTCNN's networks."""
 
 
 def write_triton(artefact: Path, card: Card, folder: Path) -> Path:
@@ -59,7 +61,7 @@ def triton_config(file: str, card: Card) -> str:
     inputs = [_tensor(card.input.name, (*image[1:], 3) if raw else image, "TYPE_UINT8" if raw else "TYPE_FP32")]
     if card.input.sampling is not None and card.input.sampling.landmarks == "input":
         inputs.append(_tensor("landmarks", (SLOTS,)))
-    outputs = [_tensor(output.name, _output_dims(output, *image[1:])) for output in card.outputs]
+    outputs = [_tensor(output.name, _output_dims(output, card.input.framing, *image[1:])) for output in card.outputs]
     return f"""\
 {VERSION_COMPATIBLE if card.plan and card.plan.flags.version_compatible else ""}\
 name: "{_model_name(card)}"
@@ -97,18 +99,26 @@ def _image_dims(card: Card) -> tuple[int, int, int]:
     return 3, height, width
 
 
-def _output_dims(output: OutputSpec, height: int, width: int) -> tuple[int, ...]:
+def _output_dims(output: OutputSpec, framing: Framing, height: int, width: int) -> tuple[int, ...]:
     if output.kind == "score":
         return (1,)
     if output.kind == "map":
         return (1, height, width)
     if output.kind == "landmarks":
         return (LANDMARK_VALUES,)
+    if output.name in CASCADE_CHANNELS:
+        channels = CASCADE_CHANNELS[output.name]
+        return (channels, _cells(height), _cells(width)) if framing == "photo" else (channels,)
     if output.kind == "head":
         kind, stride = output.name.rsplit("_", 1)
         cells = ANY if ANY in (height, width) else height * width // int(stride) ** 2
         return (cells, HEAD_CHANNELS[kind])
     raise UnsupportedError(f"the card does not say how large '{output.name}' is; Triton needs that: leave out --triton")
+
+
+def _cells(side: int) -> int:
+    """Cells of MTCNN's first network along a side: a convolution of 3, a halving that rounds up, two more of 3."""
+    return ANY if side == ANY else -(-(side - 2) // 2) - 4
 
 
 def _holds(artefact: Path, card: Card) -> bool:

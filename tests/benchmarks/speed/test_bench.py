@@ -30,6 +30,7 @@ from fiqa_runtime.system.files import sha256_file
 from rich.text import Text
 
 from tests.help.commands import Invoke
+from tests.help.samples.cards import card_beside_alone
 from tests.help.samples.portrait_engine import portrait_engine
 
 
@@ -61,7 +62,7 @@ def changed_copy(engine: Path, folder: Path, **changes: Any) -> Path:
     folder.mkdir(exist_ok=True)
     copy = Path(shutil.copy(engine, folder / engine.name))
     document = json.loads(card_path(engine).read_text(encoding="utf-8"))
-    card_path(copy).write_text(json.dumps({**document, **changes}))
+    card_beside_alone(Card.from_json(json.dumps({**document, **changes}), "a changed card"), copy)
     return copy
 
 
@@ -183,7 +184,11 @@ def test_document(bench: Invoke, seeded_engine: Path) -> None:
     result = bench("--engine", seeded_engine, *options)
     assert result.code == 0, result.err
     document = json.loads(result.out)
-    assert set(document) == {"machine", "versions", "settings", "contenders", "ratios"}
+    assert document["schema"] == "fiqa-bench.v1"
+    assert set(document) == {
+        *("schema", "fiqa_edge", "written"),
+        *("machine", "versions", "settings", "contenders", "ratios"),
+    }
     assert document["settings"] == {
         "batches": [1, 3],
         "threads": 1,
@@ -225,7 +230,7 @@ def test_wrong_contender_shows_and_a_failing_one_stops_nobody(
     arguments = ("--against", "torch", "--rounds", "1", "--threads", "1", "--backend", "opencv", "--json", out)
     result = bench("--engine", good, wrong, *arguments)
     assert result.code == 2
-    assert result.err.strip().startswith("torch: ")
+    assert "\ntorch: " in result.err
     assert "mine.pth" in result.err
     document = json.loads(out.read_text(encoding="utf-8"))
     assert "mine.pth" in document["contenders"][2]["error"]

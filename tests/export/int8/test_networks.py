@@ -107,7 +107,10 @@ def test_unseen_images_keep_their_order(converted: Converted) -> None:
             found = agree(*columns)
             assert found.srcc >= 0.98 if count >= 60 else found.pearson >= 0.9
         else:
-            assert min(pearson(e.astype(float), a.astype(float)) for e, a in pairs) >= 0.97
+            least = 0.97
+            if expected[0][output.name].ndim == 2 and output.kind == "head":  # a few values per image, as a score
+                pairs, least = list(zip(*(np.stack(column).T for column in zip(*pairs, strict=True)), strict=True)), 0.9
+            assert min(pearson(e.astype(float), a.astype(float)) for e, a in pairs) >= least
 
 
 def test_biases_stay_float_and_levels_are_symmetric(converted: Converted) -> None:

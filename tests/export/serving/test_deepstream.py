@@ -12,7 +12,7 @@ import pytest
 from fiqa_export.serving.deepstream import deepstream_config, write_deepstream
 from fiqa_runtime.artefact.card import Card, read_card, with_files
 from fiqa_runtime.artefact.spec import Precision
-from fiqa_runtime.artefact.zoo import MODELS
+from fiqa_runtime.artefact.zoo import GROUPS, MODELS
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.images.preprocess import prepare
 from fiqa_runtime.images.seeded import seeded_image
@@ -20,7 +20,7 @@ from fiqa_runtime.images.seeded import seeded_image
 from tests.help.samples.cards import plan_build
 
 FileFormat = Literal["onnx", "plan"]
-REFUSED = ("dsl-fiqa", "facexformer", "facexformer-512")
+REFUSED = ("dsl-fiqa", "facexformer", "facexformer-512", *GROUPS["mtcnn"])
 
 
 def card_for(name: str, form: FileFormat = "onnx", precision: Precision = "fp16", flavour: str = "tensorrt") -> Card:
