@@ -10,8 +10,10 @@ from typing import Annotated
 import typer
 from fiqa_runtime.artefact.card import card_path
 from fiqa_runtime.artefact.location import ENGINES
-from fiqa_runtime.artefact.zoo import GROUPS, MODELS, find_model
+from fiqa_runtime.artefact.spec import ModelSpec
+from fiqa_runtime.artefact.zoo import GROUPS, find_model
 from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.networks.registry import find_network, network_file_of
 from fiqa_runtime.onnx_bytes.data_file import data_file
 from fiqa_runtime.terminal.common_options import Quiet, Verbose, Version, panel
 from fiqa_runtime.terminal.console import run
@@ -40,8 +42,8 @@ def export(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="Network to export, 'mtcnn' for its three, 'all' (--list shows them), or an exported .onnx file to "
-            "build a plan of."
+            help="Network to export, 'mtcnn' for its three, 'all' (--list shows them), a network file .toml of your "
+            "own, or an exported .onnx file to build a plan of."
         ),
     ] = None,
     weights: Annotated[
@@ -141,14 +143,17 @@ def export(
         refuse_unused(f"{model} is exported already and", [name for name in typed if name not in FINISHED])
     if target == "none":
         refuse_unused("--target none", [name for name in typed if name in PLAN])
-    names = [] if from_file else list(GROUPS.get(model.lower(), ())) or [find_model(model).name]
+    names = [] if from_file else list(GROUPS.get(model.lower(), ())) or [_name_of(model)]
+    specs = [find_network(name) for name in names]
     for folder in (None if from_file else out, triton, deepstream):
         if folder is not None:
             check_output_folder(folder)
     recipe = _recipe(fp16, int8)
     sources = [("--weights", weights), ("--calib", calib)]
     read = [(name, file) for name, file in sources if file and Path(file).is_file()]
-    written = [("an output of the export", out / file) for file in _written(names, recipe.precision)]
+    written = [
+        ("an output of the export", out / file) for file in _written([spec.name for spec in specs], recipe.precision)
+    ]
     check_outputs([("--json", json)], [*read, *written])
     _need("onnx")
     from fiqa_export.plan.target import PlanOptions
@@ -166,9 +171,14 @@ def export(
     from fiqa_export.command.export_command import export_all
     from fiqa_export.pipeline import Options
 
-    recipe = _within(recipe, names, min_srcc, max_flips)
+    recipe = _within(recipe, specs, min_srcc, max_flips)
     options = Options(recipe, images, calib, raw_input, keep_failed)
     export_all(names, weights, out, options, None if target == "none" else plan, servers, json)
+
+
+def _name_of(model: str) -> str:
+    """What `model` is called further on: a network of this project by its name, others as they were typed."""
+    return find_network(model).name if network_file_of(model) is None else model
 
 
 def _written(names: list[str], precision: str) -> Iterator[str]:
@@ -189,14 +199,14 @@ def _recipe(fp16: bool, int8: bool) -> Recipe:
     return RECIPES["fp16" if fp16 else "int8" if int8 else "fp32"]
 
 
-def _within(recipe: Recipe, names: list[str], srcc: float | None, flips: float | None) -> Recipe:
+def _within(recipe: Recipe, specs: list[ModelSpec], srcc: float | None, flips: float | None) -> Recipe:
     """`recipe` with the limits that the user gives in place of its own."""
     if (srcc, flips) == (None, None):
         return recipe
     if recipe.precision == "fp32":
         raise InputError("--min-srcc and --max-flips are for reduced precision; add --fp16 or --int8")
-    if not any(output.name == "score" for name in names for output in MODELS[name].outputs):
-        raise InputError(f"{names[0]} gives no score to rank by; leave out --min-srcc and --max-flips")
+    if not any(output.kind == "score" for spec in specs for output in spec.outputs):
+        raise InputError(f"{specs[0].name} gives no score to rank by; leave out --min-srcc and --max-flips")
     if srcc is not None:
         if not 0 < srcc <= 1:
             raise InputError(

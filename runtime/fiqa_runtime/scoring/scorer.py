@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fiqa_runtime.artefact.card import Card, is_tied, read_card
 from fiqa_runtime.artefact.location import find_artefact
 from fiqa_runtime.artefact.score_map import check_threshold
-from fiqa_runtime.artefact.spec import CpuPrecision, CropSampling, InputSpec
+from fiqa_runtime.artefact.spec import CpuPrecision, CropSampling, InputSpec, output_of
 from fiqa_runtime.backends import open_backend
 from fiqa_runtime.backends.base import Backend, Inputs
 from fiqa_runtime.errors import ArtefactError, CardError, InputError, VerdictError
@@ -139,12 +139,12 @@ class Scorer:
     @property
     def has_score(self) -> bool:
         """Whether the network gives quality scores."""
-        return any(output.name == "score" for output in self.card.outputs)
+        return output_of("score", self.card.outputs) is not None
 
     @property
     def has_map(self) -> bool:
         """Whether the network gives per-pixel quality."""
-        return any(output.name == "map" for output in self.card.outputs)
+        return output_of("map", self.card.outputs) is not None
 
     def score(self, crops: Sequence[Image], landmarks: Sequence[Landmarks] | None = None) -> NDArray[np.float32]:
         """uint8 BGR crops -> float32 (N,), higher is better.
@@ -223,20 +223,27 @@ class Scorer:
         if len(landmarks) != pictures:
             raise InputError(f"{pictures} pictures came with the landmarks of {len(landmarks)}; give those of each")
 
-    def _output(self, name: str, what: str, crops: Sequence[Image]) -> NDArray[np.float32]:
-        if all(output.name != name for output in self.card.outputs):
-            raise InputError(f"{self.card.model} gives no {what}; fiqa-export --list shows what each network gives")
+    def _output(self, kind: str, what: str, crops: Sequence[Image]) -> NDArray[np.float32]:
+        name = self._name(kind, what)
         found = self.outputs(crops)[name]
-        if len(found) != len(crops) or (name == "score" and found.size != len(crops)):
+        if len(found) != len(crops) or (kind == "score" and found.size != len(crops)):
             raise ArtefactError(
                 f"{self.path.name} gave '{name}' of shape {found.shape} for {len(crops)} crops; export it again"
             )
         return found
 
+    def _name(self, kind: str, what: str) -> str:
+        """The name of the network's output of a `kind`; raises InputError where it gives none."""
+        name = output_of(kind, self.card.outputs)
+        if name is None:
+            raise InputError(f"{self.card.model} gives no {what}; fiqa-export --list shows what each network gives")
+        return name
+
     def _score_pictures(
         self, pictures: Sequence[Image], sampling: CropSampling, landmarks: Sequence[Landmarks] | None
     ) -> NDArray[np.float32]:
         scores = np.empty(len(pictures), np.float32)
+        name = self._name("score", "quality scores")
         for index, picture in enumerate(pictures):
             check_image(picture)
             height, width = picture.shape[:2]
@@ -251,7 +258,7 @@ class Scorer:
                     )
                 seen = (visible_landmarks(points, offset) for offset in offsets)
                 vectors = np.stack([landmark_vector(indices, len(points)) for indices in seen])
-            crop_scores = self.outputs(cut(picture, offsets), vectors)["score"].reshape(-1)
+            crop_scores = self.outputs(cut(picture, offsets), vectors)[name].reshape(-1)
             scores[index] = crop_scores.sum(dtype=np.float32) / np.float32(sampling.crops)
         return scores
 
