@@ -54,6 +54,8 @@ class Scorer:
     `cpu_precision`: `exact` is float32 arithmetic; `fast` allows bfloat16 and float16 where the canaries stay within
     :func:`fiqa_runtime.scoring.canaries.tolerance`.
 
+    `card` describes a file of others, which has none; its backend is loaded by whoever knows it.
+
     Canaries are scored while it is built where nothing else shows that this file gives the card's values: where no hash
     ties the card to it (files of older versions), and where the user cache says which backend is right.
 
@@ -70,9 +72,10 @@ class Scorer:
         backend: str | Backend = "auto",
         threads: int | None = None,
         cpu_precision: CpuPrecision = "exact",
+        card: Card | None = None,
     ) -> None:
         self.path = find_artefact(artefact)
-        self.card = read_card(self.path)
+        self.card = read_card(self.path) if card is None else card
         self.cpu_precision: CpuPrecision = cpu_precision
         self._threads = threads
         self.backend = self._open(backend) if isinstance(backend, str) else backend
@@ -80,7 +83,7 @@ class Scorer:
             self.backend.close()
             Path(self.choice.remembered).unlink(missing_ok=True)
             self.backend = self._open(str(backend))
-        if not is_tied(self.card, self.path) and (missed := self._missed_canaries()):
+        if card is None and not is_tied(self.card, self.path) and (missed := self._missed_canaries()):
             raise VerdictError(
                 f"{self.path} does not give the values on the card inside it ({missed}), and no hash ties the two; "
                 "export it again"

@@ -40,7 +40,8 @@ def trained(folder: Path) -> torch.nn.Module:
 
 def wanted(network: torch.nn.Module, card: Any) -> np.ndarray:
     with torch.no_grad():
-        return network(torch.from_numpy(prepare(IMAGES, card.input)))["embedding"].norm(dim=1).numpy()
+        embedding = network(torch.from_numpy(prepare(IMAGES, card.input)))["embedding"]
+    return np.asarray(embedding.norm(dim=1))
 
 
 @pytest.mark.parametrize("precision", [(), ("--fp16",), ("--int8", "--calib", "seeded")])
@@ -71,7 +72,8 @@ def foreign(folder: Path, **changes: Any) -> Path:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             features = self.network(x)["embedding"]
-            return features.reshape(1, 4, 16).flatten(1)
+            shaped: torch.Tensor = features.reshape(1, 4, 16)
+            return shaped.flatten(1)
 
     program = torch.onnx.export(Norm().eval(), (torch.zeros(1, 3, 112, 112),), dynamo=True, verbose=False)
     assert program is not None
