@@ -27,23 +27,24 @@ MAY_IMPORT = {
 }
 ROOMS = {
     "fiqa_runtime": (
+        *("entry", "__init__", "cli", "command", "diagnosis", "faces", "scoring", "networks", "backends", "images"),
+        *("artefact", "terminal", "onnx_bytes", "system", "errors"),
+    ),
+    "fiqa_export": (
         *(
-            "entry",
             "__init__",
             "cli",
             "command",
-            "diagnosis",
-            "faces",
-            "scoring",
-            "backends",
-            "images",
-            "artefact",
-            "terminal",
+            "demo",
+            "pipeline",
+            "own",
+            "convert",
+            "doctor",
+            "serving",
+            "int8",
+            "plan",
+            "fp16",
         ),
-        *("onnx_bytes", "system", "errors"),
-    ),
-    "fiqa_export": (
-        *("__init__", "cli", "command", "demo", "pipeline", "convert", "doctor", "serving", "int8", "plan", "fp16"),
         *("verdict", "onnx_on_torch", "publishing", "checkpoints", "graph", "models"),
     ),
     "fiqa_benchmarks": (

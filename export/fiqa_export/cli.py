@@ -10,12 +10,15 @@ from typing import Annotated
 import typer
 from fiqa_runtime.artefact.card import card_path
 from fiqa_runtime.artefact.location import ENGINES
-from fiqa_runtime.artefact.zoo import GROUPS, MODELS, find_model
+from fiqa_runtime.artefact.spec import ModelSpec
+from fiqa_runtime.artefact.zoo import GROUPS, find_model
 from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.networks.likeness import network_file_like
+from fiqa_runtime.networks.registry import find_network, network_file_of
 from fiqa_runtime.onnx_bytes.data_file import data_file
 from fiqa_runtime.terminal.common_options import Quiet, Verbose, Version, panel
 from fiqa_runtime.terminal.console import run
-from fiqa_runtime.terminal.options import refuse_all_but, refuse_unused, typed_options
+from fiqa_runtime.terminal.options import refuse_all_but, refuse_parts_alone, refuse_unused, typed_options
 from fiqa_runtime.terminal.outputs import check_output_folder, check_outputs
 
 from fiqa_export.doctor.facts import EXPORT_PACKAGES
@@ -26,7 +29,12 @@ _what, _how, _plan = panel("What is exported"), panel("Precision"), panel("Tenso
 _where, _check = panel("Where it goes"), panel("Checks")
 EXAMPLE = "Example: fiqa-export ediffiqa-t --int8 --calib photos/ --target none"
 
-USES = {"--list": ("MODEL", "--json"), "--fetch": ("MODEL", "--weights"), "--doctor": ("--target", "--json")}
+USES = {
+    "--list": ("MODEL", "--json"),
+    "--fetch": ("MODEL", "--weights"),
+    "--inspect": ("MODEL",),
+    "--doctor": ("--target", "--json"),
+}
 """The options that each of these options uses; it ignores all others."""
 PLAN = ("--batch", "--workspace", "--optimisation", "--version-compatible", "--hardware-compatible", "--dla")
 """The options of a plan."""
@@ -40,8 +48,8 @@ def export(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="Network to export, 'mtcnn' for its three, 'all' (--list shows them), or an exported .onnx file to "
-            "build a plan of."
+            help="Network to export, 'mtcnn' for its three, 'all' (--list shows them), a network file .toml of your "
+            "own, or an exported .onnx file to build a plan of."
         ),
     ] = None,
     weights: Annotated[
@@ -71,6 +79,10 @@ def export(
     fetch: Annotated[
         bool, _what("--fetch", help="Bring the weights of MODEL, or of 'all', to this machine and end.")
     ] = False,
+    like: Annotated[
+        str | None, _what(metavar="NETWORK", help="MODEL is an ONNX file of others, fed as this network is: export it.")
+    ] = None,
+    licence: Annotated[str | None, _what(help="--like: licence of its weights.")] = None,
     raw_input: Annotated[
         bool,
         _what("--raw-input", help="The graph takes uint8 BGR crops and normalises them itself."),
@@ -103,6 +115,10 @@ def export(
     list_models: Annotated[
         bool, _check("--list", help="Show the known networks, or all about MODEL, and end.")
     ] = False,
+    look_into: Annotated[
+        bool,
+        _check("--inspect", help="Say what is in MODEL, a checkpoint or ONNX file, and begin a network file for it."),
+    ] = False,
     doctor: Annotated[
         bool,
         _check("--doctor", help="Say what this machine can build for --target, and how to mend it."),
@@ -119,36 +135,29 @@ def export(
     """
     typed = typed_options(context)
     refuse_all_but(typed, USES)
-    if list_models:
-        from fiqa_export.command.list_command import list_networks
-
-        list_networks(model, json)
-        return
-    if doctor:
-        from fiqa_export.doctor.screen import run_doctor
-
-        run_doctor(target, json)
-        return
-    if fetch and model is not None:
-        from fiqa_export.command.fetch_command import fetch_weights
-
-        fetch_weights(GROUPS.get(model.lower()) or (find_model(model).name,), weights)
+    refuse_parts_alone(typed, {"--like": ("--licence",)})
+    if _answered(model, weights, target, json, list_models, doctor, fetch, look_into):
         return
     if model is None:
         raise InputError("which network? fiqa-export MODEL; fiqa-export --list shows all of them")
+    if like is not None:
+        model = str(network_file_like(Path(model), like, licence, out))
     from_file = model.endswith(".onnx")
     if from_file:
         refuse_unused(f"{model} is exported already and", [name for name in typed if name not in FINISHED])
     if target == "none":
         refuse_unused("--target none", [name for name in typed if name in PLAN])
-    names = [] if from_file else list(GROUPS.get(model.lower(), ())) or [find_model(model).name]
+    names = [] if from_file else list(GROUPS.get(model.lower(), ())) or [_name_of(model)]
+    specs = [find_network(name) for name in names]
     for folder in (None if from_file else out, triton, deepstream):
         if folder is not None:
             check_output_folder(folder)
     recipe = _recipe(fp16, int8)
     sources = [("--weights", weights), ("--calib", calib)]
     read = [(name, file) for name, file in sources if file and Path(file).is_file()]
-    written = [("an output of the export", out / file) for file in _written(names, recipe.precision)]
+    written = [
+        ("an output of the export", out / file) for file in _written([spec.name for spec in specs], recipe.precision)
+    ]
     check_outputs([("--json", json)], [*read, *written])
     _need("onnx")
     from fiqa_export.plan.target import PlanOptions
@@ -166,9 +175,47 @@ def export(
     from fiqa_export.command.export_command import export_all
     from fiqa_export.pipeline import Options
 
-    recipe = _within(recipe, names, min_srcc, max_flips)
+    recipe = _within(recipe, specs, min_srcc, max_flips)
     options = Options(recipe, images, calib, raw_input, keep_failed)
     export_all(names, weights, out, options, None if target == "none" else plan, servers, json)
+
+
+def _answered(
+    model: str | None,
+    weights: str | None,
+    target: str,
+    json: str | None,
+    list_models: bool,
+    doctor: bool,
+    fetch: bool,
+    look_into: bool,
+) -> bool:
+    """Whether the command was a question, or asked for weights alone, which this has done."""
+    if list_models:
+        from fiqa_export.command.list_command import list_networks
+
+        list_networks(model, json)
+    elif doctor:
+        from fiqa_export.doctor.screen import run_doctor
+
+        run_doctor(target, json)
+    elif fetch and model is not None:
+        from fiqa_export.command.fetch_command import fetch_weights
+
+        fetch_weights(GROUPS.get(model.lower()) or (find_model(model).name,), weights)
+    elif look_into and model is not None:
+        _need(*EXPORT_PACKAGES)
+        from fiqa_export.command.inspect_command import inspect
+
+        inspect(Path(model))
+    else:
+        return False
+    return True
+
+
+def _name_of(model: str) -> str:
+    """What `model` is called further on: a network of this project by its name, others as they were typed."""
+    return find_network(model).name if network_file_of(model) is None else model
 
 
 def _written(names: list[str], precision: str) -> Iterator[str]:
@@ -189,14 +236,14 @@ def _recipe(fp16: bool, int8: bool) -> Recipe:
     return RECIPES["fp16" if fp16 else "int8" if int8 else "fp32"]
 
 
-def _within(recipe: Recipe, names: list[str], srcc: float | None, flips: float | None) -> Recipe:
+def _within(recipe: Recipe, specs: list[ModelSpec], srcc: float | None, flips: float | None) -> Recipe:
     """`recipe` with the limits that the user gives in place of its own."""
     if (srcc, flips) == (None, None):
         return recipe
     if recipe.precision == "fp32":
         raise InputError("--min-srcc and --max-flips are for reduced precision; add --fp16 or --int8")
-    if not any(output.name == "score" for name in names for output in MODELS[name].outputs):
-        raise InputError(f"{names[0]} gives no score to rank by; leave out --min-srcc and --max-flips")
+    if not any(output.kind == "score" for spec in specs for output in spec.outputs):
+        raise InputError(f"{specs[0].name} gives no score to rank by; leave out --min-srcc and --max-flips")
     if srcc is not None:
         if not 0 < srcc <= 1:
             raise InputError(

@@ -16,13 +16,12 @@ from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.scoring.canaries import probe
 from fiqa_runtime.system.progress import Report, silent
 
-from fiqa_export.checkpoints.checkpoint import load_reference
 from fiqa_export.convert import convert
 from fiqa_export.graph.files import files_of
 from fiqa_export.graph.raw_input import take_raw_input
-from fiqa_export.graph.to_onnx import export_onnx
 from fiqa_export.int8.step import Int8Order
 from fiqa_export.models import Reference
+from fiqa_export.own.network import open_network, write_fp32
 from fiqa_export.plan.step import Plan, add_plan
 from fiqa_export.plan.target import PlanOrder
 from fiqa_export.publishing import publish, seal, versions, workplace
@@ -74,7 +73,9 @@ class Exported:
 def export(
     name: str, weights: str | None, out: Path, options: Options = Options(), report: Report = silent
 ) -> Exported:
-    """Export the network `name` to ``out/<name>.<precision>.onnx`` with its card, and to a plan if asked for.
+    """Export a network to ``out/<name>.<precision>.onnx`` with its card, and to a plan if asked for.
+
+    `name` is a network's name, or the path of a user's TOML file.
 
     Nothing appears under its final name before it has passed. Raises VerdictError where the parity verdict fails (the
     artefact is then kept only if `options` say so), and what :func:`fiqa_export.checkpoints.checkpoint.load_reference`,
@@ -83,13 +84,15 @@ def export(
     """
     start = time.perf_counter()
     report(f"{name}: load weights", 0, 1)
-    reference, info = load_reference(name, weights, _download_progress(name, report))
+    network = open_network(name)
+    reference, info = network.load(weights, _download_progress(name, report))
+    name = network.name
     report(f"{name}: load weights", 1, 1)
     precision = options.recipe.precision
     with workplace(out) as folder:
         fp32 = folder / f"{reference.spec.name}.fp32.onnx"
         report(f"{name}: write ONNX", 0, 1)
-        export_onnx(reference, fp32)
+        write_fp32(reference, fp32)
         report(f"{name}: write ONNX", 1, 1)
         images = parity_set(reference, options.recipe, info.kind, options.images)
         budget = options.recipe.budget_for(info.kind)
@@ -102,7 +105,7 @@ def export(
         write_card(with_files(card, folder, files_of(artefact)), artefact)
         judgement = judge_artefact(reference, artefact, images, options.recipe, budget, report)
         parity = judgement.parity
-        failure = f"{name} {precision} differs from torch: {'; '.join(parity.failures)}"
+        failure = f"{name} {precision} differs from its reference: {'; '.join(parity.failures)}"
         if not parity.passed and not options.keep_failed:
             raise VerdictError(f"{failure}; --keep-failed keeps it")
         card = seal(artefact, _judged(card, reference, judgement, options.recipe))

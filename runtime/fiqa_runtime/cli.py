@@ -48,6 +48,10 @@ def score(
         ),
     ] = None,
     backend: Annotated[str, _speed(help=f"auto, {', '.join(ONNX_BACKENDS)} or {PLAN_BACKEND}.")] = "auto",
+    spec: Annotated[
+        Path | None,
+        _what(metavar="NET.toml", help="Network file that describes an ONNX file of others, without a card."),
+    ] = None,
     aligned: Annotated[bool, _what("--aligned", help="The images are ready crops: no detection.")] = False,
     detector: Annotated[
         str | None,
@@ -138,7 +142,12 @@ def score(
     found = search_images(paths or [])
     files = found.images
     detector_file = None if detector in (None, YUNET, MTCNN) else Path(detector)
-    inputs = [*(("PATH", file) for file in files), ("--detector", detector_file), ("--reference", reference)]
+    inputs = [
+        *(("PATH", file) for file in files),
+        ("--detector", detector_file),
+        ("--reference", reference),
+        ("--spec", spec),
+    ]
     outputs = [
         ("--json", json),
         ("--jsonl", jsonl),
@@ -152,7 +161,7 @@ def score(
     if streams > 1:
         threads = threads_per_stream(streams, threads)
     limit_opencv(threads)
-    opened = EngineSettings(used, backend, threads, precision)
+    opened = EngineSettings(used, backend, threads, precision, spec)
     if selftest:
         show_self_test(opened, json)
         return

@@ -104,7 +104,7 @@ def _scores(
     scorer: Scorer, paths: Sequence[Path], unusable: Unusable, cache: Path, name: str, report: Report
 ) -> dict[Path, float]:
     """Scores of the usable `paths`; others are added to `unusable`."""
-    if all(output.name != "score" for output in scorer.card.outputs):
+    if not scorer.has_score:
         raise InputError(
             f"{scorer.card.model} gives no quality scores; fiqa-export --list shows what each network gives"
         )

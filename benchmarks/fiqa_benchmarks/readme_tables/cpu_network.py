@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from fiqa_calibration.parity_set import ParitySet, default_pictures
 from fiqa_runtime.artefact.card import Card, read_card
+from fiqa_runtime.artefact.spec import output_of
 from fiqa_runtime.errors import FiqaError
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.scoring.agreement import agree
@@ -100,7 +101,7 @@ def measure_network(
                 if task.one_by_one and contender.name == TORCH:
                     scorer = scorer.with_max_batch(1)
                 crops = _images(scorer.card, task.images)
-                scores = scorer.outputs(crops)["score"].reshape(-1)
+                scores = scorer.outputs(crops)[_score_name(scorer)].reshape(-1)
                 reference = scores if expected is None else expected
                 measured.srcc[contender.name] = agree(reference, scores).srcc
             except FiqaError as error:
@@ -141,3 +142,9 @@ def _ready(contender: Contender, folder: Path, threads: int | None) -> Contender
     if contender.backend == TORCH and weights.kind == "seeded":
         return replace(contender, weights=f"seeded:{weights.seed}")
     return prepare(contender, folder, threads)
+
+
+def _score_name(scorer: Scorer) -> str:
+    name = output_of("score", scorer.card.outputs)
+    assert name is not None
+    return name

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from fiqa_calibration.ladder import KINDS, PRISTINE, STRENGTHS, ladders
+from fiqa_runtime.artefact.spec import output_of
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.scoring.agreement import Scores
@@ -83,9 +84,11 @@ def mean_scores(rungs: Sequence[tuple[str, int]], scores: dict[str, Scores]) -> 
 
 def _scores(scorer: Scorer, faces: Sequence[Image]) -> Iterator[NDArray[np.float32]]:
     """Scores of all rungs; the pictures are made as they are needed."""
+    name = output_of("score", scorer.card.outputs)
+    assert name is not None
     pictures = (picture for _, picture in ladders(faces))
     while chunk := list(islice(pictures, scorer.card.max_batch)):
-        yield scorer.outputs(chunk)["score"].reshape(len(chunk))
+        yield scorer.outputs(chunk)[name].reshape(len(chunk))
 
 
 def _seconds_per_image(result: Result) -> float:

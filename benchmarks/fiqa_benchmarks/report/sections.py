@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.spec import output_of
 from fiqa_runtime.faces.drawing import map_picture
 from fiqa_runtime.images.preprocess import Image, check_image
 from fiqa_runtime.images.reading import read_image
@@ -46,16 +47,23 @@ def sections(results: Sequence[Result], crops: Sequence[Image], names: Sequence[
     """
     engines = {r.contender.name: r.loaded.card for r in results if r.loaded and r.contender.name not in PEERS}
     found: dict[str, Any] = {"cards": cards(engines)}
-    outputs = {result.contender.name: result.outputs for result in comparable(results) if result.outputs}
     count = len(crops)
-    scores = {name: own["score"].reshape(count) for name, own in outputs.items() if "score" in own}
-    maps = {name: own["map"].reshape(count, *own["map"].shape[-2:]) for name, own in outputs.items() if "map" in own}
+    scores = {name: values.reshape(count) for name, values in _of_kind("score", results)}
+    maps = {name: values.reshape(count, *values.shape[-2:]) for name, values in _of_kind("map", results)}
     if scores:
         found["scores"] = {"images": list(names), "engines": {name: s.tolist() for name, s in scores.items()}}
         found["worst"] = worst_moved(scores, names, crops.__getitem__)
     if maps:
         found["maps"] = map_rows(maps, crops, names)
     return found
+
+
+def _of_kind(kind: str, results: Sequence[Result]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """The output of a `kind` of each comparable contender that has one, by the contender's name."""
+    for result in comparable(results):
+        name = output_of(kind, result.loaded.card.outputs) if result.loaded else None
+        if name is not None and result.outputs:
+            yield result.contender.name, result.outputs[name]
 
 
 def opinion_sections(mos: Mapping[str, Any], by_name: Mapping[str, Card]) -> dict[str, Any]:

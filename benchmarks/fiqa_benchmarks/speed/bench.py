@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from fiqa_runtime.artefact.card import Card
+from fiqa_runtime.artefact.spec import output_of
 from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.errors import ArtefactError, FiqaError
 from fiqa_runtime.images.preprocess import Image
@@ -111,7 +112,7 @@ def bench(
                 scorer = stack.enter_context(_load(result, Path(folder), batches, threads))
                 outputs = {batch: _outputs(scorer, crops, batch) for batch in batches}
                 result.outputs = outputs[batches[0]]
-                result.scores = _scores(crops, result.outputs)
+                result.scores = _scores(crops, result.outputs, result.loaded)
                 running.append((result, scorer, outputs))
             except FiqaError as error:
                 if result is results[0]:
@@ -128,7 +129,7 @@ def bench(
                     timing,
                     {step: ratio(timing[step], timings[0][step]) for step in timing},
                     ratio(timing[END_TO_END], timing[NETWORK]),
-                    _difference(expected[batch], outputs[batch]) if comparable else None,
+                    _difference(expected[batch], outputs[batch], first.card) if comparable else None,
                 )
     return results
 
@@ -156,10 +157,11 @@ def image_id(image: Image) -> str:
     return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()[:16]
 
 
-def _scores(crops: list[Image], outputs: Arrays) -> dict[str, float] | None:
-    if "score" not in outputs:
+def _scores(crops: list[Image], outputs: Arrays, loaded: Loaded | None) -> dict[str, float] | None:
+    name = output_of("score", loaded.card.outputs) if loaded else None
+    if name is None:
         return None
-    return dict(zip(map(image_id, crops), outputs["score"].reshape(len(crops)).tolist(), strict=True))
+    return dict(zip(map(image_id, crops), outputs[name].reshape(len(crops)).tolist(), strict=True))
 
 
 def _steps(scorer: Scorer, crops: list[Image]) -> Steps:
@@ -180,12 +182,13 @@ def _outputs(scorer: Scorer, crops: list[Image], batch: int) -> Arrays:
     return outputs
 
 
-def _difference(expected: Arrays, outputs: Arrays) -> Difference:
+def _difference(expected: Arrays, outputs: Arrays, card: Card) -> Difference:
     pairs = {
         name: (array.reshape(len(array), -1), outputs[name].reshape(len(array), -1)) for name, array in expected.items()
     }
     max_abs = {name: float(np.abs(a - b).max()) for name, (a, b) in pairs.items()}
-    return Difference(max_abs, agree(*(array[:, 0] for array in pairs["score"])) if "score" in pairs else None)
+    name = output_of("score", card.outputs)
+    return Difference(max_abs, None if name is None else agree(*(array[:, 0] for array in pairs[name])))
 
 
 def bench_json(results: Sequence[Result]) -> dict[str, Any]:

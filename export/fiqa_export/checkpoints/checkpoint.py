@@ -9,9 +9,10 @@ model, info = load_reference("dsl-fiqa", "folder/with/DE+IQA")    # your own
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from fiqa_runtime.artefact.facts import Kind, Weights
@@ -38,8 +39,17 @@ _OWNERS = {
 _Source = tuple[Checkpoint, Path]
 
 
+@dataclass(frozen=True)
+class Source:
+    """A network that is not of the zoo."""
+
+    spec: ModelSpec
+    build: Callable[[], Reference]
+    """Makes the reference with untrained parameters."""
+
+
 def load_reference(
-    name: str, weights: str | None = None, progress: Progress | None = None
+    name: str | Source, weights: str | None = None, progress: Progress | None = None
 ) -> tuple[Reference, Weights]:
     """The reference network `name` with its weights, in eval mode, float32, on the CPU.
 
@@ -51,18 +61,18 @@ def load_reference(
     Raises InputError for an unknown network, weight set or seed; FetchError where weights are not on this machine and
     cannot be downloaded; CheckpointError where a file is damaged, would run code or does not fit.
     """
-    spec = find_model(name)
+    spec, make = _opened(name)
     if weights is not None and weights.split(":")[0] == "seeded":
         seed = _seed(weights)
         text = f"seeded weights, seed {seed}: they test the toolchain, scores mean nothing about faces"
-        return load_seeded(build(spec.name), seed), Weights("seeded", text, seed=seed)
+        return load_seeded(make(), seed), Weights("seeded", text, seed=seed)
     if weights is None or weights in spec.weights:
         sources = _official(spec, weights, progress)
-        kind: Kind = "standin" if weights == "standin" else _official_kind(sources)
+        kind: Kind = "standin" if weights == "standin" else "file" if spec.family == "own" else _official_kind(sources)
     else:
         kind, sources = "file", _given(spec, weights)
     with _unallocated_parameters():
-        model = build(spec.name)
+        model = make()
     state, notes = model.state_dict(), []
     for checkpoint, path in sources:
         try:
@@ -74,6 +84,13 @@ def load_reference(
     model.load_state_dict(state, strict=True, assign=True)
     model.spec = _spec_with(spec, sources[0][0])
     return model, _describe(kind, sources, notes)
+
+
+def _opened(name: str | Source) -> tuple[ModelSpec, Callable[[], Reference]]:
+    if isinstance(name, Source):
+        return name.spec, name.build
+    spec = find_model(name)
+    return spec, partial(build, spec.name)
 
 
 def _seed(weights: str) -> int:

@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fiqa_export.graph.files import size_of
+from fiqa_export.own.network import open_network
 from fiqa_export.pipeline import Exported, Options, export
 from fiqa_export.plan.target import NoBuilderError, PlanOptions, order_plan
 from fiqa_export.serving.delivery import ServingFolders
@@ -78,6 +79,9 @@ def export_all(
 def _one(
     name: str, weights: str | None, out: Path, options: Options, servers: ServingFolders, report: Report
 ) -> Exported:
+    code = open_network(name).runs
+    if code is not None:
+        tell([f"running your own code: {code}"])
     exported = export(name, weights, out, options, report)
     detail(f"{name}: {exported.card.weights.description}; {exported.seconds:.1f} s")
     servers.write(exported.path, exported.card, exported.plan)

@@ -17,7 +17,7 @@ from fiqa_calibration.cropper import Cropper
 from fiqa_calibration.dataset import COUNT, MINIMUM, CalibrationSet, Score, choose
 from fiqa_calibration.histogram import METHODS
 from fiqa_calibration.ranges import Ranges
-from fiqa_runtime.artefact.spec import ModelSpec
+from fiqa_runtime.artefact.spec import ModelSpec, output_of
 from fiqa_runtime.images.crop_sampling import crop_offsets, crop_stream, cut
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import read_image
@@ -126,10 +126,11 @@ def _read_shrunk(path: Path) -> Image:
 
 
 def _score(spec: ModelSpec, fp32: Path, feed: Feed) -> Score | None:
-    if all(output.name != "score" for output in spec.outputs):
+    name = output_of("score", spec.outputs)
+    if name is None:
         return None
     session = open_session(fp32)
-    return lambda images: np.concatenate([session.run(["score"], dict(feed(i)))[0].reshape(-1) for i in images])
+    return lambda images: np.concatenate([session.run([name], dict(feed(i)))[0].reshape(-1) for i in images])
 
 
 def open_session(network: Path) -> ort.InferenceSession:

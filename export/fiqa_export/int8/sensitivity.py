@@ -140,8 +140,8 @@ class _Tape:
         return start, values
 
     def _targets(self, outputs: Mapping[str, Tensor]) -> list[Tensor]:
-        targets = [value.sum() for name, value in outputs.items() if name == "score"]
-        others = [self._projection(value) for name, value in outputs.items() if name != "score"]
+        targets = [value.sum() for value in outputs.values() if value.numel() == 1]
+        others = [self._projection(value) for value in outputs.values() if value.numel() > 1]
         targets += [torch.stack(others).sum()] if others else []
         everything = torch.stack(targets).sum()
         return [target + 0 * everything for target in targets]  # every tensor gets a gradient from every target
@@ -174,8 +174,7 @@ class _Tape:
 
     def _projection(self, value: Tensor) -> Tensor:
         signs = torch.from_numpy(2.0 * self._stream.integers(0, 2, value.shape) - 1).float()
-        spread = value.detach().std() if value.numel() > 1 else torch.ones(())
-        projection: Tensor = (signs * value).sum() / (spread * value.numel() ** 0.5 + 1e-12)
+        projection: Tensor = (signs * value).sum() / (value.detach().std() * value.numel() ** 0.5 + 1e-12)
         return projection
 
 

@@ -11,6 +11,7 @@ from fiqa_calibration.monotone import monotony
 from fiqa_calibration.parity_set import RUNGS, ParitySet, default_pictures, folder_pictures, resized, squared
 from fiqa_runtime.artefact.facts import Budget
 from fiqa_runtime.artefact.score_map import ScoreMap
+from fiqa_runtime.artefact.spec import output_of
 from fiqa_runtime.backends.base import Arrays, Backend
 from fiqa_runtime.scoring.agreement import bootstrap
 from fiqa_runtime.scoring.scorer import Scorer
@@ -48,7 +49,7 @@ def judge_artefact(
     rungs = []
     backend: str | Backend = "onnxruntime" if recipe.precision != "fp16" else OnnxOnTorch(artefact)
     with Scorer(artefact, backend) as scorer:
-        what = f"{reference.spec.name}: compare with torch"
+        what = f"{reference.spec.name}: compare with the reference"
         for done, (image, rung) in enumerate(images):
             report(what, done, len(images))
             expected.append(reference_outputs(reference, image))
@@ -58,7 +59,9 @@ def judge_artefact(
         parity = replace(compare(expected, actual, scorer.card.outputs, budget), left_out=images.left_out)
     if parity.score is None:
         return Judgement(parity, expected, None)
-    first, second = scores_of(expected), scores_of(actual)
+    name = output_of("score", reference.spec.outputs)
+    assert name is not None
+    first, second = scores_of(expected, name), scores_of(actual, name)
     on_ladders = [i for i, rung in enumerate(rungs) if rung is not None]
     if on_ladders:
         kept = [rung for rung in rungs if rung is not None]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from fiqa_calibration.monotone import Monotony
 from fiqa_runtime.artefact.facts import Budget, FaceAgreement, LadderAgreement, ScoreAgreement, Verdict
-from fiqa_runtime.artefact.spec import OutputSpec
+from fiqa_runtime.artefact.spec import OutputSpec, output_of
 from fiqa_runtime.backends.base import Arrays
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.scoring.agreement import Agreement, agree, json_number, pearson
@@ -78,9 +78,9 @@ def reference_outputs(reference: Reference, image: Image) -> Arrays:
     return {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
-def scores_of(outputs: Sequence[Arrays]) -> NDArray[np.float64]:
-    """The scores (N,) among the outputs of N images."""
-    return np.array([float(values["score"][0, 0]) for values in outputs])
+def scores_of(outputs: Sequence[Arrays], name: str) -> NDArray[np.float64]:
+    """The scores (N,) among the outputs of N images, where they are called `name`."""
+    return np.array([float(values[name][0, 0]) for values in outputs])
 
 
 def compare(
@@ -114,8 +114,9 @@ def compare(
     faces = compare_faces(expected, actual) if budget.faces else None
     failures += faces.failures if faces is not None else unlike
     score = None
-    if math.isfinite(max_abs.get("score", math.inf)):
-        score = agree(scores_of(expected), scores_of(actual))
+    name = output_of("score", outputs)
+    if name is not None and math.isfinite(max_abs[name]):
+        score = agree(scores_of(expected, name), scores_of(actual, name))
         failures += _ranking_failures(score, budget)
     return Parity(len(expected), budget, max_abs, spans, correlation, score, tuple(failures), faces)
 

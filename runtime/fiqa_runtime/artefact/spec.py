@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -84,6 +84,11 @@ class OutputSpec:
     """`score` (N, 1); `map` (N, 1, H, W) per-pixel quality; `landmarks` (N, 136); `head` raw detector maps."""
     range: tuple[float, float] | None = None
     """Nominal range; None where the network does not bound it."""
+
+
+def output_of(kind: str, outputs: Sequence[OutputSpec]) -> str | None:
+    """The name of the first of `outputs` of a `kind`; None where there is none."""
+    return next((output.name for output in outputs if output.kind == kind), None)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from fiqa_runtime.system.files import NamedFile
 from fiqa_runtime.terminal.options import refuse_all_but, refuse_ignored, refuse_unused
 from fiqa_runtime.terminal.outputs import check_outputs
 
-ENGINE = ("--engine", "--backend", "--threads", "--cpu-precision", "--json")
+ENGINE = ("--engine", "--spec", "--backend", "--threads", "--cpu-precision", "--json")
 USES = {"--self-test": ENGINE, "--explain": ENGINE}
 """By option: the only ones that it uses."""
 THRESHOLDS = ("--threshold", "--fp32-threshold")
@@ -18,6 +18,7 @@ FLOW = ("--overlap", "--streams")
 IGNORES = {
     "--diagnose": (*FLOW, "--landmarks", *THRESHOLDS, "--csv", "--jsonl", "--quality-file", "--overlay"),
     "--calibrate-threshold": (*THRESHOLDS, "--csv", "--json", "--jsonl", "--quality-file", "--overlay"),
+    "--spec": ("--cpu-precision", "--fp32-threshold"),
     "--threshold": ("--fp32-threshold",),
     "--aligned": ("--detector", "--preset", "--min-confidence", "--align", "--longest-side", *FLOW),
     "--streams": ("--overlap",),

@@ -108,10 +108,8 @@ def _photos(
     stack: ExitStack,
 ) -> Source:
     """Results for photos, as many at once as there are streams; `stack` closes what it opens."""
-    more = (
-        Scorer(engine.engine, scorer.backend.name, engine.threads, engine.precision)
-        for _ in range(settings.streams - 1)
-    )
+    again = replace(engine, backend=scorer.backend.name)
+    more = (again.open() for _ in range(settings.streams - 1))
     scorers = [scorer, *map(stack.enter_context, more)]
     first, *others = [
         assessor_for(each, faces.open_detector(engine, each), faces.align, engine.backend, engine.threads, stack)

@@ -15,6 +15,7 @@ from fiqa_runtime.faces.detector import Detector
 from fiqa_runtime.faces.mtcnn_detector import MtcnnDetector, PresetName, has_mtcnn
 from fiqa_runtime.images.align import Method
 from fiqa_runtime.images.framing import frame_of
+from fiqa_runtime.scoring.foreign import open_foreign
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.terminal.console import detail, stderr
 
@@ -29,12 +30,17 @@ class EngineSettings:
     """`auto` or the name of a backend, as for :class:`Scorer`."""
     threads: int | None
     precision: CpuPrecision
+    network: Path | None = None
+    """A network file that describes an ONNX file of others."""
 
     def open(self) -> Scorer:
         """The scorer; where a person watches, a line says what a first time with `auto` waits for."""
         waiting = stderr.status("opening the engine; the first time every backend is tried")
         with waiting if stderr.is_terminal else nullcontext():
-            scorer = Scorer(self.engine, self.backend, self.threads, self.precision)
+            if self.network is None:
+                scorer = Scorer(self.engine, self.backend, self.threads, self.precision)
+            else:
+                scorer = open_foreign(self.engine, self.network, self.backend, self.threads)
         card = scorer.card
         detail(f"engine {scorer.path}: {card.model} {card.precision}, {card.weights.description}")
         for line in scorer.choice.lines() if scorer.choice else ():

@@ -20,10 +20,11 @@ from fiqa_runtime.artefact.zoo import DETECTOR, MODELS
 from fiqa_runtime.backends import available, open_backend
 from fiqa_runtime.errors import ArtefactError, DependencyError, InputError, UnsupportedError
 from fiqa_runtime.faces.detection import Detection, intersection_over_union
-from fiqa_runtime.faces.first_opening import open_first_elsewhere
 from fiqa_runtime.faces.yunet import HEADS, Rows, Run, YunetDecoder
 from fiqa_runtime.images.preprocess import Image, check_image
 from fiqa_runtime.onnx_bytes.external import external_files
+from fiqa_runtime.scoring.first_opening import open_elsewhere
+from fiqa_runtime.system.files import sha256_of
 from fiqa_runtime.system.host import limit_opencv, thread_limit
 
 LONGEST = 2048
@@ -31,6 +32,8 @@ LONGEST = 2048
 CONFIDENCE = 0.6
 """Default of `min_confidence`: detections below it are ignored."""
 FACE_DETECTOR_YN = "FaceDetectorYN"
+PROCESS = "fiqa_runtime.faces.opening_process"
+"""Opens a detector of unknown origin before this process does."""
 COPY = 640
 """Longest side of the additional copy in which large faces are looked for."""
 SMALLEST = 64
@@ -84,7 +87,9 @@ class Detector:
         self.longest = longest
         self._settings = (min_confidence, nms, top_k, threads)
         _check_is_yunet(self.path)
-        open_first_elsewhere(self.path, backend)
+        if not has_card(self.path) and sha256_of(self.path) != DETECTOR.sha256:
+            arguments = (str(self.path.absolute()), backend)
+            open_elsewhere(self.path, PROCESS, *arguments, advice=f"use {DETECTOR.file}")
         spec = _input(self.path)
         limit_opencv(threads)
         name = _fastest(self.path) if backend == "auto" else backend

@@ -1,4 +1,4 @@
-"""The process in which :mod:`fiqa_runtime.faces.first_opening` opens a detector; it is started by name, never imported.
+"""The process in which a detector of unknown origin is opened first; it is started by name, never imported.
 
 Its arguments are PATH BACKEND.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from fiqa_runtime.errors import FiqaError
 from fiqa_runtime.faces.detector import Detector
-from fiqa_runtime.faces.first_opening import OPENED
+from fiqa_runtime.scoring.first_opening import OPENED
 
 
 def main() -> None:

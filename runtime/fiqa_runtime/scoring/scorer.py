@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fiqa_runtime.artefact.card import Card, is_tied, read_card
 from fiqa_runtime.artefact.location import find_artefact
 from fiqa_runtime.artefact.score_map import check_threshold
-from fiqa_runtime.artefact.spec import CpuPrecision, CropSampling, InputSpec
+from fiqa_runtime.artefact.spec import CpuPrecision, CropSampling, InputSpec, output_of
 from fiqa_runtime.backends import open_backend
 from fiqa_runtime.backends.base import Backend, Inputs
 from fiqa_runtime.errors import ArtefactError, CardError, InputError, VerdictError
@@ -54,6 +54,8 @@ class Scorer:
     `cpu_precision`: `exact` is float32 arithmetic; `fast` allows bfloat16 and float16 where the canaries stay within
     :func:`fiqa_runtime.scoring.canaries.tolerance`.
 
+    `card` describes a file of others, which has none; its backend is loaded by whoever knows it.
+
     Canaries are scored while it is built where nothing else shows that this file gives the card's values: where no hash
     ties the card to it (files of older versions), and where the user cache says which backend is right.
 
@@ -70,9 +72,10 @@ class Scorer:
         backend: str | Backend = "auto",
         threads: int | None = None,
         cpu_precision: CpuPrecision = "exact",
+        card: Card | None = None,
     ) -> None:
         self.path = find_artefact(artefact)
-        self.card = read_card(self.path)
+        self.card = read_card(self.path) if card is None else card
         self.cpu_precision: CpuPrecision = cpu_precision
         self._threads = threads
         self.backend = self._open(backend) if isinstance(backend, str) else backend
@@ -80,7 +83,7 @@ class Scorer:
             self.backend.close()
             Path(self.choice.remembered).unlink(missing_ok=True)
             self.backend = self._open(str(backend))
-        if not is_tied(self.card, self.path) and (missed := self._missed_canaries()):
+        if card is None and not is_tied(self.card, self.path) and (missed := self._missed_canaries()):
             raise VerdictError(
                 f"{self.path} does not give the values on the card inside it ({missed}), and no hash ties the two; "
                 "export it again"
@@ -139,12 +142,12 @@ class Scorer:
     @property
     def has_score(self) -> bool:
         """Whether the network gives quality scores."""
-        return any(output.name == "score" for output in self.card.outputs)
+        return output_of("score", self.card.outputs) is not None
 
     @property
     def has_map(self) -> bool:
         """Whether the network gives per-pixel quality."""
-        return any(output.name == "map" for output in self.card.outputs)
+        return output_of("map", self.card.outputs) is not None
 
     def score(self, crops: Sequence[Image], landmarks: Sequence[Landmarks] | None = None) -> NDArray[np.float32]:
         """uint8 BGR crops -> float32 (N,), higher is better.
@@ -223,20 +226,27 @@ class Scorer:
         if len(landmarks) != pictures:
             raise InputError(f"{pictures} pictures came with the landmarks of {len(landmarks)}; give those of each")
 
-    def _output(self, name: str, what: str, crops: Sequence[Image]) -> NDArray[np.float32]:
-        if all(output.name != name for output in self.card.outputs):
-            raise InputError(f"{self.card.model} gives no {what}; fiqa-export --list shows what each network gives")
+    def _output(self, kind: str, what: str, crops: Sequence[Image]) -> NDArray[np.float32]:
+        name = self._name(kind, what)
         found = self.outputs(crops)[name]
-        if len(found) != len(crops) or (name == "score" and found.size != len(crops)):
+        if len(found) != len(crops) or (kind == "score" and found.size != len(crops)):
             raise ArtefactError(
                 f"{self.path.name} gave '{name}' of shape {found.shape} for {len(crops)} crops; export it again"
             )
         return found
 
+    def _name(self, kind: str, what: str) -> str:
+        """The name of the network's output of a `kind`; raises InputError where it gives none."""
+        name = output_of(kind, self.card.outputs)
+        if name is None:
+            raise InputError(f"{self.card.model} gives no {what}; fiqa-export --list shows what each network gives")
+        return name
+
     def _score_pictures(
         self, pictures: Sequence[Image], sampling: CropSampling, landmarks: Sequence[Landmarks] | None
     ) -> NDArray[np.float32]:
         scores = np.empty(len(pictures), np.float32)
+        name = self._name("score", "quality scores")
         for index, picture in enumerate(pictures):
             check_image(picture)
             height, width = picture.shape[:2]
@@ -251,7 +261,7 @@ class Scorer:
                     )
                 seen = (visible_landmarks(points, offset) for offset in offsets)
                 vectors = np.stack([landmark_vector(indices, len(points)) for indices in seen])
-            crop_scores = self.outputs(cut(picture, offsets), vectors)["score"].reshape(-1)
+            crop_scores = self.outputs(cut(picture, offsets), vectors)[name].reshape(-1)
             scores[index] = crop_scores.sum(dtype=np.float32) / np.float32(sampling.crops)
         return scores
 

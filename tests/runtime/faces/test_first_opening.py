@@ -12,10 +12,10 @@ import numpy as np
 import onnx
 import pytest
 from fiqa_runtime.errors import ArtefactError, UnsupportedError
-from fiqa_runtime.faces import first_opening
 from fiqa_runtime.faces.detector import Detector
-from fiqa_runtime.faces.first_opening import open_first_elsewhere
 from fiqa_runtime.faces.yunet import HEADS
+from fiqa_runtime.scoring import first_opening
+from fiqa_runtime.scoring.first_opening import open_elsewhere
 from fiqa_runtime.system.child import LEAST_MEMORY, memory_share
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits are set on Linux")
@@ -85,12 +85,12 @@ def test_files_that_are_known_need_no_process(
     weights_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     python_that("kill -SEGV $$", tmp_path, monkeypatch)
-    open_first_elsewhere(weights_dir / "face_detection_yunet_2023mar.onnx", "auto")
+    Detector(weights_dir / "face_detection_yunet_2023mar.onnx", backend="opencv")
 
 
 def test_where_no_process_can_be_started_nothing_is_tried(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "")
-    open_first_elsewhere(foreign, "auto")
+    open_elsewhere(foreign, "fiqa_runtime.faces.opening_process", str(foreign), "auto", advice="")
 
 
 @LINUX
