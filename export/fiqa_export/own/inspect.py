@@ -1,4 +1,4 @@
-"""What is in a checkpoint or an ONNX file, and a first network file for it, with questions that its owner answers.
+"""What is in a checkpoint or an ONNX file, and a first network file for it, with questions that its owner answers."""
 
 from __future__ import annotations
 
