@@ -31,21 +31,8 @@ ROOMS = {
         *("artefact", "terminal", "onnx_bytes", "system", "errors"),
     ),
     "fiqa_export": (
-        *(
-            "__init__",
-            "cli",
-            "command",
-            "demo",
-            "pipeline",
-            "own",
-            "convert",
-            "doctor",
-            "serving",
-            "int8",
-            "plan",
-            "fp16",
-        ),
-        *("verdict", "onnx_on_torch", "publishing", "checkpoints", "graph", "models"),
+        *("__init__", "cli", "command", "demo", "conformance", "pipeline", "own", "convert", "doctor", "serving"),
+        *("int8", "plan", "fp16", "verdict", "onnx_on_torch", "publishing", "checkpoints", "graph", "models"),
     ),
     "fiqa_benchmarks": (
         *(

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from fiqa_runtime.artefact.spec import ModelSpec
 from fiqa_runtime.artefact.weight_files import find
-from fiqa_runtime.artefact.zoo import GROUPS, MODELS, find_model
+from fiqa_runtime.artefact.zoo import GROUPS, MODELS
+from fiqa_runtime.networks.registry import find_network, installed_networks
+from fiqa_runtime.terminal.console import tell
 from fiqa_runtime.terminal.outputs import write_json
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -18,8 +21,11 @@ def list_networks(name: str | None, json: str | None) -> None:
 
     Raises InputError for an unknown name.
     """
-    names = list(MODELS) if name is None else GROUPS.get(name.lower(), ()) or (find_model(name).name,)
-    rows = [_row(each) for each in names]
+    installed, problems = installed_networks()
+    known = {**MODELS, **installed}
+    names = list(known) if name is None else GROUPS.get(name.lower(), ()) or (find_network(name).name,)
+    rows = [_row(known.get(each) or find_network(str(name))) for each in names]
+    tell(f"{each} is left out: {problem}" for each, problem in problems.items())
     if json:
         write_json({"models": rows}, json, "fiqa-export-list.v1")
         return
@@ -33,8 +39,7 @@ def list_networks(name: str | None, json: str | None) -> None:
         console.print(_details(row))
 
 
-def _row(name: str) -> dict[str, Any]:
-    spec = MODELS[name]
+def _row(spec: ModelSpec) -> dict[str, Any]:
     here = {weights: all(find(each) is not None for each in files) for weights, files in spec.weights.items()}
     return {**asdict(spec), "weights_here": here}
 

@@ -54,3 +54,13 @@ def _stage(c_in: int, c_out: int, blocks: int) -> nn.Sequential:
 
 def _shortcut(c_in: int, c_out: int, stride: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
+
+
+def iresnet50() -> nn.Sequential:
+    """IResNet-50, for network files: MagFace, ArcFace and others share its shape."""
+    return iresnet(50)
+
+
+def iresnet100() -> nn.Sequential:
+    """IResNet-100, for network files."""
+    return iresnet(100)
