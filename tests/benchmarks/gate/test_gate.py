@@ -28,6 +28,7 @@ from fiqa_runtime.images.seeded import seeded_image
 
 from tests.help.commands import Invoke
 from tests.help.places import EXAMPLES, GOLDEN
+from tests.help.samples.cards import card_beside_alone
 
 QUICK = ("--backend", "opencv", "--threads", "1", "--rounds", "1")
 
@@ -42,7 +43,7 @@ def changed_engine(engine: Path, path: Path, change: Callable[[str, np.ndarray],
             tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
     path.parent.mkdir(exist_ok=True)
     onnx.save(model, path)
-    write_card(with_files(replace(read_card(engine), files={}), path.parent, [path.name]), path)
+    card_beside_alone(read_card(engine), path)
     return path
 
 
