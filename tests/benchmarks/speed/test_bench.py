@@ -224,8 +224,9 @@ def test_wrong_contender_shows_and_a_failing_one_stops_nobody(
 ) -> None:
     weights = {"kind": "file", "files": {"mine.pth": "0" * 64}}
     good = changed_copy(seeded_engine, tmp_path / "good", weights=weights)
-    document = json.loads(card_path(good).read_text(encoding="utf-8"))
-    wrong = changed_copy(good, tmp_path / "wrong", input={**document["input"], "colour": "BGR"})
+    wrong = changed_copy(good, tmp_path / "wrong")
+    card = read_card(good)
+    card_beside_alone(replace(card, input=replace(card.input, colour="BGR")), wrong)
     out = tmp_path / "results/bench.json"
     arguments = ("--against", "torch", "--rounds", "1", "--threads", "1", "--backend", "opencv", "--json", out)
     result = bench("--engine", good, wrong, *arguments)

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from fiqa_runtime.artefact.card import read_card, with_files, write_card
+from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.backends import ONNX_BACKENDS
 from fiqa_runtime.errors import CardError, FiqaError, InputError
 from fiqa_runtime.faces.detection import Detection, finder_settings
@@ -19,6 +19,7 @@ from fiqa_runtime.faces.mtcnn_detector import PRESETS, MtcnnDetector, PresetName
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
 
+from tests.help.samples.cards import card_beside_alone
 from tests.help.samples.mtcnn_engines import NAMES, astronaut, export_mtcnn
 from tests.help.threads import in_threads
 
@@ -145,7 +146,7 @@ def test_an_artefact_of_another_kind(engines: Path, tmp_path: Path, change: dict
     path = folder / "mtcnn-r.fp32.onnx"
     card = read_card(path)
     card = replace(card, **change) if change else replace(card, input=replace(card.input, raw=True))
-    write_card(with_files(card, folder, [path.name]), path)
+    card_beside_alone(card, path)
     with pytest.raises(CardError, match=says):
         MtcnnDetector(folder, backend="onnxruntime")
 
