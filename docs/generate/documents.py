@@ -10,6 +10,8 @@ from fiqa_runtime.artefact.card import VERSION, Card
 from fiqa_runtime.artefact.facts import Fp16Conversion, Int8Conversion, PlanBuild
 from fiqa_runtime.command.threshold import VERSION as THRESHOLD_VERSION
 from fiqa_runtime.command.threshold import StoredThreshold
+from fiqa_runtime.networks.network_file import VERSION as NETWORK_VERSION
+from fiqa_runtime.networks.network_file import NetworkFile
 
 from docs.generate.kinds import bench, export, score
 
@@ -59,6 +61,13 @@ DOCUMENTS = {
         _CARD,
     ),
     "score": Document(score.Scores, "Scores of images", "`fiqa-score --json`", "fiqa-score.v1.json"),
+    "network": Document(
+        NetworkFile,
+        "A network file, as TOML",
+        "people, or `fiqa-export --inspect`",
+        f"network.v{NETWORK_VERSION}.json",
+        {},
+    ),
     "line": Document(
         score.ScoreLine, "One image, as a line", "`fiqa-score --jsonl`", "fiqa-score-line.v1.json", own_marks={}
     ),

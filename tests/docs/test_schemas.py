@@ -23,7 +23,7 @@ from jsonschema import Draft202012Validator
 from docs.generate.documents import DOCUMENTS
 from docs.generate.schemas import FOLDER, schema_of, schema_text
 from tests.help.commands import Invoke
-from tests.help.places import GOLDEN
+from tests.help.places import EXAMPLES, GOLDEN
 from tests.help.samples.cards import int8_conversion, plan_build
 from tests.help.samples.one_face import OneFace
 
@@ -243,3 +243,9 @@ def test_photos_against_the_demo(
     )
     assert result.code == 0, result.err
     check("pipeline", json.loads(result.out))
+
+
+@pytest.mark.parametrize("name", ["light", "magface", "theirs"])
+def test_network_files(check: Check, name: str) -> None:
+    toml = pytest.importorskip("tomllib")
+    check("network", toml.loads((EXAMPLES / "own_networks" / f"{name}.toml").read_text("utf-8")))
