@@ -35,10 +35,11 @@ class OnnxReference(Reference):
         super().__init__(spec)
         self.path = path
         self.tables = file.outputs
+        model = model_of(path)  # with its weights, since ONNX Runtime finds no shapes in a file beside the model
         try:
             options = ort.SessionOptions()
             options.log_severity_level = 4
-            self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of ONNX Runtime, whose classes share no public base
             reason = str(error).strip().partition("\n")[0]
             raise ArtefactError(
@@ -121,4 +122,4 @@ def model_of(path: Path) -> onnx.ModelProto:
     try:
         return onnx.load(str(path))
     except Exception as error:  # of protobuf and of the onnx package
-        raise ArtefactError(f"{path} cannot be read as an ONNX model; check the file") from error
+        raise ArtefactError(f"{path} cannot be read; check that it is an ONNX model") from error

@@ -197,3 +197,30 @@ def test_a_plan_and_a_serving_folder(export: Invoke, tmp_path: Path) -> None:
     assert result.code == 0, result.err
     assert (tmp_path / "engines" / "mynet.fp16.plan").is_file()
     assert list((tmp_path / "triton").glob("mynet*/config.pbtxt"))
+
+
+@pytest.mark.parametrize("precision", ["--fp16", "--int8"])
+def test_from_onnx_with_weights_beside_in_reduced_precision(export: Invoke, tmp_path: Path, precision: str) -> None:
+    path = write_network(tmp_path, torch='onnx = "theirs.onnx"', of="of = 0")
+    network = trained(tmp_path)
+    model = onnx.load(str(foreign(tmp_path)))
+    onnx.save(model, str(tmp_path / "theirs.onnx"), save_as_external_data=True, location="theirs.bin", size_threshold=0)
+    assert (tmp_path / "theirs.bin").is_file()
+    result = export(path, precision, *(("--calib", "seeded") if precision == "--int8" else ()), "--target", "none")
+    assert result.code == 0, result.err
+    (artefact,) = (tmp_path / "engines").glob(f"mynet.{precision[2:]}.onnx")
+    card = read_card(artefact)
+    assert card.parity.score is not None and card.parity.score.srcc is not None and "0.1" in card.parity.score.flips
+    with Scorer(artefact, "onnxruntime") as scorer:
+        np.testing.assert_allclose(scorer.score(IMAGES), wanted(network, card), rtol=0.2)
+
+
+def test_scores_that_are_not_numbers_fail_the_verdict(export: Invoke, tmp_path: Path) -> None:
+    path = write_network(tmp_path, torch='torch = "net.py:overflowing"')
+    text = (tmp_path / "net.py").read_text()
+    code = "\ndef overflowing():\n    class Over(Net):\n        def forward(self, x):\n"
+    code += "            return {'embedding': super().forward(x)['embedding'] / 0}\n    return Over()\n"
+    (tmp_path / "net.py").write_text(text + code)
+    result = export(path, "--weights", "seeded", "--target", "none")
+    assert result.code == 3 and "not finite" in result.err
+    assert not list((tmp_path / "engines").glob("mynet.*"))
