@@ -9,7 +9,7 @@ from typing import Literal
 
 from fiqa_runtime.backends.tensorrt.plan_facts import EXTRAS, TENSORRT_VERSIONS, numbers
 
-from fiqa_export.doctor.facts import EXPORT_PACKAGES, Facts, TensorRt
+from fiqa_export.doctor.facts import APT_OPENCV, EXPORT_PACKAGES, Facts, OpenCv, TensorRt
 from fiqa_export.doctor.jetpack import Shipped, has_kernels, jetpack_version, shipped_with
 from fiqa_export.plan.target import FLAVOURS, TARGETS, WORKSPACE_SHARE
 
@@ -262,15 +262,25 @@ def _exporter(facts: Facts, target: str) -> Iterator[Line]:
 
 def _opencv(facts: Facts, target: str) -> Iterator[Line]:
     if facts.opencv is None:
-        yield Line("OpenCV", "cannot be imported", "pip install opencv-python", ("export", *FLAVOURS))
+        yield Line("OpenCV", "cannot be imported", "pip install 'fiqa-edge[headless]'", ("export", *FLAVOURS))
         return
     cuda, gstreamer = ("with" if have else "without" for have in (facts.opencv.cuda, facts.opencv.gstreamer))
-    fix = None
-    if numbers(facts.opencv.version) < OLDEST_OPENCV:
-        fix = "fiqa-edge needs OpenCV 4.8 or newer: pip install -U opencv-python"
-    elif len(facts.opencv.packages) > 1:
-        fix = f"{' and '.join(facts.opencv.packages)} overwrite each other: pip uninstall all but one"
-    yield Line("OpenCV", f"{facts.opencv.version}, {cuda} CUDA, {gstreamer} GStreamer", fix)
+    yield Line(
+        "OpenCV", f"{facts.opencv.version}, {cuda} CUDA, {gstreamer} GStreamer", _opencv_fix(facts, facts.opencv)
+    )
+
+
+def _opencv_fix(facts: Facts, opencv: OpenCv) -> str | None:
+    hidden = [name for name in APT_OPENCV if name in facts.apt and facts.sees_apt]
+    wheels = " ".join(opencv.packages)
+    if numbers(opencv.version) < OLDEST_OPENCV:
+        return "fiqa-edge needs OpenCV 4.8 or newer: pip install -U 'fiqa-edge[headless]'"
+    if len(opencv.packages) > 1:
+        both = " and ".join(opencv.packages)
+        return f"{both} overwrite each other: pip uninstall -y {wheels}, then pip install the one you want"
+    if opencv.packages and hidden:
+        return f"pip's {wheels} hides apt's {hidden[0]} {facts.apt[hidden[0]]}; for that one: pip uninstall -y {wheels}"
+    return None
 
 
 CHECKS = (_python, _jetson, _gpu, _toolkit, _tensorrt, _conflict, _memory, _access, _builder, _exporter, _opencv)

@@ -11,6 +11,8 @@ from fiqa_runtime.backends.cuda.driver import Gpu
 Place = Literal["pip", "apt"]
 EXPORT_PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "scipy", "matplotlib")
 """Packages that exporting needs, by the name of the import. The plan of a finished ONNX file needs onnx alone."""
+APT_OPENCV = ("python3-opencv", "libopencv-python")
+"""Packages of apt that contain OpenCV for Python: Debian's, and JetPack's."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Facts:
     l4t: str | None
     """Version of Jetson Linux, like `36.4.3`; None where this is not a Jetson."""
     apt: Mapping[str, str]
-    """Versions of NVIDIA's packages that apt installed, by name."""
+    """Versions of the packages of NVIDIA and of OpenCV that apt installed, by name."""
     packages: Mapping[str, str]
     """Versions, by name, of the installed Python packages that building, running and exporting need."""
     exporters: tuple[str, ...]

@@ -15,10 +15,10 @@ from typing import Any, Protocol, cast
 from fiqa_runtime.backends.cuda.driver import Gpu
 from fiqa_runtime.system.child import last_line, run_module
 
-from fiqa_export.doctor.facts import Facts, OpenCv, Place, TensorRt
+from fiqa_export.doctor.facts import APT_OPENCV, Facts, OpenCv, Place, TensorRt
 from fiqa_export.plan.target import FLAVOURS
 
-APT_PATTERNS = ("libnvinfer*", "python3-libnvinfer*", "nvidia-jetpack")
+APT_PATTERNS = ("libnvinfer*", "python3-libnvinfer*", "nvidia-jetpack", *APT_OPENCV)
 DPKG = ("dpkg-query", "-W", "-f", "${db:Status-Abbrev}|${Package}|${Version}\n", *APT_PATTERNS)
 SECONDS = 120
 """Seconds to wait for one answer."""

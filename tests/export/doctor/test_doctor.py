@@ -139,7 +139,11 @@ STOPPED = {
     "no way to the GPU": (DESKTOP.without_package("pycuda"), "GPU access", "pip install cuda-bindings"),
     "no Polygraphy": (DESKTOP.without_package("polygraphy"), "Polygraphy", "pip install polygraphy"),
     "no onnx": (DESKTOP.without_package("onnx"), "export", "pip install onnx"),
-    "no OpenCV": (DESKTOP.with_probe("opencv", error="No module named 'cv2'"), "OpenCV", "pip install opencv-python"),
+    "no OpenCV": (
+        DESKTOP.with_probe("opencv", error="No module named 'cv2'"),
+        "OpenCV",
+        "pip install 'fiqa-edge[headless]'",
+    ),
     "no GPU": (BARE, "GPU", "install NVIDIA's driver"),
 }
 
@@ -176,6 +180,14 @@ def test_every_bad_line_has_its_fix(what: str, target: str) -> None:
             DESKTOP.with_package("opencv-python", "5.0.0").with_package("opencv-python-headless", "4.11.0"),
             "OpenCV",
             "opencv-python and opencv-python-headless overwrite each other",
+        ),
+        (
+            replace(
+                ORIN_JETPACK_6_2.with_package("opencv-python-headless", "5.0.0"),
+                dpkg=ORIN_JETPACK_6_2.dpkg + "ii |libopencv-python|4.8.0-1-g6371ee1\n",
+            ),
+            "OpenCV",
+            "pip's opencv-python-headless hides apt's libopencv-python 4.8.0-1-g6371ee1",
         ),
         (DESKTOP.with_probe("opencv", version="4.5.4", cuda=False, gstreamer=True), "OpenCV", "OpenCV 4.8 or newer"),
         (
