@@ -25,6 +25,7 @@ from torch.nn import functional as F  # noqa: N812
 from fiqa_export.graph.loading import open_graph
 from fiqa_export.graph.memory import trim
 from fiqa_export.int8.qdq import Fitted, dequantised, nearest, output_axis, weight_scales, weights_of
+from fiqa_export.onnx_on_torch.arguments import ints, window_pads
 from fiqa_export.onnx_on_torch.graph import Results, TorchGraph, compute
 
 WIDEST = 1152
@@ -201,9 +202,8 @@ class _Patches:
         """What each place of the kernel sees, (N, C, rows, columns)."""
         if self._node.op_type != "Conv":
             return [x.reshape(-1, x.shape[-1], 1, 1)]
-        attributes = self._node.attributes
-        top, left, bottom, right = attributes.get_ints("pads", [0] * 4)
-        step, gap = attributes.get_ints("strides", [1, 1]), attributes.get_ints("dilations", [1, 1])
+        step, gap = ints(self._node, "strides", 1, 2), ints(self._node, "dilations", 1, 2)
+        top, left, bottom, right = window_pads(self._node, x, list(self._kernel), step, gap)
         if any((left, right, top, bottom)):
             x = F.pad(x, [left, right, top, bottom])
         ends = [side - (kernel - 1) * g for side, kernel, g in zip(x.shape[2:], self._kernel, gap, strict=True)]

@@ -38,6 +38,21 @@ def ints(node: ir.Node, name: str, default: int, length: int) -> list[int]:
     return list(node.attributes.get_ints(name, [default] * length))
 
 
+def window_pads(node: ir.Node, x: Tensor, kernel: list[int], strides: list[int], dilations: list[int]) -> list[int]:
+    """What `node` pads, before each axis and then after each, whether it says so in numbers or by ``auto_pad``."""
+    way, dims = node.attributes.get_string("auto_pad", "NOTSET"), len(kernel)
+    if way == "NOTSET":
+        return ints(node, "pads", 0, 2 * dims)
+    if way == "VALID":
+        return [0] * (2 * dims)
+    sums = [
+        max((-(-side // stride) - 1) * stride + (size - 1) * dilation + 1 - side, 0)
+        for side, size, stride, dilation in zip(x.shape[2:], kernel, strides, dilations, strict=True)
+    ]
+    less, more = [each // 2 for each in sums], [each - each // 2 for each in sums]
+    return less + more if way == "SAME_UPPER" else more + less
+
+
 def to_list(tensor: Tensor | None) -> list[int]:
     """The numbers of an integer tensor in order; an empty list for an absent optional input."""
     return [] if tensor is None else [int(v) for v in tensor.flatten().tolist()]

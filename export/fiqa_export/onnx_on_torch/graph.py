@@ -47,7 +47,8 @@ class TorchGraph:
         missing = sorted({n.op_type for n in self._nodes if n.domain or n.op_type not in OPERATORS})
         if missing:
             raise UnsupportedError(
-                f"operator {', '.join(missing)} is not covered; add it to fiqa_export/onnx_on_torch/operators.py"
+                f"operator {', '.join(missing)} is not covered by fp16 and int8: export in fp32, or add it to "
+                "fiqa_export/onnx_on_torch/operators.py"
             )
         self._constants = {v: _tensor_of(v) for v in model.graph.initializers.values()}
         self._last_reader = {v: i for i, n in enumerate(self._nodes) for v in n.inputs if v is not None}

@@ -87,22 +87,49 @@ def _shape(node: ir.Node, x: Tensor) -> Tensor:
 
 
 def _depth_to_space(node: ir.Node, x: Tensor) -> Tensor:
-    require(node, node.attributes.get_string("mode", "DCR") == "CRD", "mode DCR")
-    return F.pixel_shuffle(x, node.attributes["blocksize"].as_int())
+    block = node.attributes["blocksize"].as_int()
+    if node.attributes.get_string("mode", "DCR") == "CRD":
+        return F.pixel_shuffle(x, block)
+    n, channels, height, width = x.shape
+    parts = x.reshape(n, block, block, channels // block**2, height, width).permute(0, 3, 4, 1, 5, 2)
+    return parts.reshape(n, channels // block**2, height * block, width * block)
+
+
+def _space_to_depth(node: ir.Node, x: Tensor) -> Tensor:
+    block = node.attributes["blocksize"].as_int()
+    n, channels, height, width = x.shape
+    parts = x.reshape(n, channels, height // block, block, width // block, block).permute(0, 3, 5, 1, 2, 4)
+    return parts.reshape(n, channels * block**2, height // block, width // block)
+
+
+def _constant_of_shape(node: ir.Node, shape: Tensor) -> Tensor:
+    value = node.attributes["value"].as_tensor().numpy() if "value" in node.attributes else np.zeros(1, np.float32)
+    return torch.from_numpy(np.array(value)).expand(to_list(shape)).clone()
+
+
+def _top_k(node: ir.Node, x: Tensor, count: Tensor) -> tuple[Tensor, ...]:
+    axis, largest = node.attributes.get_int("axis", -1), bool(node.attributes.get_int("largest", 1))
+    return tuple(torch.topk(x, int(count), axis, largest))
 
 
 MOVING_OPERATORS: dict[str, Operator] = {
     "Concat": _concat,
+    "ConstantOfShape": _constant_of_shape,
     "DepthToSpace": _depth_to_space,
     "Expand": _expand,
     "Flatten": _flatten,
     "Gather": _gather,
+    "GatherElements": lambda node, x, i: x.gather(node.attributes.get_int("axis", 0), i),
     "Pad": _onnx_pad,
+    "Range": lambda node, start, end, step: torch.arange(start.item(), end.item(), step.item(), dtype=start.dtype),
     "Reshape": _reshape,
     "Shape": _shape,
     "Slice": _slice,
+    "SpaceToDepth": _space_to_depth,
     "Split": _split,
     "Squeeze": _squeeze,
+    "Tile": lambda node, x, repeats: x.repeat(to_list(repeats)),
+    "TopK": _top_k,
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
 }

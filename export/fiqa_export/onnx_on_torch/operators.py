@@ -1,47 +1,22 @@
-"""ONNX operators on torch tensors: one small function each, which computes in the type of its tensors."""
+"""ONNX operators on torch tensors: one small function each, which computes in the type of its tensors.
+
+Here are those over whole axes (products, normalisations, reductions, quantisation) and the table of all; the others
+stand in files of their own: elementwise, windows, moving.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import onnx_ir as ir
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from fiqa_export.onnx_on_torch.arguments import DTYPES, Operator, ints, pad, require, to_list
+from fiqa_export.onnx_on_torch.arguments import DTYPES, Operator, ints, require, to_list
+from fiqa_export.onnx_on_torch.elementwise_operators import ELEMENTWISE_OPERATORS
 from fiqa_export.onnx_on_torch.moving_operators import MOVING_OPERATORS
-
-
-def _of_inputs_alone(function: Callable[..., Tensor]) -> Operator:
-    return lambda node, *inputs: function(*inputs)
-
-
-def _conv(node: ir.Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    dims = weight.ndim - 2
-    require(node, node.attributes.get_string("auto_pad", "NOTSET") == "NOTSET", "auto_pad")
-    function: Callable[..., Tensor] = {1: F.conv1d, 2: F.conv2d}[dims]
-    pads, strides = ints(node, "pads", 0, 2 * dims), ints(node, "strides", 1, dims)
-    dilations, groups = ints(node, "dilations", 1, dims), node.attributes.get_int("group", 1)
-    if pads[:dims] == pads[dims:]:
-        return function(x, weight, bias, strides, pads[:dims], dilations, groups)
-    return function(pad(x, pads, 0.0), weight, bias, strides, 0, dilations, groups)
-
-
-def _pool(node: ir.Node, x: Tensor) -> Tensor:
-    kernel = list(node.attributes["kernel_shape"].as_ints())
-    pads, strides = ints(node, "pads", 0, 4), ints(node, "strides", 1, 2)
-    up = bool(node.attributes.get_int("ceil_mode", 0))
-    plain = ints(node, "dilations", 1, 2) == [1, 1]
-    require(
-        node, plain and len(kernel) == 2 and node.attributes.get_string("auto_pad", "NOTSET") == "NOTSET", "options"
-    )
-    require(node, not (up and any(pads)), "padding and sizes rounded up")
-    if node.op_type == "MaxPool":
-        return F.max_pool2d(pad(x, pads, -torch.inf), kernel, strides, ceil_mode=up)
-    require(node, not any(pads) and not up, "padding, or sizes rounded up,")
-    return F.avg_pool2d(x, kernel, strides)
+from fiqa_export.onnx_on_torch.window_operators import WINDOW_OPERATORS
 
 
 def _gemm(node: ir.Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
@@ -64,6 +39,29 @@ def _layer_norm(node: ir.Node, x: Tensor, scale: Tensor, bias: Tensor | None = N
     return F.layer_norm(x, x.shape[axis:], scale, bias, node.attributes.get_float("epsilon", 1e-5))
 
 
+def _group_norm(node: ir.Node, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    groups = node.attributes["num_groups"].as_int()
+    if scale.numel() != x.shape[1]:  # opsets 18 to 20 have one number per group, later ones one per channel
+        scale, bias = (each.repeat_interleave(x.shape[1] // groups) for each in (scale, bias))
+    return F.group_norm(x, groups, scale, bias, node.attributes.get_float("epsilon", 1e-5))
+
+
+def _lp_norm(node: ir.Node, x: Tensor) -> Tensor:
+    axis, order = node.attributes.get_int("axis", -1), node.attributes.get_int("p", 2)
+    return x / torch.linalg.vector_norm(x, ord=order, dim=axis, keepdim=True)
+
+
+def _arg_max(node: ir.Node, x: Tensor) -> Tensor:
+    require(node, not node.attributes.get_int("select_last_index", 0), "select_last_index")
+    return x.argmax(node.attributes.get_int("axis", 0), bool(node.attributes.get_int("keepdims", 1)))
+
+
+def _cumulative_sum(node: ir.Node, x: Tensor, axis: Tensor) -> Tensor:
+    options = node.attributes.get_int("exclusive", 0), node.attributes.get_int("reverse", 0)
+    require(node, options == (0, 0), "exclusive or reverse")
+    return x.cumsum(int(axis))
+
+
 def _reduce(function: Callable[..., Tensor]) -> Operator:
     def reduce(node: ir.Node, x: Tensor, axes: Tensor | None = None) -> Tensor:
         chosen, keep = to_list(axes) or ints(node, "axes", 0, 0), node.attributes.get_int("keepdims", 1)
@@ -73,47 +71,10 @@ def _reduce(function: Callable[..., Tensor]) -> Operator:
     return reduce
 
 
-def _resize(
-    node: ir.Node, x: Tensor, roi: Tensor | None, scales: Tensor | None = None, sizes: Tensor | None = None
-) -> Tensor:
-    exact = [side * scale for side, scale in zip(x.shape, scales.tolist(), strict=True)] if scales is not None else []
-    require(node, all(float(side).is_integer() for side in exact), "a fraction of a pixel")
-    size = to_list(sizes) or [int(side) for side in exact]
-    mode = node.attributes.get_string("mode", "nearest")
-    grid = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
-    rounding = node.attributes.get_string("nearest_mode", "round_prefer_floor")
-    require(node, x.ndim == 4 and size[:2] == list(x.shape[:2]), "other axes than rows and columns")
-    if mode == "nearest":
-        require(node, (grid, rounding) == ("asymmetric", "floor"), f"{grid} {rounding}")
-        return F.interpolate(x, size=size[2:], mode="nearest")
-    require(node, (mode, grid) == ("linear", "half_pixel") and not node.attributes.get_int("antialias", 0), mode)
-    return F.interpolate(x, size=size[2:], mode="bilinear", align_corners=False)
-
-
-def _div(a: Tensor, b: Tensor) -> Tensor:
-    return a / b if a.is_floating_point() else torch.div(a, b, rounding_mode="trunc")
-
-
-def _prelu(x: Tensor, slope: Tensor) -> Tensor:
-    return torch.where(x < 0, slope * x, x)
-
-
-def _softmax(node: ir.Node, x: Tensor) -> Tensor:
-    return x.softmax(node.attributes.get_int("axis", -1))
-
-
 def _cast(node: ir.Node, x: Tensor) -> Tensor:
     kind = ir.DataType(node.attributes["to"].as_int())
     require(node, kind in DTYPES, f"type {kind.name}")
     return x.to(DTYPES[kind])
-
-
-def _gelu(node: ir.Node, x: Tensor) -> Tensor:
-    return F.gelu(x, approximate=node.attributes.get_string("approximate", "none"))
-
-
-def _clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
-    return x.clamp(low, high)
 
 
 def _broadcast(parameter: Tensor, x: Tensor, axis: int) -> Tensor:
@@ -138,50 +99,31 @@ def _dequantize(node: ir.Node, x: Tensor, scale: Tensor, zero: Tensor | None = N
     return levels * _broadcast(scale, x, axis)
 
 
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "Abs": torch.abs,
-    "Add": torch.add,
-    "Clip": _clip,
-    "Cos": torch.cos,
-    "Div": _div,
-    "Erf": torch.erf,
-    "Exp": torch.exp,
-    "Identity": lambda x: x,
-    "MatMul": torch.matmul,
-    "Mul": torch.mul,
-    "Neg": torch.neg,
-    "Pow": torch.pow,
-    "PRelu": _prelu,
-    "Relu": torch.relu,
-    "Sigmoid": torch.sigmoid,
-    "Sin": torch.sin,
-    "Sqrt": torch.sqrt,
-    "Sub": torch.sub,
-    "Tanh": torch.tanh,
-}
-
 OPERATORS: dict[str, Operator] = {
-    **{name: _of_inputs_alone(function) for name, function in _FUNCTIONS.items()},
+    **ELEMENTWISE_OPERATORS,
     **MOVING_OPERATORS,
-    "AveragePool": _pool,
+    **WINDOW_OPERATORS,
+    "ArgMax": _arg_max,
     "BatchNormalization": _batch_norm,
     "Cast": _cast,
-    "Conv": _conv,
+    "CumSum": _cumulative_sum,
     "DequantizeLinear": _dequantize,
-    "Gelu": _gelu,
+    "Einsum": lambda node, *inputs: torch.einsum(node.attributes["equation"].as_string(), *inputs),
     "Gemm": _gemm,
-    "GlobalAveragePool": lambda node, x: x.mean(list(range(2, x.ndim)), keepdim=True),
+    "GroupNormalization": _group_norm,
     "InstanceNormalization": _instance_norm,
     "LayerNormalization": _layer_norm,
-    "LeakyRelu": lambda node, x: F.leaky_relu(x, node.attributes.get_float("alpha", 0.01)),
-    "MaxPool": _pool,
+    "LogSoftmax": lambda node, x: x.log_softmax(node.attributes.get_int("axis", -1)),
+    "LpNormalization": _lp_norm,
     "QuantizeLinear": _quantize,
+    "ReduceL1": _reduce(lambda x, axes, keep: torch.linalg.vector_norm(x, ord=1, dim=axes, keepdim=keep)),
     "ReduceL2": _reduce(lambda x, axes, keep: torch.linalg.vector_norm(x, dim=axes, keepdim=keep)),
+    "ReduceLogSumExp": _reduce(torch.logsumexp),
     "ReduceMax": _reduce(torch.amax),
     "ReduceMean": _reduce(torch.mean),
     "ReduceMin": _reduce(torch.amin),
     "ReduceSum": _reduce(torch.sum),
-    "Resize": _resize,
-    "Softmax": _softmax,
+    "ReduceSumSquare": _reduce(lambda x, axes, keep: (x * x).sum(axes, keep)),
+    "Softmax": lambda node, x: x.softmax(node.attributes.get_int("axis", -1)),
 }
-"""Every operator of the exported graphs by ONNX name (default domain)."""
+"""Every operator that is covered, by ONNX name (default domain)."""
