@@ -88,10 +88,16 @@ def score_crops(
     """Score ready crops, as many at a time as the artefact takes; yields results in the order of `paths`.
 
     `landmarks`: a folder with ``<name of the picture>.npy`` (68, 2), as DSL-FIQA's script writes them. Raises
-    InputError where two pictures would share one of these files.
+    InputError, before anything is scored, where two pictures would share one of these files.
     """
     if landmarks is not None:
         _refuse_same_stems(paths)
+    return _scored_crops(paths, scorer, landmarks)
+
+
+def _scored_crops(
+    paths: Sequence[Path], scorer: Scorer, landmarks: Path | None
+) -> Iterator[tuple[ImageResult, Image | None]]:
     files = iter(paths)
     size = 1 if scorer.card.input.sampling else scorer.card.max_batch
     while chunk := list(islice(files, size)):

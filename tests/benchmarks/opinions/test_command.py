@@ -105,7 +105,8 @@ def test_a_cut_run_goes_on_where_it_stopped(
         assert scored == [5, 5, 2]
         again = bench(*arguments)
     assert scored == [5, 5, 2], "the second run scored again"
-    assert first.out == again.out
+    one, other = json.loads(first.out), json.loads(again.out)
+    assert {**one, "written": None} == {**other, "written": None}
 
 
 def test_another_card_or_backend_is_scored_again(
@@ -171,8 +172,7 @@ def test_damaged_images_are_left_out_and_told(
     arguments = ("--engine", seeded_engine, swapped, "--mos", labelled, "--cache", tmp_path / "s.sqlite")
     result = bench(*arguments, "--backend", "opencv", "--json", document)
     assert result.code == 2
-    assert "2 labelled images were left out" in result.err and "03.png" in result.err
-    assert len(result.err.strip().splitlines()) == 1
+    assert result.ends_in("2 labelled images were left out", "03.png"), result.err
     found = json.loads(document.read_text(encoding="utf-8"))["mos"]
     assert found["images"] == len(found["scores"]) == COUNT - 2
 

@@ -58,7 +58,7 @@ def test_export(export: Invoke, tmp_path: Path) -> None:
 
 def test_all_walks_the_registry(export: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("ediffiqa-t", "yunet-n")
-    monkeypatch.setattr("fiqa_export.cli.MODELS", {name: MODELS[name] for name in names})
+    monkeypatch.setattr("fiqa_export.cli.GROUPS", {"all": names})
     arguments = ("all", "--target", "none", "--out", tmp_path, "--json", "-")
     result = export(*arguments, "--weights", "seeded")
     assert result.code == 0, result.err
