@@ -10,7 +10,7 @@ FUZZ ?= 20000
 # Photos for the rows of `make bench` that start from photos.
 IMAGES ?= $(FIQA_IMAGES_DIR)
 
-.PHONY: help demo test test-shuffled test-files test-slow test-long fuzz soak kill lint format docs sbom lock audit bench clean
+.PHONY: help demo test test-shuffled test-files test-slow test-long fuzz soak kill threads lint format docs sbom lock audit bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ soak: $(VENV)/.dev ## 200,000 scores and 5,000 photos: memory and open files sta
 
 kill: $(VENV)/.dev ## 100 kills of export, int8 export and scoring: nothing that loads is wrong, leftovers go
 	$(VENV)/bin/python -m tests.endurance.kill
+
+threads: $(VENV)/.dev ## 10,000 scores from 8 threads on each backend are bit-equal to serial ones; threads against processes
+	$(VENV)/bin/python -m tests.endurance.threads
 
 lint: $(VENV)/.dev ## ruff, its formatting, mypy --strict over packages and tests
 	$(VENV)/bin/ruff check .

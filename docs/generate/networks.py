@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fiqa_export.command.list_command import commercial_use
 from fiqa_runtime.artefact.spec import Checkpoint, InputSpec, ModelSpec
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.system.drive import is_drive_folder
@@ -26,15 +27,6 @@ SHORT = {
     "photo": "photo",
 }
 """In the table of all networks."""
-COMMERCIAL = {"MIT": "yes", "Apache-2.0": "yes", "CC BY 4.0": "yes", "CC BY-NC": "no", "none stated": "unstated"}
-"""By the beginning of a licence: whether it allows commercial use."""
-
-
-def commercial_use(spec: ModelSpec) -> str:
-    """`yes`, `no` or `unstated`: what the licence of the weights says; a non-commercial part makes it `no`."""
-    if "CC BY-NC" in spec.licence:
-        return "no"
-    return next(answer for licence, answer in COMMERCIAL.items() if spec.licence.startswith(licence))
 
 
 def network_table() -> str:
@@ -59,7 +51,7 @@ def network_facts(family: str) -> str:
         "multiply-accumulates": [f"{billions(spec.macs)} G" for spec in specs],
         "largest batch": [str(spec.max_batch) for spec in specs],
         "licence of the weights": [spec.licence for spec in specs],
-        "commercial use": [commercial_use(spec) for spec in specs],
+        "commercial use": [commercial_use(spec.licence) for spec in specs],
     }
     known = {name: values for name, values in facts.items() if any(values)}
     shared = [(name, values[0]) for name, values in known.items() if len(set(values)) == 1]
@@ -92,7 +84,7 @@ def _summary(spec: ModelSpec) -> tuple[str, ...]:
         _outputs(spec),
         f"{spec.parameters / 1e6:.2f} M",
         billions(spec.macs),
-        commercial_use(spec),
+        commercial_use(spec.licence),
     )
 
 

@@ -158,7 +158,7 @@ def test_a_fresh_install_scores(
         pytest.skip("this machine has no libGL, which the full OpenCV wheel wants")
     for command in COMMANDS:
         assert run(programs, command, "--help").returncode == 0
-    assert "CC BY-NC 4.0" in run(programs, "fiqa-export", "--list").stdout
+    assert "CC BY-NC 4.0" in run(programs, "fiqa-export", "--list", "cr-fiqa-s").stdout
     result = run(programs, "fiqa-score", crops[0], "--engine", seeded_engine, "--aligned", "--json", "-")
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)

@@ -11,6 +11,8 @@ from fiqa_export.doctor.facts import Facts
 from fiqa_runtime.artefact.facts import Conversion, PlanBuild, Verdict, Weights
 from fiqa_runtime.artefact.spec import ModelSpec, Precision
 
+from docs.generate.kinds.score import PassedOver
+
 
 @dataclass(frozen=True)
 class ExportedFile:
@@ -42,6 +44,8 @@ class Exports:
     artefacts: tuple[ExportedFile, ...]
     failed: Mapping[str, str]
     """By network: why there is no artefact."""
+    passed_over: tuple[PassedOver, ...] = ()
+    """What stands in the folders of --images and --calib and is not an image; left out where a plan alone was built."""
 
 
 @dataclass(frozen=True)

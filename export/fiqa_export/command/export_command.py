@@ -11,6 +11,7 @@ from fiqa_calibration.dataset import REASONS
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.facts import Int8Conversion
 from fiqa_runtime.errors import FiqaError
+from fiqa_runtime.images.reading import search_images
 from fiqa_runtime.system.progress import Report
 from fiqa_runtime.terminal.console import detail, progress_bar, stderr, tell
 from fiqa_runtime.terminal.outputs import write_json
@@ -48,6 +49,7 @@ def export_all(
             options = replace(options, plan=order_plan(plan, options.recipe.precision))
         except NoBuilderError as error:
             no_plan = str(error)
+    passed_over = _passed_over(options)
     done: list[Exported] = []
     failed: dict[str, FiqaError] = {}
     with progress_bar() as report:
@@ -71,9 +73,26 @@ def export_all(
         stderr.print(f"[bold red]{name}:[/] {escape(str(problem))}", soft_wrap=True, highlight=False)
     if json:
         artefacts = [document for exported in done for document in _documents(exported)]
-        write_json({"artefacts": artefacts, "failed": {n: str(e) for n, e in failed.items()}}, json, "fiqa-export.v1")
+        document = {
+            "artefacts": artefacts,
+            "failed": {n: str(e) for n, e in failed.items()},
+            "passed_over": [{"path": str(path), "reason": reason} for path, reason in passed_over.items()],
+        }
+        write_json(document, json, "fiqa-export.v1")
     if failed:
         raise SystemExit(max(problem.exit_code for problem in failed.values()))
+
+
+def _passed_over(options: Options) -> dict[Path, str]:
+    """What stands in the folders of --images and --calib and is not an image, with the reason; told on stderr too."""
+    passed_over: dict[Path, str] = {}
+    calib = Path(options.calib) if options.calib is not None else None
+    for option, folder in (("--images", options.images), ("--calib", calib)):
+        if folder is not None and folder.is_dir():
+            found = search_images([folder])
+            tell(filter(None, [found.note(option)]))
+            passed_over |= found.passed_over
+    return passed_over
 
 
 def _one(

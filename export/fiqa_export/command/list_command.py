@@ -15,6 +15,19 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+COMMERCIAL = {"MIT": "yes", "Apache-2.0": "yes", "CC BY 4.0": "yes", "CC BY-NC": "no", "none stated": "unstated"}
+"""By the beginning of a licence: whether it allows commercial use."""
+
+
+def commercial_use(licence: str) -> str:
+    """`yes`, `no` or `unstated`: what the licence of the weights says; a non-commercial part makes it `no`.
+
+    A licence that is not known here, as of somebody's own network, is given back as it is.
+    """
+    if "CC BY-NC" in licence:
+        return "no"
+    return next((answer for known, answer in COMMERCIAL.items() if licence.startswith(known)), licence)
+
 
 def list_networks(name: str | None, json: str | None) -> None:
     """Print the zoo as a table, or all about the networks that `name` stands for; or one JSON document to `json`.
@@ -32,7 +45,9 @@ def list_networks(name: str | None, json: str | None) -> None:
     console = Console()
     if name is None:
         console.print(_overview(rows))
-        console.print("fiqa-export --list MODEL says all about one: source, licence, where its weights come from")
+        console.print(
+            "fiqa-export --list MODEL says all about one: its licence, source, and where its weights come from"
+        )
         return
     for row in rows:
         console.print(f"[bold]{' or '.join((row['name'], *row['aliases']))}[/]")
@@ -45,13 +60,16 @@ def _row(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _overview(rows: list[dict[str, Any]]) -> Table:
-    table = Table("network", "for", "input", "M parameters", "GMAC", "licence of the weights", "here", box=SIMPLE_HEAD)
-    table.columns[0].no_wrap = True
+    titles = ("network", "for", "input", "million\nweights", "GMAC", "commercial\nuse", "here")
+    table = Table(*titles, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for column in table.columns:
+        column.no_wrap = True
     for row in rows:
         here = [name for name, is_here in row["weights_here"].items() if is_here]
         table.add_row(
             *("\n".join((row["name"], *row["aliases"])), row["task"], _size(row)),
-            *(f"{row['parameters'] / 1e6:.2f}", f"{row['macs'] / 1e9:.2f}", row["licence"], ", ".join(here) or "-"),
+            *(f"{row['parameters'] / 1e6:.2f}", f"{row['macs'] / 1e9:.2f}"),
+            *(commercial_use(row["licence"]), ", ".join(here) or "-"),
         )
     return table
 

@@ -20,6 +20,7 @@ from onnx_ir.passes import common
 from onnx_ir.tensor_adapters import TorchTensor
 from onnxscript import optimizer
 
+from fiqa_export.graph.activation_passes import hard_sigmoid_as_clip
 from fiqa_export.graph.convolution_passes import (
     SCOPES,
     average_inside_kernel,
@@ -174,6 +175,7 @@ PASSES: tuple[Callable[[ir.Model], None], ...] = (
     pointwise_on_small_maps,
     average_inside_kernel,
     convolve_before_repeat,
+    hard_sigmoid_as_clip,
     unused_and_double,
     plain_dimensions,
     names_by_module,

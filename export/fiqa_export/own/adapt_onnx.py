@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime as ort
 from fiqa_runtime.errors import UnsupportedError
 from fiqa_runtime.images.seeded import seeded_image
@@ -15,6 +16,7 @@ from fiqa_runtime.networks.network_file import OutputTable
 from fiqa_runtime.onnx_bytes.data_file import data_file
 from onnx import TensorProto, helper, numpy_helper, version_converter
 
+from fiqa_export.graph.activation_passes import hard_sigmoid_as_clip
 from fiqa_export.graph.loading import LARGEST_FILE
 from fiqa_export.graph.to_onnx import OPSET
 from fiqa_export.models.inputs import reference_input
@@ -37,10 +39,16 @@ def adapt_onnx(reference: OnnxReference, path: Path) -> bool:
         _give_outputs(model, reference.outputs_of, reference.tables, free)
         if free:
             _free_reshapes(model)
-        _save(model, path)
+        _save(_for_every_runtime(model), path)
         if not free or _gives_the_same(reference, path):
             return free
     raise AssertionError
+
+
+def _for_every_runtime(model: onnx.ModelProto) -> onnx.ModelProto:
+    rewritten = ir.from_proto(model)
+    hard_sigmoid_as_clip(rewritten)
+    return ir.to_proto(rewritten)
 
 
 def _raised(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:

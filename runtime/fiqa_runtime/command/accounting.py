@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fiqa_runtime.command.results import NO_FACE, REFUSED, SCORED, ImageResult
-
-LISTED = 4
-"""Reasons told on the terminal; machine output names every file."""
+from fiqa_runtime.images.reading import Found, listed
 
 
 class Account:
@@ -36,9 +34,10 @@ class Account:
         """For people, one line each: what became of the images, what was passed over, and what is to be doubted."""
         counts = self._outcomes
         outcomes = f"{counts[SCORED]} scored, {counts[NO_FACE]} without a face, {counts[REFUSED]} refused"
-        yield f"{counted(self.given, 'image')}: {outcomes}{_listed(self._reasons)}"
-        if self.passed_over:
-            yield f"passed over in folders: {len(self.passed_over)}" + _listed(Counter(self.passed_over.values()))
+        yield f"{counted(self.given, 'image')}: {outcomes}{listed(self._reasons)}"
+        note = Found(passed_over=dict(self.passed_over)).note()
+        if note:
+            yield note
         if self._warned:
             first = self._warned[0]
             yield f"warning: {len(self._warned)} of {self.given} are doubtful, as {first.path}: {first.warning}"
@@ -63,11 +62,3 @@ def reason_of(message: str, path: Path) -> str:
     """What a message says of any file: without the path, without numbers of its own, and without the fix."""
     text = message.replace(f"{path}: ", "").replace(str(path), "")
     return re.sub(r"(?<![\w.])\d[\d,]*(?![\w.])", "N", re.split(r"[;:(]", text)[0]).strip() or "unknown"
-
-
-def _listed(reasons: Counter[str]) -> str:
-    if not reasons:
-        return ""
-    told = [f"{count} {reason}" for reason, count in reasons.most_common(LISTED)]
-    rest = len(reasons) - LISTED
-    return f" ({', '.join(told)}{f', and {rest} more reasons' if rest > 0 else ''})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,6 +26,9 @@ IN_SOME_OPENCV = frozenset((".avif", ".jp2"))
 
 MOST_PIXELS = 1 << 28
 """A picture with more is not decoded: its pixels alone would take 0.8 GB of memory."""
+
+LISTED = 4
+"""Reasons told on the terminal; machine output names every file."""
 
 _KINDS = ", ".join(sorted(SUFFIXES))
 
@@ -67,6 +71,21 @@ class Found:
     images: list[Path] = field(default_factory=list)
     passed_over: dict[Path, str] = field(default_factory=dict)
     """What stands in the folders and is not among the images, and why; hidden files and folders are left out."""
+
+    def note(self, where: str = "folders") -> str | None:
+        """One line for people on what was passed over in `where`; None where nothing was."""
+        if not self.passed_over:
+            return None
+        return f"passed over in {where}: {len(self.passed_over)}{listed(Counter(self.passed_over.values()))}"
+
+
+def listed(reasons: Counter[str]) -> str:
+    """`` (3 damaged, 1 empty)``, the commonest first; an empty text where there are none."""
+    if not reasons:
+        return ""
+    told = [f"{count} {reason}" for reason, count in reasons.most_common(LISTED)]
+    rest = len(reasons) - LISTED
+    return f" ({', '.join(told)}{f', and {rest} more reasons' if rest > 0 else ''})"
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import onnx
 import pytest
+from fiqa_export.command.list_command import commercial_use
 from fiqa_export.pipeline import Exported, Options
 from fiqa_export.verdict.parity import Parity
 from fiqa_export.verdict.recipe import FP32, INT8, RECIPES
@@ -36,11 +37,15 @@ def test_export(export: Invoke, tmp_path: Path) -> None:
     images.mkdir()
     cv2.imwrite(str(images / "a.png"), seeded_image(77, 112, 112))
     (images / "torn.png").write_bytes(b"no picture")
+    (images / "notes.txt").write_text("no picture")
     out = tmp_path / "out"
     places = ("--out", out, "--images", images, "--target", "none", "--json", "-")
     result = export("ediffiqa-t", "--weights", "seeded:3", *places)
     assert result.code == 0, result.err
-    document = json.loads(result.out)["artefacts"][0]
+    whole = json.loads(result.out)
+    assert [Path(each["path"]).name for each in whole["passed_over"]] == ["notes.txt"]
+    assert "passed over in --images: 1 (" in result.err
+    document = whole["artefacts"][0]
     assert document["weights"]["seed"] == 3
     assert document["parity"]["passed"] is True
     assert document["parity"]["images"] == 32 + 36
@@ -97,13 +102,15 @@ def test_failed_verdict_leaves_nothing(export: Invoke, tmp_path: Path, monkeypat
 
 
 def test_list(export: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "80")
     result = export("--list")
     assert result.code == 0
     for name, spec in MODELS.items():
         assert name in result.out
-        assert spec.licence.split()[0] in result.out
+        row = next(line for line in result.out.splitlines() if line.split()[:1] == [name])
+        assert commercial_use(spec.licence) in row.split() and "…" not in row
         assert all(alias in result.out for alias in spec.aliases)
+    assert "none stated" in export("--list", "ediffiqa-s").out
     assert "score, map" in export("--list", "ifqa").out
     assert "12 heads" in export("--list", "yunet_s").out
     assert all(f"mtcnn-{stage}" in export("--list", "mtcnn").out for stage in "pro")
