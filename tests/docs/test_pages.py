@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fiqa_export.command.list_command import commercial_use
 from fiqa_runtime.artefact.zoo import MODELS
 from typer.main import get_command
 
 from docs.generate.commands import COMMANDS, command_reference
 from docs.generate.documents import DOCUMENTS
-from docs.generate.networks import commercial_use
 from docs.generate.parts import GENERATORS, MARKER, fill
 from tests.help.markdown import code_blocks
 from tests.help.places import ROOT
@@ -137,7 +137,7 @@ def test_every_variable_that_the_packages_read_is_told() -> None:
 
 
 def test_commercial_use_is_read_from_the_licence() -> None:
-    found = {name: commercial_use(spec) for name, spec in MODELS.items()}
+    found = {name: commercial_use(spec.licence) for name, spec in MODELS.items()}
     assert set(found.values()) == {"yes", "no", "unstated"}
     assert all((found[name] == "no") == ("BY-NC" in spec.licence) for name, spec in MODELS.items())
     assert all(found[name] != "yes" for name, spec in MODELS.items() if "none stated" in spec.licence)

@@ -14,10 +14,10 @@ import matplotlib
 import numpy as np
 import pytest
 from fiqa_benchmarks.speed import latency
+from fiqa_export.command.list_command import commercial_use
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.command.settings import FaceSettings
 
-from docs.generate.networks import commercial_use
 from tests.help.commands import Invoke
 from tests.help.markdown import code_blocks
 from tests.help.places import ROOT
@@ -121,7 +121,7 @@ def test_the_table_of_networks_agrees_with_the_registry() -> None:
         stem = first.rsplit("-", 1)[0]
         names = [first, *(stem + name if name.startswith("-") else name for name in more)]
         named |= set(names)
-        assert {commercial_use(MODELS[name]) for name in names} == {row[4].strip(" |")}
+        assert {commercial_use(MODELS[name].licence) for name in names} == {row[4].strip(" |")}
         assert {rounded(MODELS[name].parameters) for name in names} == set(row[3].removesuffix(" M").split(", "))
     assert named == set(MODELS)
 

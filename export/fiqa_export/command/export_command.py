@@ -63,7 +63,7 @@ def export_all(
     if done:
         stderr.print(_summary(done))
         written = sum(1 + (item.plan is not None) for item in done)
-        tell([f"wrote {written} artefact{'' if written == 1 else 's'}, each with its card, to {out}"])
+        tell([f"wrote {written} artefact{'' if written == 1 else 's'}, each with its card, to {out}", *servers.told()])
         for item in done:
             for line in _notes(item.card):
                 stderr.print(escape(line), soft_wrap=True, highlight=False)

@@ -8,9 +8,8 @@ from typing import Any
 from fiqa_runtime.artefact.card import built_for, card_path, read_card
 from fiqa_runtime.artefact.location import artefact_inputs, find_artefact
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.terminal.console import progress_bar, stderr
+from fiqa_runtime.terminal.console import progress_bar, tell
 from fiqa_runtime.terminal.outputs import check_output_folder, check_outputs, write_json
-from rich.markup import escape
 
 from fiqa_export.plan.step import add_plan
 from fiqa_export.plan.target import PlanOptions, order_plan
@@ -38,7 +37,7 @@ def plan_of(name: str, options: PlanOptions, servers: ServingFolders, json: str 
     servers.write(path, card, built)
     made = built_for(built.card)
     line = f"built {built.path} with {made.flavour} {made.version}"
-    stderr.print(escape(line), soft_wrap=True, highlight=False)
+    tell([line, *servers.told()])
     if json:
         document: dict[str, Any] = {"path": built.path, "plan": asdict(made), "files": built.card.files}
         write_json({"artefacts": [document], "failed": {}}, json, "fiqa-export.v1")

@@ -48,7 +48,8 @@ def _group_norm(node: ir.Node, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor
 
 def _lp_norm(node: ir.Node, x: Tensor) -> Tensor:
     axis, order = node.attributes.get_int("axis", -1), node.attributes.get_int("p", 2)
-    return x / torch.linalg.vector_norm(x, ord=order, dim=axis, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(x, ord=order, dim=axis, keepdim=True)
+    return x / length
 
 
 def _arg_max(node: ir.Node, x: Tensor) -> Tensor:

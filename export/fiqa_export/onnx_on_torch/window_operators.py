@@ -40,7 +40,7 @@ def _pool(node: ir.Node, x: Tensor) -> Tensor:
         return F.max_pool2d(pad(x, pads, -torch.inf), kernel, strides, dilation=dilations, ceil_mode=up)
     require(node, dilations == [1, 1] and not up, "dilations, or sizes rounded up,")
     means = F.avg_pool2d(pad(x, pads, 0.0), kernel, strides)
-    if not any(pads) or node.attributes.get_int("count_include_pad", 0):
+    if not any(pads) or node.attributes.get_int("count_include_pad", 0) == 1:
         return means
     return means / F.avg_pool2d(pad(torch.ones_like(x[:1, :1]), pads, 0.0), kernel, strides)
 
@@ -77,12 +77,13 @@ def _nearest(node: ir.Node, x: Tensor, size: list[int], grid: str) -> Tensor:
             "align_corners": places * ((x.shape[axis] - 1) / max(side - 1, 1)),
         }
         require(node, grid in positions, grid)
-        chosen = {
+        rounded: dict[str, Callable[[Tensor], Tensor]] = {
             "floor": torch.floor,
             "ceil": torch.ceil,
             "round_prefer_floor": lambda at: torch.ceil(at - 0.5),
             "round_prefer_ceil": lambda at: torch.floor(at + 0.5),
-        }[rounding](positions[grid])
+        }
+        chosen = rounded[rounding](positions[grid])
         x = x.index_select(axis, chosen.long().clamp(0, x.shape[axis] - 1))
     return x
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,13 @@ class ServingFolders:
     """Triton model repository."""
     deepstream: Path | None = None
     """Folder for DeepStream's nvinfer."""
+
+    def told(self) -> Iterator[str]:
+        """For people, one line each: what was written where."""
+        if self.triton:
+            yield f"wrote a model repository for Triton to {self.triton}"
+        if self.deepstream:
+            yield f"wrote the files of DeepStream's nvinfer to {self.deepstream}"
 
     def write(self, onnx: Path, card: Card, plan: Plan | None) -> None:
         """Hand over the artefact; raises UnsupportedError for what the other side cannot run."""

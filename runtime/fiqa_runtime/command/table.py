@@ -24,9 +24,12 @@ class Table:
         self._threshold = threshold
         self._images = self._scores = self._below = 0
         self._worst: tuple[float, Path] | None = None
+        self.begins = True
+        """Whether no line was made yet."""
 
     def head(self) -> str:
         """The names of the columns."""
+        self.begins = False
         verdict = "" if self._threshold is None else f"  {'verdict':8}"
         of_faces = "" if self._crops else f"  {'face':>4}  {'confidence':>10}  box"
         return f"{'image':{self._width}}  {'quality':>8}{verdict}{of_faces}"

@@ -38,8 +38,6 @@ class Written:
             report = stack.enter_context(progress_bar())
             write_rows = stack.enter_context(csv_writer(self.csv))
             write_line = stack.enter_context(jsonl_writer(self.jsonl))
-            if self._table is not None and account.given > 1:
-                _show([self._table.head()])
             for done, (result, _) in enumerate(stream, 1):
                 report("score", done, account.given)
                 account.add(result)
@@ -73,6 +71,8 @@ class Written:
         for file in self.quality:
             file.add(result)
         if self._table is not None and not (alone and result.error):  # whose error is the command's own
+            if self._table.begins:
+                _show([self._table.head()])
             _show(self._table.lines(result))
 
     def lines(self, json: str | None) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -35,7 +36,7 @@ def rewritten(path: Path) -> Counter[str]:
 
 @pytest.mark.parametrize("names", ["w", "w b"])
 @pytest.mark.parametrize("options", [{}, {"alpha": 1 / 6, "beta": 0.4}])
-def test_a_gate_becomes_a_clip(tmp_path: Path, names: str, options: dict[str, float]) -> None:
+def test_a_gate_becomes_a_clip(tmp_path: Path, names: str, options: dict[str, Any]) -> None:
     weights = {"w": normal(6, 4, 3, 3), "b": normal(6)}
     used = {name: weights[name] for name in names.split()}
     nodes = [node("Conv", f"x {names}", "c", pads=[1] * 4, strides=[2, 2]), node("HardSigmoid", "c", **options)]
