@@ -27,7 +27,19 @@ MAY_IMPORT = {
 }
 ROOMS = {
     "fiqa_runtime": (
-        *("entry", "__init__", "cli", "command", "diagnosis", "faces", "scoring", "networks", "backends", "images"),
+        *(
+            "entry",
+            "__init__",
+            "cli",
+            "command",
+            "runs",
+            "diagnosis",
+            "faces",
+            "scoring",
+            "networks",
+            "backends",
+            "images",
+        ),
         *("artefact", "terminal", "onnx_bytes", "system", "errors"),
     ),
     "fiqa_export": (

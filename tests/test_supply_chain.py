@@ -14,10 +14,12 @@ import pytest
 from tests.help.places import ROOT
 
 PLANTED = ("json", "numpy", "cv2", "site", "typer", "onnx", "torch", "importlib", "subprocess", "encodings")
+PLANTED += ("pickle", "socket", "selectors", "multiprocessing")
 LINES: dict[str, tuple[str, ...]] = {
     "help": ("fiqa-score", "--help"),
     "self-test": ("fiqa-score", "--engine", "ENGINE", "--self-test"),
     "score": ("fiqa-score", "crop.png", "--aligned", "--engine", "ENGINE", "--csv", "s.csv"),
+    "workers": ("fiqa-score", "crop.png", "--aligned", "--engine", "ENGINE", "--csv", "s.csv", "--workers", "2"),
     "list": ("fiqa-export", "--list"),
     "doctor": ("fiqa-export", "--doctor"),
     "export": ("fiqa-export", "ediffiqa-t", "--weights", "seeded", "--out", "out"),

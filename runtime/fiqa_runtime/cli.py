@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,8 @@ from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detector import CONFIDENCE, LONGEST
 from fiqa_runtime.faces.mtcnn_detector import LEAST, PRESETS, check_preset
 from fiqa_runtime.images.align import check_method
-from fiqa_runtime.images.reading import search_images
+from fiqa_runtime.images.reading import Found, search_images
+from fiqa_runtime.runs.shares import read_list, read_shard, share_of
 from fiqa_runtime.system.host import limit_opencv, threads_per_stream
 from fiqa_runtime.terminal.common_options import Quiet, Verbose, Version, panel
 from fiqa_runtime.terminal.console import run, tell
@@ -39,6 +41,12 @@ def score(
     context: typer.Context,
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH...", help="Photos, crops or their folders.")
+    ] = None,
+    list_file: Annotated[
+        Path | None, _what("--list", metavar="FILE", help="Also the files named in FILE, one per line; '-' is stdin.")
+    ] = None,
+    shard: Annotated[
+        str | None, _what(metavar="I/N", help="Only the I-th of N shares, for N machines that work together.")
     ] = None,
     engine: Annotated[
         str | None,
@@ -89,6 +97,10 @@ def score(
         int,
         _speed(min=1, max=MOST_STREAMS, help="Photos at once, each with its share of the threads: more per second."),
     ] = 1,
+    workers: Annotated[
+        int,
+        _speed(min=1, max=MOST_STREAMS, help="Processes that score, each with its share of the threads."),
+    ] = 1,
     threshold: Annotated[
         str | None,
         _decide(metavar="T|stored", help="Accept faces from this score on, on the artefact's own scale."),
@@ -112,6 +124,9 @@ def score(
         Path | None, _where(help="Write one line of JSON per image to FILE, or '-' for stdout, as results come.")
     ] = None,
     csv: Annotated[Path | None, _where(help="Write one line per face to FILE, or '-' for stdout.")] = None,
+    resume: Annotated[
+        bool, _where("--resume", help="Go on from what a run with --csv or --jsonl that was cut has left.")
+    ] = False,
     quality_file: Annotated[
         list[Path] | None,
         _where(
@@ -139,7 +154,7 @@ def score(
     """
     precision, method = check_precision(cpu_precision), check_method(align)
     check_options(typed_options(context))
-    found = search_images(paths or [])
+    found = _found(paths or [], list_file, shard)
     files = found.images
     detector_file = None if detector in (None, YUNET, MTCNN) else Path(detector)
     inputs = [
@@ -158,8 +173,8 @@ def score(
     if engine is None:
         tell([f"scoring with {used}"])
     check_files(outputs, used, inputs)
-    if streams > 1:
-        threads = threads_per_stream(streams, threads)
+    if streams * workers > 1:
+        threads = threads_per_stream(streams * workers, threads)
     limit_opencv(threads)
     opened = EngineSettings(used, backend, threads, precision, spec)
     if selftest:
@@ -168,7 +183,7 @@ def score(
     if explain:
         show_choice(opened, json)
         return
-    if not files:
+    if not files and shard is None:
         raise InputError("nothing to score; name photos, crops or folders of them")
     faces = FaceSettings(
         detector, None if preset is None else check_preset(preset), min_confidence, longest_side, method
@@ -188,9 +203,20 @@ def score(
             fp32_threshold,
             None if reject is None else read_share(reject),
         ),
-        *(json, jsonl, csv, tuple(quality_file or ()), overlay),
+        *(json, jsonl, csv, tuple(quality_file or ()), overlay, resume, workers),
     )
     score_images(found, opened, faces, settings)
+
+
+def _found(paths: list[Path], list_file: Path | None, shard: str | None) -> Found:
+    """The images to score; what was passed over in folders is the first share's to tell."""
+    found = search_images(paths)
+    if list_file is not None:
+        found = replace(found, images=list(dict.fromkeys([*found.images, *read_list(list_file)])))
+    if shard is None:
+        return found
+    number, of = read_shard(shard)
+    return Found(share_of(found.images, number, of), found.passed_over if number == 1 else {})
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ def commands(folder: Path, engine: Path) -> dict[str, tuple[str, ...]]:
             "--out",
             out,
         ),
-        "score": (*score, "--json", str(folder / "s.json"), "--csv", str(folder / "s.csv")),
+        "score": (*score, "--csv", str(folder / "s.csv"), "--jsonl", str(folder / "s.jsonl"), "--resume"),
         "batch": (*score, "--overlay", str(folder / "o"), "--quality-file", str(folder / "q.txt")),
     }
 

@@ -18,37 +18,51 @@ class Account:
     def __init__(self, given: int, passed_over: Mapping[Path, str]) -> None:
         self.given = given
         self.passed_over = passed_over
-        self._outcomes: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
+        """By outcome: how many images so far."""
         self._reasons: Counter[str] = Counter()
-        self._warned: list[ImageResult] = []
+        self._warned = 0
+        self._first_warned: ImageResult | None = None
+
+    @property
+    def refused(self) -> int:
+        """How many images were refused so far."""
+        return self.outcomes[REFUSED]
 
     def add(self, result: ImageResult) -> None:
         """Count one result."""
-        self._outcomes[result.outcome] += 1
+        self.outcomes[result.outcome] += 1
         if result.error:
             self._reasons[reason_of(str(result.error), result.path)] += 1
         if result.warning:
-            self._warned.append(result)
+            self._warned += 1
+            self._first_warned = self._first_warned or result
+
+    def add_earlier(self, path: Path, outcome: str, error: str | None) -> None:
+        """Count an image that an earlier part of the run has done."""
+        self.outcomes[outcome] += 1
+        if outcome == REFUSED:
+            self._reasons[reason_of(error or "", path)] += 1
 
     def lines(self) -> Iterator[str]:
         """For people, one line each: what became of the images, what was passed over, and what is to be doubted."""
-        counts = self._outcomes
+        counts = self.outcomes
         outcomes = f"{counts[SCORED]} scored, {counts[NO_FACE]} without a face, {counts[REFUSED]} refused"
         yield f"{counted(self.given, 'image')}: {outcomes}{listed(self._reasons)}"
         note = Found(passed_over=dict(self.passed_over)).note()
         if note:
             yield note
-        if self._warned:
-            first = self._warned[0]
-            yield f"warning: {len(self._warned)} of {self.given} are doubtful, as {first.path}: {first.warning}"
+        if self._first_warned is not None:
+            first = self._first_warned
+            yield f"warning: {self._warned} of {self.given} are doubtful, as {first.path}: {first.warning}"
 
     def as_json(self) -> dict[str, Any]:
         """For the JSON document; the images themselves say which was refused and why."""
         return {
             "given": self.given,
-            "scored": self._outcomes[SCORED],
-            "without_face": self._outcomes[NO_FACE],
-            "refused": self._outcomes[REFUSED],
+            "scored": self.outcomes[SCORED],
+            "without_face": self.outcomes[NO_FACE],
+            "refused": self.outcomes[REFUSED],
             "passed_over": [{"path": str(path), "reason": reason} for path, reason in self.passed_over.items()],
         }
 

@@ -87,17 +87,8 @@ def score_crops(
 ) -> Iterator[tuple[ImageResult, Image | None]]:
     """Score ready crops, as many at a time as the artefact takes; yields results in the order of `paths`.
 
-    `landmarks`: a folder with ``<name of the picture>.npy`` (68, 2), as DSL-FIQA's script writes them. Raises
-    InputError, before anything is scored, where two pictures would share one of these files.
+    `landmarks`: a folder with ``<name of the picture>.npy`` (68, 2), as DSL-FIQA's script writes them.
     """
-    if landmarks is not None:
-        _refuse_same_stems(paths)
-    return _scored_crops(paths, scorer, landmarks)
-
-
-def _scored_crops(
-    paths: Sequence[Path], scorer: Scorer, landmarks: Path | None
-) -> Iterator[tuple[ImageResult, Image | None]]:
     files = iter(paths)
     size = 1 if scorer.card.input.sampling else scorer.card.max_batch
     while chunk := list(islice(files, size)):
@@ -147,7 +138,8 @@ def read_landmarks(path: Path) -> NDArray[np.float32]:
         raise _named(path, error) from error
 
 
-def _refuse_same_stems(paths: Sequence[Path]) -> None:
+def refuse_same_stems(paths: Sequence[Path]) -> None:
+    """Raise InputError where two pictures would share one file of landmarks."""
     first: dict[str, Path] = {}
     for path in paths:
         other = first.setdefault(path.stem, path)

@@ -16,12 +16,33 @@ USES = {"--self-test": ENGINE, "--explain": ENGINE}
 THRESHOLDS = ("--threshold", "--fp32-threshold")
 FLOW = ("--overlap", "--streams")
 IGNORES = {
-    "--diagnose": (*FLOW, "--landmarks", *THRESHOLDS, "--csv", "--jsonl", "--quality-file", "--overlay"),
-    "--calibrate-threshold": (*THRESHOLDS, "--csv", "--json", "--jsonl", "--quality-file", "--overlay"),
+    "--diagnose": (
+        *FLOW,
+        "--resume",
+        "--workers",
+        "--landmarks",
+        *THRESHOLDS,
+        "--csv",
+        "--jsonl",
+        "--quality-file",
+        "--overlay",
+    ),
+    "--resume": ("--json", "--quality-file"),
+    "--calibrate-threshold": (
+        *THRESHOLDS,
+        "--resume",
+        "--workers",
+        "--csv",
+        "--json",
+        "--jsonl",
+        "--quality-file",
+        "--overlay",
+    ),
     "--spec": ("--cpu-precision", "--fp32-threshold"),
     "--threshold": ("--fp32-threshold",),
     "--aligned": ("--detector", "--preset", "--min-confidence", "--align", "--longest-side", *FLOW),
     "--streams": ("--overlap",),
+    "--workers": (*FLOW, "--overlay", "--landmarks"),
 }
 """By option: those that it ignores."""
 
@@ -37,6 +58,8 @@ def check_options(typed: Collection[str]) -> None:
             "--calibrate-threshold and --reject SHARE go together, as in --reject 5%; give both or neither"
         )
     refuse_ignored(typed, IGNORES)
+    if "--resume" in typed and not {"--jsonl", "--csv"} & {*typed}:
+        raise InputError("--resume goes on with what --csv FILE or --jsonl FILE has; add one of them")
     if "--landmarks" in typed and "--aligned" not in typed:
         raise InputError("--landmarks are those of ready crops; add --aligned or leave them out")
     if "--quality-file" in typed and not {"--json", "--jsonl", "--csv"} & {*typed}:

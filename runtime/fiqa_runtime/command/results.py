@@ -1,11 +1,8 @@
-"""What ``fiqa-score`` found, as JSON, CSV and a table."""
+"""What ``fiqa-score`` found, and what a JSON document, a line of JSON and a line of CSV say of it."""
 
 from __future__ import annotations
 
-import csv
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,7 @@ from fiqa_runtime.errors import FiqaError
 from fiqa_runtime.faces.face_quality import Face
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.scoring.scorer import Scorer
-from fiqa_runtime.system.files import replacing, sha256_of, writing
+from fiqa_runtime.system.files import sha256_of
 
 _POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
 COLUMNS = (
@@ -121,35 +118,15 @@ def as_document(
     }
 
 
-@contextmanager
-def csv_writer(path: Path | None) -> Iterator[Callable[[Rows], None]]:
-    """A function that appends lines to the CSV, as :meth:`ImageResult.rows` gives them.
+def line_of(result: ImageResult) -> dict[str, Any]:
+    """What a line of JSON says of an image: its faces, or of a ready crop its quality, or why it has none."""
+    known = {"image": str(result.path), "outcome": result.outcome}
+    error = None if result.error is None else str(result.error)
+    if result.faces is None:
+        return {**known, "quality": result.quality, "error": error}
+    return {**known, "faces": result.as_json()["faces"], "error": error or (result.left_out and str(result.left_out))}
 
-    The file appears at `path` once all is written; ``-`` is stdout, where rows appear as they come. Raises InputError
-    where the file cannot be written; what the body of the `with` statement raises is left alone.
-    """
-    if path is None:
-        yield lambda rows: None
-        return
-    if str(path) == "-":
-        shown = csv.writer(sys.stdout, lineterminator="\n")
-        shown.writerow(COLUMNS)
-        yield shown.writerows
-        return
-    with replacing(path) as target:
-        with writing(path):
-            stream = target.open("w", newline="", encoding="utf-8", errors="surrogateescape")
-        writer = csv.writer(stream)
 
-        def write(rows: Rows) -> None:
-            with writing(path):
-                writer.writerows(rows)
-
-        try:
-            writer.writerow(COLUMNS)
-            yield write
-            with writing(path):
-                stream.close()
-        finally:
-            with suppress(OSError):
-                stream.close()
+def line_of_passed_over(path: Path, reason: str) -> dict[str, Any]:
+    """What a line of JSON says of a file in a folder that was not read."""
+    return {"image": str(path), "outcome": PASSED_OVER, "error": reason}

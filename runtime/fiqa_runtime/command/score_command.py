@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,28 +11,26 @@ from typing import Any
 
 from fiqa_runtime.artefact.score_map import check_threshold
 from fiqa_runtime.command.accounting import Account, counted
-from fiqa_runtime.command.batch import score_crops, score_photos
+from fiqa_runtime.command.batch import refuse_same_stems, score_crops, score_photos
 from fiqa_runtime.command.overlay_files import picture_places, with_pictures
 from fiqa_runtime.command.quality_file import QualityFile
 from fiqa_runtime.command.results import (
     Stream,
     as_document,
 )
-from fiqa_runtime.command.settings import EngineSettings, FaceSettings, ScoreSettings
+from fiqa_runtime.command.settings import EngineSettings, FaceSettings, ScoreSettings, assessor_for
 from fiqa_runtime.command.table import Table
 from fiqa_runtime.command.threshold import STORED, calibrate_threshold, stored_threshold
+from fiqa_runtime.command.worker import score_in_processes
 from fiqa_runtime.command.written import Written
-from fiqa_runtime.errors import FiqaError, InputError
-from fiqa_runtime.faces.detection import FaceFinder
-from fiqa_runtime.faces.face_quality import FaceCropper, FaceQuality
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.faces.face_quality import FaceCropper
 from fiqa_runtime.faces.mtcnn_detector import MtcnnDetector
-from fiqa_runtime.faces.portrait_quality import PortraitQuality, open_landmarkers
-from fiqa_runtime.images.align import Method
-from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.images.reading import Found
+from fiqa_runtime.runs.journal import Journal
 from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.files import sha256_of
 from fiqa_runtime.terminal.console import detail, stderr, tell
-from fiqa_runtime.terminal.options import refuse_unused
 from fiqa_runtime.terminal.outputs import check_output_folder, write_json
 
 
@@ -38,7 +38,8 @@ from fiqa_runtime.terminal.outputs import check_output_folder, write_json
 class Source:
     """Where results come from."""
 
-    results: Stream
+    results: Callable[[Sequence[Path]], Stream]
+    """The results of some of the files, as they come."""
     settings: dict[str, Any]
     """How faces were found and aligned, for the JSON document."""
     crop: FaceCropper | None = None
@@ -62,24 +63,25 @@ def score_images(found: Found, engine: EngineSettings, faces: FaceSettings, sett
             places = picture_places(files, settings.overlay)
             check_output_folder(settings.overlay)
         if settings.aligned:
-            source = _crops(files, scorer, settings.landmarks)
+            source = _crops(files, scorer, engine, settings)
         else:
-            source = _photos(files, scorer, engine, faces, settings, stack)
+            source = _photos(scorer, engine, faces, settings, stack)
         if settings.reject is not None:
-            calibrate_threshold(scorer, source.results, account, settings.reject)
+            calibrate_threshold(scorer, source.results(files), account, settings.reject)
             tell(account.lines())
             return
         threshold = _threshold(scorer, settings)
         if threshold is not None:
             source = _decided(source, threshold, settings.fp32_threshold)
-        stream = source.results
+        journal = _journal(scorer, source, settings)
+        stream = source.results([file for file in files if not journal.skips(file)])
         pictures: list[Path] = []
         if settings.overlay is not None:
             stream = with_pictures(stream, places, scorer, source.crop, pictures)
         table = None
         if not (settings.json or settings.jsonl or settings.csv or quality):
             table = Table(files, settings.aligned, threshold)
-        written = Written(settings.csv, settings.jsonl, quality, settings.json is not None, table)
+        written = Written(journal, settings.csv, settings.jsonl, quality, settings.json is not None, table)
         written.consume(stream, account)
         if settings.json:
             write_json(
@@ -89,18 +91,17 @@ def score_images(found: Found, engine: EngineSettings, faces: FaceSettings, sett
     tell(written.lines(settings.json))
     if settings.overlay is not None:
         tell([f"wrote {counted(len(pictures), 'picture')} to {settings.overlay}"])
-    errors = written.errors + written.left_out
-    _raise_all(errors + [complaint for file in quality[:1] if (complaint := file.complaint())])
+    written.raise_complaints(complaint for file in quality[:1] if (complaint := file.complaint()))
 
 
-def _raise_all(errors: list[FiqaError]) -> None:
-    if errors:
-        rest = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
-        raise InputError("; ".join(map(str, errors[:3])) + rest)
+def _journal(scorer: Scorer, source: Source, settings: ScoreSettings) -> Journal:
+    """The outputs that grow, and what an earlier run of the same kind has put there."""
+    grow = [path for path in (settings.csv, settings.jsonl) if path is not None and str(path) != "-"]
+    run = {"engine": sha256_of(scorer.path), **source.settings}
+    return Journal(grow, json.loads(json.dumps(run, default=str)), settings.resume)
 
 
 def _photos(
-    files: list[Path],
     scorer: Scorer,
     engine: EngineSettings,
     faces: FaceSettings,
@@ -119,24 +120,19 @@ def _photos(
         stderr.print("faces are found by MTCNN, as the network's authors do; --detector yunet takes YuNet")
     detail(f"faces found by {first.settings['detector']} in {getattr(first.detector, 'engine', 'its own way')}")
     told = {"aligned": False, **first.settings}
-    return Source(score_photos(files, first, settings.overlap, others), told, first.crop)
+    if settings.workers > 1:
+        return Source(lambda some: score_in_processes(some, settings.workers, again, faces), told)
+    return Source(lambda some: score_photos(some, first, settings.overlap, others), told, first.crop)
 
 
-def assessor_for(
-    scorer: Scorer, detector: FaceFinder, align: Method, backend: str, threads: int | None, stack: ExitStack
-) -> FaceQuality | PortraitQuality:
-    """The assessor for the network's framing; `stack` closes what it opens."""
-    if not frame_of(scorer.card.input).on_template:
-        refuse_unused(scorer.card.model, ["--align"] if align != "least-squares" else [])
-    if frame_of(scorer.card.input).landmarks == 68:
-        first, second = map(stack.enter_context, open_landmarkers(scorer.path, backend, threads))
-        return PortraitQuality(scorer, detector, (first, second))
-    return FaceQuality(scorer, detector, align)
-
-
-def _crops(files: list[Path], scorer: Scorer, landmarks: Path | None) -> Source:
-    settings = {"aligned": True, **_landmark_settings(scorer, landmarks)}
-    return Source(score_crops(files, scorer, landmarks), settings)
+def _crops(files: list[Path], scorer: Scorer, engine: EngineSettings, settings: ScoreSettings) -> Source:
+    told = {"aligned": True, **_landmark_settings(scorer, settings.landmarks)}
+    if settings.workers > 1:
+        again = replace(engine, backend=scorer.backend.name)
+        return Source(lambda some: score_in_processes(some, settings.workers, again, None), told)
+    if settings.landmarks is not None:
+        refuse_same_stems(files)
+    return Source(lambda some: score_crops(some, scorer, settings.landmarks), told)
 
 
 def _threshold(scorer: Scorer, settings: ScoreSettings) -> float | None:
@@ -157,7 +153,10 @@ def _threshold(scorer: Scorer, settings: ScoreSettings) -> float | None:
 
 def _decided(source: Source, threshold: float, fp32_threshold: float | None) -> Source:
     """The same results, each with the smallest accepted score of this artefact."""
-    results = ((replace(result, threshold=threshold), photo) for result, photo in source.results)
+
+    def results(some: Sequence[Path]) -> Stream:
+        return ((replace(result, threshold=threshold), photo) for result, photo in source.results(some))
+
     chosen = {} if fp32_threshold is None else {"fp32_threshold": fp32_threshold}
     return replace(source, results=results, settings={**source.settings, **chosen, "threshold": threshold})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,17 @@ from fiqa_runtime.artefact.location import ENGINES
 from fiqa_runtime.artefact.spec import CpuPrecision
 from fiqa_runtime.artefact.zoo import GROUPS
 from fiqa_runtime.errors import FetchError, InputError
+from fiqa_runtime.faces.detection import FaceFinder
 from fiqa_runtime.faces.detector import Detector
+from fiqa_runtime.faces.face_quality import FaceQuality
 from fiqa_runtime.faces.mtcnn_detector import MtcnnDetector, PresetName, has_mtcnn
+from fiqa_runtime.faces.portrait_quality import PortraitQuality, open_landmarkers
 from fiqa_runtime.images.align import Method
 from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.scoring.foreign import open_foreign
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.terminal.console import detail, stderr
+from fiqa_runtime.terminal.options import refuse_unused
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,18 @@ class FaceSettings:
         return Path(self.detector) if Path(self.detector).name.startswith(GROUPS["mtcnn"]) else None
 
 
+def assessor_for(
+    scorer: Scorer, detector: FaceFinder, align: Method, backend: str, threads: int | None, stack: ExitStack
+) -> FaceQuality | PortraitQuality:
+    """The assessor for the network's framing; `stack` closes what it opens."""
+    if not frame_of(scorer.card.input).on_template:
+        refuse_unused(scorer.card.model, ["--align"] if align != "least-squares" else [])
+    if frame_of(scorer.card.input).landmarks == 68:
+        first, second = map(stack.enter_context, open_landmarkers(scorer.path, backend, threads))
+        return PortraitQuality(scorer, detector, (first, second))
+    return FaceQuality(scorer, detector, align)
+
+
 @dataclass(frozen=True)
 class ScoreSettings:
     """What else decides how images are scored, and where the scores go."""
@@ -124,3 +140,7 @@ class ScoreSettings:
     quality_files: tuple[Path, ...]
     overlay: Path | None
     """Folder for annotated copies."""
+    resume: bool = False
+    """Whether to go on from what a run that was cut has left."""
+    workers: int = 1
+    """Processes that score."""

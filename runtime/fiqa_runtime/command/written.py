@@ -1,73 +1,148 @@
-"""Results as they come are shown or written; only for a JSON document do they stay in memory."""
+"""Where the results of a run go: what holds them all, what is written as they come, and the table on the terminal."""
 
 from __future__ import annotations
 
+import csv
+import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, Protocol
 
 from fiqa_runtime.command.accounting import Account, counted
-from fiqa_runtime.command.jsonl import jsonl_writer, line_of, line_of_passed_over
 from fiqa_runtime.command.quality_file import QualityFile
-from fiqa_runtime.command.results import PASSED_OVER, ImageResult, Stream, csv_writer, row_without_score
+from fiqa_runtime.command.results import (
+    COLUMNS,
+    PASSED_OVER,
+    ImageResult,
+    Rows,
+    Stream,
+    line_of,
+    line_of_passed_over,
+    row_without_score,
+)
 from fiqa_runtime.command.table import Table
 from fiqa_runtime.errors import FiqaError, InputError
-from fiqa_runtime.terminal.console import progress_bar
+from fiqa_runtime.runs.journal import Journal
+from fiqa_runtime.runs.part_file import part_of
+from fiqa_runtime.terminal.console import progress_bar, tell
+
+SHOWN = 3
+"""Errors named at the end of a run; the others are counted."""
+
+
+class Sink(Protocol):
+    """What lines are written to: stdout, or a file that grows."""
+
+    def write(self, text: str, /) -> object: ...
 
 
 class Written:
-    """What a run writes besides its JSON document: CSV, lines of JSON, quality files, or `table` on stdout."""
+    """Takes results as they come, hands them to the outputs, and says at the end how much was written where.
+
+    `csv` and `jsonl` are ``-`` for stdout or outputs of the `journal`, None for none; `keep` holds every result for a
+    JSON document.
+    """
 
     def __init__(
-        self, csv: Path | None, jsonl: Path | None, quality: Sequence[QualityFile], keep: bool, table: Table | None
+        self,
+        journal: Journal,
+        csv: Path | None,
+        jsonl: Path | None,
+        quality: Sequence[QualityFile],
+        keep: bool,
+        table: Table | None,
     ) -> None:
         self.csv = csv
         self.jsonl = jsonl
         self.quality = quality
         self.kept: list[ImageResult] = []
-        self.errors: list[FiqaError] = []
-        self.left_out: list[FiqaError] = []
+        self._journal = journal
         self._keep = keep
         self._table = table
-        self._rows = self._lines = 0
+        self._rows = self._lines = self._refused = self._complaints = 0
+        self._errors: list[FiqaError] = []
 
     def consume(self, stream: Stream, account: Account) -> None:
-        """Write all results of `stream`. Raises the error where every image has one."""
-        with ExitStack() as stack:
-            report = stack.enter_context(progress_bar())
-            write_rows = stack.enter_context(csv_writer(self.csv))
-            write_line = stack.enter_context(jsonl_writer(self.jsonl))
-            for done, (result, _) in enumerate(stream, 1):
-                report("score", done, account.given)
-                account.add(result)
-                rows = list(result.rows())
-                self._rows += len(rows)
-                write_rows(rows)
-                write_line(line_of(result))
-                self._take(result, alone=account.given == 1)
-            for path, why in account.passed_over.items():
-                write_rows([row_without_score(path, PASSED_OVER, why)])
-                write_line(line_of_passed_over(path, why))
-            self._rows += len(account.passed_over)
-            self._lines = account.given + len(account.passed_over)
-            if len(self.errors) == account.given:
-                first = self.errors[0]
-                raise InputError(
-                    str(first) if account.given == 1 else f"none of {account.given} images can be scored: {first}"
-                )
+        """Write all results of `stream`. Raises the error where every image has one.
+
+        Where it is cut, what was written stays for a run with ``--resume``, and a line says so.
+        """
+        try:
+            self._take_earlier(account)
+            self._write_all(stream, account)
+        except BaseException:
+            self._journal.close()
+            if self._journal.can_go_on and account.outcomes:
+                parts = ", ".join(str(part_of(path)) for path in self._journal.parts)
+                done = f"{sum(account.outcomes.values())} of {counted(account.given, 'image')}"
+                tell([f"{done} stand in {parts}; the same command with --resume goes on"])
+            raise
+        if account.given and self._refused == account.given:
+            self._journal.discard()
+            first = self._errors[0]
+            raise InputError(
+                str(first) if account.given == 1 else f"none of {account.given} images can be scored: {first}"
+            )
+        self._journal.finish()
         if self._table is not None:
             _show(self._table.last())
         for file in self.quality:
             file.write()
 
+    def _take_earlier(self, account: Account) -> None:
+        for image, done in self._journal.done.items():
+            account.add_earlier(Path(image), done.outcome, done.error)
+            if done.error:
+                self._complain(InputError(done.error))
+        self._refused = account.refused
+
+    def _write_all(self, stream: Stream, account: Account) -> None:
+        earlier = len(self._journal.done)
+        rows, lines = self._sink(self.csv), self._sink(self.jsonl)
+        writer = None
+        if rows is not None:
+            writer = csv.writer(rows, lineterminator="\n" if rows is sys.stdout else "\r\n")
+            if not earlier:
+                writer.writerow(COLUMNS)
+        with progress_bar() as report:
+            for done, (result, _) in enumerate(stream, earlier + 1):
+                report("score", done, account.given)
+                account.add(result)
+                self._write(writer, result.rows())
+                if lines is not None:
+                    lines.write(json.dumps(line_of(result), allow_nan=False) + "\n")
+                error = result.error or result.left_out
+                self._journal.add(result.path, result.outcome, None if error is None else str(error))
+                self._take(result, alone=account.given == 1)
+        for path, why in account.passed_over.items():
+            self._write(writer, [row_without_score(path, PASSED_OVER, why)])
+            if lines is not None:
+                lines.write(json.dumps(line_of_passed_over(path, why)) + "\n")
+        self._lines = account.given + len(account.passed_over)
+
+    def _sink(self, path: Path | None) -> Sink | None:
+        if path is None:
+            return None
+        return sys.stdout if str(path) == "-" else self._journal.parts[path]
+
+    def _write(self, writer: Any, rows: Rows) -> None:
+        if writer is not None:
+            for row in rows:
+                writer.writerow(row)
+                self._rows += 1
+
+    def _complain(self, error: FiqaError) -> None:
+        self._complaints += 1
+        if len(self._errors) < SHOWN:
+            self._errors.append(error)
+
     def _take(self, result: ImageResult, alone: bool) -> None:
         if self._keep:
             self.kept.append(result)
-        if result.error:
-            self.errors.append(result.error)
-        if result.left_out:
-            self.left_out.append(result.left_out)
+        if result.error or result.left_out:
+            self._complain(result.error or result.left_out)  # type: ignore[arg-type]  # one of them is there
+        self._refused += result.error is not None
         for file in self.quality:
             file.add(result)
         if self._table is not None and not (alone and result.error):  # whose error is the command's own
@@ -79,13 +154,22 @@ class Written:
         """For people: how much was written where; what went to stdout needs no word."""
         if json and json != "-":
             yield f"wrote {counted(len(self.kept), 'image')} to {json}"
-        if self.csv and str(self.csv) != "-":
-            yield f"wrote {counted(self._rows, 'row')} to {self.csv}"
-        if self.jsonl and str(self.jsonl) != "-":
+        if self.jsonl is not None and str(self.jsonl) != "-":
             yield f"wrote {counted(self._lines, 'line')} to {self.jsonl}"
+        if self.csv is not None and str(self.csv) != "-":
+            yield f"wrote {counted(self._rows, 'row')} to {self.csv}"
         for file in self.quality:
             yield f"wrote {counted(len(file), 'score')} to {file.path}"
 
+    def raise_complaints(self, more: Iterable[FiqaError] = ()) -> None:
+        """Raise InputError where images were refused or faces left out, or with `more` of such kind; else return."""
+        for error in more:
+            self._complain(error)
+        if self._errors:
+            hidden = self._complaints - len(self._errors)
+            raise InputError("; ".join(map(str, self._errors)) + (f" (and {hidden} more)" if hidden else ""))
+
 
 def _show(lines: Iterable[str]) -> None:
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    for line in lines:
+        sys.stdout.write(f"{line}\n")

@@ -6,7 +6,9 @@ import codecs
 import errno
 import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -29,8 +31,8 @@ from fiqa_runtime.errors import FiqaError, InputError
 from fiqa_runtime.system.progress import Report
 
 stderr = Console(stderr=True)
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes after Ctrl-C and after SIGTERM."""
 _voice = {"verbose": False}
 ANY_NAME = "fiqa-any-name"
 
@@ -38,13 +40,14 @@ ANY_NAME = "fiqa-any-name"
 def run(app: typer.Typer) -> None:
     """Run a command, and turn what stops it into one line on stderr and an exit code.
 
-    A :class:`FiqaError` gives the error's own exit code, Ctrl-C gives 130. What the operating system refuses, for
-    example to search a folder or to write stdout to a full disk, gives 2, and so do options that do not exist.
+    A :class:`FiqaError` gives the error's own exit code, Ctrl-C gives 130 and SIGTERM 143. What the operating system
+    refuses, for example to search a folder or to write stdout to a full disk, gives 2, and so do options that do not
+    exist.
     """
     set_voice()
-    code = None
+    code, stops = None, list[int]()
     try:
-        with _refusals_of_the_system(), _wrong_options(Path(sys.argv[0]).name):
+        with _terminable() as stops, _refusals_of_the_system(), _wrong_options(Path(sys.argv[0]).name):
             _refuse_empty(sys.argv)
             code = app(standalone_mode=False)
         if code == INTERRUPTED:
@@ -57,7 +60,29 @@ def run(app: typer.Typer) -> None:
     except KeyboardInterrupt:
         stderr.quiet = False
         stderr.print("stopped")
-        raise SystemExit(INTERRUPTED) from None
+        raise SystemExit(TERMINATED if stops else INTERRUPTED) from None
+
+
+@contextmanager
+def _terminable() -> Iterator[list[int]]:
+    """Inside, SIGTERM stops the command as Ctrl-C does, and the list says that it came; only a main thread can be told.
+
+    So whoever has something to leave in order does that for both.
+    """
+    stops: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield stops
+        return
+
+    def stop(number: int, _: object) -> None:
+        stops.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield stops
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def paint(text: str, colour: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.command.batch import score_photos
-from fiqa_runtime.command.results import ImageResult, csv_writer
+from fiqa_runtime.command.results import ImageResult
 from fiqa_runtime.errors import ArtefactError, InputError
 from fiqa_runtime.faces.detection import Detection
 from fiqa_runtime.faces.face_quality import FaceQuality, LeftOutError
@@ -108,34 +107,3 @@ def test_the_command_says_what_it_left_out(
     result = score(*photos, "--engine", seeded_engine, "--backend", "onnxruntime", "--csv", tmp_path / "s.csv")
     assert result.ends_in("0.png: 1 of 2 faces cannot be scored"), result
     assert len((tmp_path / "s.csv").read_text(encoding="utf-8").splitlines()) == 4
-
-
-def test_errors_of_others_are_not_blamed_on_the_csv(tmp_path: Path) -> None:
-    with pytest.raises(PermissionError), csv_writer(tmp_path / "s.csv"):
-        raise PermissionError(errno.EACCES, "of something else")
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("path", ["missing/s.csv", "folder"])
-def test_a_csv_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path: Path, path: str) -> None:
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match=f"cannot write .*{path}"), csv_writer(tmp_path / path) as write:
-        write(ImageResult(Path("a.png"), quality=0.5).rows())
-    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
-
-
-def test_a_full_disk_is_blamed_on_the_csv(tmp_path: Path) -> None:
-    full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("no /dev/full here")
-    with (
-        pytest.raises(InputError, match=r"cannot write .*s.csv: No space left"),
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setattr("fiqa_runtime.system.files.temporary_name", lambda path: tmp_path / "link")
-        patch.setattr(Path, "touch", lambda self, exist_ok=True: None)
-        (tmp_path / "link").symlink_to(full)
-        with csv_writer(tmp_path / "s.csv") as write:
-            for _ in range(10_000):
-                write(ImageResult(Path("a.png"), quality=0.5).rows())
-    assert not list(tmp_path.iterdir())

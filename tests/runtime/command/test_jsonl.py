@@ -8,8 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fiqa_runtime.command.jsonl import line_of
-from fiqa_runtime.command.results import ImageResult
+from fiqa_runtime.command.results import ImageResult, line_of
 from fiqa_runtime.faces.face_quality import Face
 from fiqa_runtime.images.seeded import seeded_image
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from fiqa_runtime.artefact.card import card_path, read_card
 from fiqa_runtime.artefact.spec import Framing
-from fiqa_runtime.command.score_command import assessor_for
+from fiqa_runtime.command.settings import assessor_for
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image

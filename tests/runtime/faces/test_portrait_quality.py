@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.command.batch import read_landmarks
-from fiqa_runtime.command.score_command import assessor_for
+from fiqa_runtime.command.settings import assessor_for
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detection import Detection
 from fiqa_runtime.faces.face_quality import LeftOutError

@@ -1,0 +1,63 @@
+"""Work spread over processes, with results in the order of the work and no more of it in the air than is needed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fiqa_runtime.errors import InputError
+
+T = TypeVar("T")
+R = TypeVar("R")
+WAITING = 2
+"""Pieces of work that wait for each process, so that none is idle and memory stays flat."""
+
+
+def map_in_processes(
+    work: Callable[[T], R], pieces: Sequence[T], workers: int, begin: Callable[..., None], arguments: tuple[Any, ...]
+) -> Iterator[R]:
+    """``work(piece)`` for each of `pieces`, in order, in `workers` processes that began with ``begin(*arguments)``.
+
+    Everything is pickled. Processes are spawned, since a fork would inherit the threads of a runtime half-way through
+    their work. Raises what `begin` and `work` raise, InputError where a process is killed.
+    """
+    _refuse_modules_of_the_working_folder()
+    os.environ["PYTHONSAFEPATH"] = "1"  # or the new processes would look for modules in the working folder first
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (begin, arguments))
+    left, running = iter(pieces), deque[Future[R]]()
+    try:
+        for piece in left:
+            running.append(pool.submit(work, piece))
+            if len(running) > WAITING * workers:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a process of --workers ended before its time (is there memory for all of them?); take fewer of them"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _refuse_modules_of_the_working_folder() -> None:
+    """Before Python 3.11 a new process imports from the working folder; raise InputError where that would happen."""
+    if sys.version_info >= (3, 11):
+        return
+    here = {path.name.partition(".")[0] for path in Path.cwd().iterdir() if path.suffix == ".py" or path.is_dir()}
+    if taken := sorted(here & sys.stdlib_module_names):
+        raise InputError(f"Python would run {taken[0]} of this folder in place of its own; work in another folder")
+
+
+def _begin(begin: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    """Begin in a process that leaves Ctrl-C to the one that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    begin(*arguments)
