@@ -27,8 +27,8 @@ MAY_IMPORT = {
 }
 ROOMS = {
     "fiqa_runtime": (
-        *("entry", "__init__", "cli", "command", "diagnosis", "faces", "scoring", "networks", "backends", "images"),
-        *("artefact", "terminal", "onnx_bytes", "system", "errors"),
+        *("entry", "__init__", "cli", "command", "live", "diagnosis", "faces", "scoring", "networks", "backends"),
+        *("images", "artefact", "terminal", "onnx_bytes", "system", "errors"),
     ),
     "fiqa_export": (
         *("__init__", "cli", "command", "demo", "conformance", "pipeline", "own", "convert", "doctor", "serving"),
