@@ -12,7 +12,7 @@ from fiqa_runtime.artefact.spec import check_precision
 from fiqa_runtime.backends import ONNX_BACKENDS, PLAN_BACKEND
 from fiqa_runtime.command.diagnose import diagnose_scores
 from fiqa_runtime.command.engine_questions import show_choice, show_self_test
-from fiqa_runtime.command.options import check_files, check_options
+from fiqa_runtime.command.options import check_files, check_options, refuse_streams
 from fiqa_runtime.command.score_command import score_images
 from fiqa_runtime.command.settings import MTCNN, YUNET, EngineSettings, FaceSettings, ScoreSettings
 from fiqa_runtime.command.threshold import read_share
@@ -38,7 +38,7 @@ EXAMPLE = "Example: fiqa-score photos/ --engine ediffiqa-t.fp32.onnx --threshold
 def score(
     context: typer.Context,
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH...", help="Photos, crops or their folders.")
+        list[str] | None, typer.Argument(metavar="PATH...", help="Photos, crops or their folders.")
     ] = None,
     engine: Annotated[
         str | None,
@@ -139,6 +139,7 @@ def score(
     """
     precision, method = check_precision(cpu_precision), check_method(align)
     check_options(typed_options(context))
+    refuse_streams(paths or [])
     found = search_images(paths or [])
     files = found.images
     detector_file = None if detector in (None, YUNET, MTCNN) else Path(detector)

@@ -18,6 +18,8 @@ from fiqa_benchmarks.watch.heads import Head
 
 RATE = 30
 """Frames in a second."""
+FINE = 2
+"""Heads are drawn on a grid so many times as fine as the frame's."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,15 @@ def make_clips(heads: int, seed: int = 0) -> list[Clip]:
     for head in range(heads):
         random = rng(f"watch:{seed}:{head}")
         other = (head + 1) % heads
-        spread = lambda low, high, random=random: float(random.uniform(low, high))  # noqa: E731
-        size, high = spread(0.45, 0.6), spread(0.45, 0.55)
+        size, high = _between(random, 0.45, 0.6), _between(random, 0.45, 0.55)
         clips += [
             Clip(f"moving-{head}", 3, (Actor(head, _crossing(0.2, 0.8, high, size)),)),
-            Clip(f"zooming-{head}", 3, (Actor(head, _zooming(0.25, spread(0.75, 0.9))),)),
-            Clip(f"blurring-{head}", 3, (Actor(head, _blurring(size, spread(3, 5), spread(0.3, 0.7))),)),
+            Clip(f"zooming-{head}", 3, (Actor(head, _zooming(0.25, _between(random, 0.75, 0.9))),)),
+            Clip(
+                f"blurring-{head}",
+                3,
+                (Actor(head, _blurring(size, _between(random, 3, 5), _between(random, 0.3, 0.7))),),
+            ),
             Clip(f"darkening-{head}", 3, (Actor(head, _darkening(size)),)),
             Clip(f"returning-{head}", 5, (Actor(head, _returning(size)),)),
             Clip(
@@ -95,7 +100,7 @@ def make_clips(heads: int, seed: int = 0) -> list[Clip]:
                 4,
                 (
                     Actor(head, _crossing(0.15, 0.85, 0.36, 0.5)),
-                    Actor(other, _crossing(0.85, 0.15, 0.64, spread(0.5, 0.6))),
+                    Actor(other, _crossing(0.85, 0.15, 0.64, _between(random, 0.5, 0.6))),
                 ),
             ),
             Clip(
@@ -146,8 +151,14 @@ def write_clip(
     return truths
 
 
+def _between(random: np.random.Generator, low: float, high: float) -> float:
+    return float(random.uniform(low, high))
+
+
 def _crossing(begin: float, end: float, y: float, size: float) -> Path_:
-    return lambda t: Look(begin + (end - begin) * t, y, size, blur=0.8 + 0.8 * math.cos(9 * t), tilt=6 * math.sin(7 * t))
+    return lambda t: Look(
+        begin + (end - begin) * t, y, size, blur=0.8 + 0.8 * math.cos(9 * t), tilt=6 * math.sin(7 * t)
+    )
 
 
 def _zooming(small: float, large: float) -> Path_:
@@ -173,7 +184,9 @@ def _returning(size: float) -> Path_:
 
 
 def _nodding(x: float, size: float) -> Path_:
-    return lambda t: Look(x, 0.5 + 0.06 * math.sin(10 * t), size, blur=1 + math.sin(10 * t + 1), tilt=8 * math.sin(5 * t))
+    return lambda t: Look(
+        x, 0.5 + 0.06 * math.sin(10 * t), size, blur=1 + math.sin(10 * t + 1), tilt=8 * math.sin(5 * t)
+    )
 
 
 def _swaying(x: float, phase: float) -> Path_:
@@ -191,26 +204,35 @@ def _background(width: int, height: int) -> Image:
 
 
 def _draw(frame: Image, head: Head, look: Look) -> Detection:
-    """Put `head` into `frame` as `look` says, with soft edges; returns its face there."""
+    """Put `head` into `frame` as `look` says, with soft edges; returns its face there.
+
+    It is drawn on a grid twice as fine and averaged, so that a movement by a part of a pixel changes no sharpness.
+    """
     height, width = frame.shape[:2]
-    side = max(round(look.size * height), 8)
-    picture = np.asarray(
-        cv2.resize(head.picture, (side, side), interpolation=cv2.INTER_AREA if side < len(head.picture) else 1), np.uint8
-    )
-    if look.blur * side > 20:
-        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), look.blur * side / 100), np.uint8)
+    side = max(look.size * height, 8.0)
+    picture, begin = head.picture, len(head.picture)
+    while len(picture) > 3 * side:
+        picture = np.asarray(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
     left, top = look.x * width - side / 2, look.y * height - side / 2
-    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), look.tilt, 1.0)
-    corner = math.floor(left), math.floor(top)
-    matrix[:, 2] += left - corner[0], top - corner[1]
-    size = (side + 1, side + 1)
-    shown = cv2.warpAffine(picture, matrix, size).astype(np.float32) * look.light
-    alpha = cv2.warpAffine(_mask(side), matrix, size)[:, :, None]
-    _blend(frame, shown, alpha, corner)
-    scale = side / len(head.picture)
-    points = np.vstack([head.landmarks, head.box[:2] + head.box[2:] / 2]) * scale
+    corner = math.floor(left) - 1, math.floor(top) - 1
+    middle = (begin - 1) / 2
+    matrix = cv2.getRotationMatrix2D((middle, middle), look.tilt, side / begin)
+    matrix[:, 2] += look.x * width - corner[0] - middle, look.y * height - corner[1] - middle
+    cells = math.ceil(side) + 3
+    fine = matrix * FINE
+    fine[:, 2] += (FINE - 1) / 2
+    fine[:, :2] *= begin / len(picture)
+    shown = cv2.warpAffine(picture, fine, (cells * FINE, cells * FINE), flags=cv2.INTER_CUBIC)
+    alpha = cv2.warpAffine(_mask(len(picture)), fine, (cells * FINE, cells * FINE))
+    deviation = look.blur * side / 100 * FINE
+    if deviation > 0.5:
+        shown = cv2.GaussianBlur(shown, (0, 0), deviation)
+    size = cells, cells
+    small = cv2.resize(shown, size, interpolation=cv2.INTER_AREA).astype(np.float32) * look.light
+    _blend(frame, small, cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)[:, :, None], corner)
+    points = np.vstack([head.landmarks, head.box[:2] + head.box[2:] / 2])
     points = points @ matrix[:, :2].T + matrix[:, 2] + corner
-    box_size = head.box[2:] * scale
+    box_size = head.box[2:] * side / begin
     box = np.concatenate([points[5] - box_size / 2, box_size]).astype(np.float32)
     return Detection(box, points[:5].astype(np.float32), 0.95)
 

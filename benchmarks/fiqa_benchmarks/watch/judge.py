@@ -6,11 +6,12 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from fiqa_runtime.faces.detection import Detection, intersection_over_union
-from fiqa_runtime.faces.face_quality import FaceQuality
+from fiqa_runtime.faces.face_quality import Face, FaceQuality
 from fiqa_runtime.live import BestShots, Economy, Event, Frames, IouTracker, Tally, Track
 
 from fiqa_benchmarks.watch.clips import Truth
@@ -141,7 +142,7 @@ def _owners(said: Sequence[Sequence[Track]], truths: Truths, every: int) -> dict
     return owners
 
 
-def _who(face: Detection, truths: Sequence[Truth]) -> Visit | None:
+def _who(face: Detection | Face, truths: Sequence[Truth]) -> Visit | None:
     """The visit of the person whose true box `face` overlaps most."""
     if not truths:
         return None
@@ -151,4 +152,4 @@ def _who(face: Detection, truths: Sequence[Truth]) -> Visit | None:
 
 
 def _changes(visits: Sequence[Visit]) -> int:
-    return sum(before[0] != after[0] for before, after in zip(visits, visits[1:], strict=False))
+    return sum(before[0] != after[0] for before, after in pairwise(visits))

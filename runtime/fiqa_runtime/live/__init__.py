@@ -1,13 +1,13 @@
 """Cameras and video: the best picture of each person in a stream, from Python.
 
-    from fiqa_runtime import Detector, FaceQuality, Scorer
-    from fiqa_runtime.live import BestShots, Frames
+from fiqa_runtime import Detector, FaceQuality, Scorer
+from fiqa_runtime.live import BestShots, Frames
 
-    with Scorer("engines/ediffiqa-t.fp32.onnx") as scorer:
-        shots = BestShots(FaceQuality(scorer, Detector(longest=640)), threshold=0.5)
-        for event in shots.watch(Frames(0)):            # 0 is the first camera
-            if event.kind == "best":
-                print(event.track, event.time, event.quality)
+with Scorer("engines/ediffiqa-t.fp32.onnx") as scorer:
+    shots = BestShots(FaceQuality(scorer, Detector(longest=640)), threshold=0.5)
+    for event in shots.watch(Frames(0)):            # 0 is the first camera
+        if event.kind == "best":
+            print(event.track, event.time, event.quality)
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -92,9 +93,9 @@ class BestShots:
     end; no thread is started. :func:`fiqa_runtime.live.stages.watch_staged` does the same with three threads.
 
     `tracker` follows the faces; default: :class:`IouTracker`. Pictures below `threshold` are not shown. `top`: pictures
-    per person, at least :data:`APART` seconds apart. `emit_after`: seconds after a person came at which the best picture
-    is told, and not when they leave. `every`: only each n-th frame is searched. `floors`: what a face needs to be
-    scored. `economy`: when a person is scored again; ``Economy(refresh=0)`` scores every face that is found.
+    per person, at least :data:`APART` seconds apart. `emit_after`: seconds after a person came at which the best
+    picture is told, and not when they leave. `every`: only each n-th frame is searched. `floors`: what a face needs to
+    be scored. `economy`: when a person is scored again; ``Economy(refresh=0)`` scores every face that is found.
 
     Raises InputError for settings outside their ranges.
     """
@@ -133,6 +134,23 @@ class BestShots:
         self._lock = Lock()
         self._finished = False
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a result must say about how pictures were chosen."""
+        return {
+            "threshold": None if math.isinf(self._threshold) else self._threshold,
+            "top": self._top,
+            "emit_after": self._emit_after,
+            "every": self._every,
+            "floors": asdict(self._floors),
+            "economy": asdict(self._economy),
+        }
+
+    @property
+    def here(self) -> int:
+        """Number of people who are there now."""
+        return len(self._people)
+
     def watch(self, frames: Iterable[Frame]) -> Iterator[Event]:
         """The events of a whole stream, as they happen; where the source fails, open tracks are finished first."""
         try:
@@ -145,6 +163,7 @@ class BestShots:
 
     def step(self, frame: Frame) -> list[Event]:
         """What one frame tells; raises InputError after :meth:`finish`."""
+        self._check_open()
         return self.take(frame, self.find(frame))
 
     def find(self, frame: Frame) -> list[Detection] | None:
@@ -165,8 +184,7 @@ class BestShots:
 
     def take(self, frame: Frame, faces: Sequence[Detection] | None) -> list[Event]:
         """The second half of :meth:`step`: what `faces`, of :meth:`find`, tell."""
-        if self._finished:
-            raise InputError("this stream is finished; make another BestShots for the next one")
+        self._check_open()
         self.tally.frames += 1
         self._now, self._frame = self._clock.next(frame.time), frame.index
         if faces is None:
@@ -202,6 +220,10 @@ class BestShots:
             )
             for number, person in self._people.items()
         ]
+
+    def _check_open(self) -> None:
+        if self._finished:
+            raise InputError("this stream is finished; make another BestShots for the next one")
 
     def _follow(self, frame: Frame, faces: Sequence[Detection]) -> list[Event]:
         """Hand `faces` to the tracker, and tell who has come.
@@ -314,7 +336,7 @@ def _near(shots: Sequence[Shot], time: float) -> list[Shot]:
 
 
 def _has_place(shots: Sequence[Shot], quality: float, time: float, top: int) -> bool:
-    """Whether a picture of `quality` at `time` is among the best `top`: better than its neighbours, and than the last."""
+    """Whether a picture of `quality` at `time` is among the best `top`: better than its neighbours, or the last one."""
     rivals = _near(shots, time) or (shots[-1:] if len(shots) == top else ())
     return all(quality > rival.face.quality for rival in rivals)
 

@@ -29,6 +29,9 @@ class Capture(Protocol):
     def time(self) -> float:
         """The time stamp of that frame in seconds; NaN where the source has none."""
 
+    rate: float
+    """Frames in a second, as the source says; 0 where it does not."""
+
     @property
     def promised(self) -> int:
         """Number of frames that a file says it has; 0 where nothing says it."""
@@ -54,7 +57,7 @@ class VideoCapture:
         if not self._capture.isOpened():
             self._capture.release()
             raise InputError(_why_closed(source))
-        self._rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate = float(self._capture.get(cv2.CAP_PROP_FPS))
 
     def grab(self) -> bool:
         taken = bool(self._capture.grab())
@@ -72,7 +75,7 @@ class VideoCapture:
         milliseconds = self._capture.get(cv2.CAP_PROP_POS_MSEC)
         if milliseconds > 0:
             return float(milliseconds) / 1000
-        return (self._grabbed - 1) / self._rate if 0 < self._rate < 1000 else float("nan")
+        return (self._grabbed - 1) / self.rate if 0 < self.rate < 1000 else float("nan")
 
     @property
     def promised(self) -> int:
@@ -88,6 +91,7 @@ class RawCapture:
 
     def __init__(self, size: RawSize, stream: BinaryIO | None = None) -> None:
         self._size = size
+        self.rate = size.rate
         self._stream = stream or sys.stdin.buffer
         self._data = b""
         self._grabbed = 0

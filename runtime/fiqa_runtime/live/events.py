@@ -104,4 +104,4 @@ def cut_picture(image: Image, face: Detection) -> Image:
     left, top = np.floor(np.maximum(face.box[:2] - room, 0)).astype(int)
     right, bottom = np.ceil(face.box[:2] + face.box[2:] + room).astype(int)
     part = image[min(top, height - 1) : max(bottom, top + 1), min(left, width - 1) : max(right, left + 1)]
-    return part.copy()
+    return np.array(part, np.uint8)

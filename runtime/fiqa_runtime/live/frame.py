@@ -46,10 +46,10 @@ def as_bgr(picture: NDArray[np.generic] | None) -> Image:
     if not isinstance(picture, np.ndarray) or picture.size == 0:
         raise InputError("a frame has no pixels; is the camera covered by another program?")
     if picture.dtype == np.uint16:
-        picture = picture >> 8
+        picture = np.right_shift(np.asarray(picture, np.uint16), 8)
     elif picture.dtype != np.uint8:
         raise InputError(f"a frame has values of {picture.dtype}; give uint8, or uint16")
-    image = np.asarray(picture, np.uint8)
+    image: Image = np.asarray(picture, np.uint8)
     if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
     if image.ndim == 3 and image.shape[2] == 4:

@@ -26,10 +26,11 @@ class Frames:
         for frame in Frames("clip.mp4"):        # or 0, "rtsp://...", a GStreamer pipeline
             frame.image                         # uint8 BGR (H, W, 3)
 
-    Every frame of a file is given. Of a live source, which a thread reads, only the newest: a frame that comes while the
-    one before is worked on takes its place, and `counts.dropped` goes up. Frames that cannot be decoded are counted.
-    A live source that ends or is silent for `stall` seconds is connected to anew, with waits that grow, for up to
-    `give_up` seconds; with 0 its end is the end. Grey and four-channel frames become BGR, and the resolution may change.
+    Every frame of a file is given. Of a live source, which a thread reads, only the newest: a frame that comes while
+    the one before is worked on takes its place, and `counts.dropped` goes up. Frames that cannot be decoded are
+    counted. A live source that ends or is silent for `stall` seconds is connected to anew, with waits that grow, for up
+    to `give_up` seconds; with 0 its end is the end. Grey and four-channel frames become BGR, and the resolution may
+    change.
 
     `raw`: size of raw frames on stdin, as ``1280x720@30``. `max_fps`: frames that come faster are left out.
     `duration`: seconds after which the stream is over. `tell` is given a line where something happens to the source.
@@ -57,7 +58,8 @@ class Frames:
         self.source = source if isinstance(source, Source) else find_source(str(source), raw)
         self.counts = Counts()
         self._max_fps, self._duration, self._tell = max_fps, duration, tell or _nobody
-        self._stopped = False
+        self.stopped = False
+        """Whether :meth:`stop` was called, or the stream is over."""
         open_source = partial(open_capture, self.source, stall)
         self._reader: Reader | None = None
         self._capture: Capture | None = None
@@ -87,9 +89,16 @@ class Frames:
         finally:
             self.close()
 
+    @property
+    def rate(self) -> float:
+        """Frames in a second that are given, as far as the source says; 30 where it does not."""
+        own = self.source.raw.rate if self.source.raw else self._capture.rate if self._capture else 0.0
+        own = own if 1 <= own <= 1000 else 30.0
+        return own if self._max_fps is None else min(own, self._max_fps)
+
     def stop(self) -> None:
         """End the stream after the frame that is worked on; any thread may call it."""
-        self._stopped = True
+        self.stopped = True
         if self._reader:
             self._reader.stop()
 
@@ -125,7 +134,7 @@ class Frames:
         """Arrivals of a file, every one, read when they are asked for."""
         assert self._capture
         index, failed, promised = 0, 0, self._capture.promised
-        while not self._stopped:
+        while not self.stopped:
             if not self._capture.grab():
                 failed += 1
                 if failed > MOST_TRIES or index + failed > promised:
@@ -143,7 +152,7 @@ class Frames:
             index += 1
         if not index:
             self._tell(f"{self.source.name} has no frame that can be read")
-        elif not self._stopped and index < CUT_SHORT * promised:
+        elif not self.stopped and index < CUT_SHORT * promised:
             self._tell(f"{self.source.name} ends after {index} of {promised} frames; was it cut short?")
 
     def _check_size(self, before: tuple[int, int] | None, now: tuple[int, int]) -> None:

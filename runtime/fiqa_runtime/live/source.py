@@ -82,7 +82,8 @@ def find_source(text: str, raw: str | None = None) -> Source:
 
     A number is a camera, as is ``/dev/video0``; ``scheme://...`` is an address; what holds `` ! `` is a GStreamer
     pipeline; ``-`` is stdin; everything else is a file. Raises InputError for a file that is not there, a photo, a
-    folder, stdin without a size and a size without stdin; UnsupportedError for a pipeline where OpenCV has no GStreamer.
+    folder, stdin without a size and a size without stdin; UnsupportedError for a pipeline where OpenCV has no
+    GStreamer.
     """
     if (text == "-") != (raw is not None):
         raise InputError("raw frames come from stdin and need their size; give both, as in: - --raw 1280x720@30")
@@ -127,6 +128,8 @@ def _check_file(path: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a video, or score its photos with fiqa-score")
     if not path.exists():
-        raise InputError(f"there is no file {path}; check the spelling, or name a camera (0) or an address (rtsp://...)")
+        raise InputError(
+            f"there is no file {path}; check the spelling, or name a camera (0) or an address (rtsp://...)"
+        )
     if path.suffix.lower() in SUFFIXES | IN_SOME_OPENCV:
         raise InputError(f"{path} is a photo; fiqa-score {path} scores it")

@@ -59,10 +59,10 @@ class IouTracker:
     """Our default: faces are joined to the tracks that they overlap most, once these have been moved on.
 
     The pair with the largest overlap (intersection over union) is joined first, down to `overlap`. What is left over is
-    joined by distance: within `reach` face sizes, which grows while a track is lost, and of about the same size. A track
-    begins with a detection of `confidence` or more; a surer one than the detector's own limit keeps false faces away,
-    while a known face may be less clear. A track that is not found is lost, moves on as it did for half a second, and
-    ends after `patience` seconds. There is no recognition: who comes back later is a new track.
+    joined by distance: within `reach` face sizes, which grows while a track is lost, and of about the same size. A
+    track begins with a detection of `confidence` or more, so that false faces stay away, while a known face may be less
+    clear. A track that is not found is lost, moves on as it did for half a second, and ends after `patience` seconds.
+    There is no recognition: who comes back later is a new track.
 
     Raises InputError for settings outside their ranges.
     """
