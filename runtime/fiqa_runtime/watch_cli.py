@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,8 @@ _where, _speed = panel("Where it goes"), panel("Speed")
 EXAMPLE = (
     "Example: fiqa-watch rtsp://camera/stream --engine ediffiqa-t.fp32.onnx --best-shot shots/ --jsonl events.jsonl"
 )
+FATAL = "8"
+"""What FFmpeg says on stderr by itself: nothing about a frame that it cannot decode, which is counted."""
 STAGES = 2
 """Detection and scoring, which run at the same time."""
 
@@ -130,6 +133,7 @@ def watch(
     if engine is None:
         tell([f"scoring with {used}"])
     check_files([("--jsonl", jsonl), ("--json", json), ("--overlay", overlay)], used, inputs)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", FATAL)
     each = threads or threads_per_stream(STAGES)
     limit_opencv(each)
     watch_stream(

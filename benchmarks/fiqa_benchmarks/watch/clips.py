@@ -219,9 +219,7 @@ def _draw(frame: Image, head: Head, look: Look) -> Detection:
     matrix = cv2.getRotationMatrix2D((middle, middle), look.tilt, side / begin)
     matrix[:, 2] += look.x * width - corner[0] - middle, look.y * height - corner[1] - middle
     cells = math.ceil(side) + 3
-    fine = matrix * FINE
-    fine[:, 2] += (FINE - 1) / 2
-    fine[:, :2] *= begin / len(picture)
+    fine = np.hstack([matrix[:, :2] * (FINE * begin / len(picture)), matrix[:, 2:] * FINE + (FINE - 1) / 2])
     shown = cv2.warpAffine(picture, fine, (cells * FINE, cells * FINE), flags=cv2.INTER_CUBIC)
     alpha = cv2.warpAffine(_mask(len(picture)), fine, (cells * FINE, cells * FINE))
     deviation = look.blur * side / 100 * FINE

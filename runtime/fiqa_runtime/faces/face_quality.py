@@ -164,9 +164,9 @@ class FaceQuality:
     ) -> Iterator[list[Face]]:
         """:meth:`assess` of a stream of photos or frames, in order; finds the faces of the next one while scoring.
 
-        A photo that cannot be used, as the None that OpenCV gives for a frame that is missing, stops nothing: `on_error`
-        is told why, and its result is the faces that could be scored, mostly none. Without `on_error` that is raised in
-        the place of the result, and ``next`` goes on with the photo behind it. For people who move see
+        A photo that cannot be used, as the None that OpenCV gives for a frame that is missing, stops nothing:
+        `on_error` is told why, and its result is the faces that could be scored, mostly none. Without `on_error` that
+        is raised in the place of the result, and ``next`` goes on with the photo behind it. For people who move see
         :mod:`fiqa_runtime.live`.
         """
         return _InPlace(work_ahead(self._begun, images), on_error)

@@ -12,12 +12,13 @@ with Scorer("engines/ediffiqa-t.fp32.onnx") as scorer:
 
 from __future__ import annotations
 
-from fiqa_runtime.live.best_shots import BestShots, Person, Tally
+from fiqa_runtime.live.best_shots import BestShots
 from fiqa_runtime.live.economy import Economy
 from fiqa_runtime.live.events import Event, Floors, Shot
 from fiqa_runtime.live.frame import Frame
 from fiqa_runtime.live.frames import Frames
 from fiqa_runtime.live.meter import Meter, Speed
+from fiqa_runtime.live.people import Person, Tally
 from fiqa_runtime.live.reader import Counts
 from fiqa_runtime.live.source import Source, find_source
 from fiqa_runtime.live.stages import watch_staged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from threading import Lock
 from typing import Any
 
@@ -17,66 +17,13 @@ from fiqa_runtime.images.preprocess import Image, check_image
 from fiqa_runtime.live.economy import Economy, Merit, Scored, merit_of
 from fiqa_runtime.live.events import Event, Floors, Shot, cut_picture
 from fiqa_runtime.live.frame import Clock, Frame
-from fiqa_runtime.live.tracker import Box, IouTracker, Track, Tracker
-
-APART = 0.3
-"""Seconds between two pictures of one person where several are kept: neighbours in time look the same."""
-
-
-@dataclass
-class Tally:
-    """What was done so far."""
-
-    frames: int = 0
-    searched: int = 0
-    """Frames in which faces were looked for."""
-    faces: int = 0
-    """Detections."""
-    below_floors: int = 0
-    """Detections that were too small, too unsure or cut off."""
-    scored: int = 0
-    """Faces that the network scored."""
-    spared: int = 0
-    """Faces that were not scored since they could not be better."""
-    refused: int = 0
-    """Faces that cannot be cut out or scored, and frames that cannot be searched."""
-    tracks: int = 0
-    shown: int = 0
-    """Tracks with a best picture."""
-
-
-@dataclass(frozen=True, eq=False)
-class Person:
-    """Where somebody is now, for drawing."""
-
-    track: int
-    box: Box
-    """x, y, width, height in pixels of the frame; moved on between searches."""
-    lost: bool
-    quality: float | None
-    """The highest so far, below the threshold too; None where nothing was scored."""
-    accepted: bool
-    """Whether there is a picture to show."""
-
-
-@dataclass
-class _Followed:
-    """What is known of one track."""
-
-    track: Track
-    scored: Scored
-    face: Detection
-    """The last detection, in pixels of its frame."""
-    highest: float = -math.inf
-    shots: list[Shot] = field(default_factory=list)
-    """The best one first."""
-    told: bool = False
-    """Whether the best picture is out."""
+from fiqa_runtime.live.people import Followed, Person, Tally, has_place, with_shot
+from fiqa_runtime.live.tracker import IouTracker, Track, Tracker
 
 
 @dataclass(frozen=True, eq=False)
 class _Candidate:
-    person: _Followed
+    person: Followed
     crop: Image
     merit: Merit
 
@@ -93,7 +40,7 @@ class BestShots:
     end; no thread is started. :func:`fiqa_runtime.live.stages.watch_staged` does the same with three threads.
 
     `tracker` follows the faces; default: :class:`IouTracker`. Pictures below `threshold` are not shown. `top`: pictures
-    per person, at least :data:`APART` seconds apart. `emit_after`: seconds after a person came at which the best
+    per person, some time apart. `emit_after`: seconds after a person came at which the best
     picture is told, and not when they leave. `every`: only each n-th frame is searched. `floors`: what a face needs to
     be scored. `economy`: when a person is scored again; ``Economy(refresh=0)`` scores every face that is found.
 
@@ -125,7 +72,7 @@ class BestShots:
         self._threshold = -math.inf if threshold is None else threshold
         self._top, self._emit_after, self._every = top, emit_after, every
         self._floors, self._economy = floors or Floors(), economy or Economy()
-        self._people: dict[int, _Followed] = {}
+        self._people: dict[int, Followed] = {}
         self._alive: list[Track] = []
         self._clock, self._now, self._frame = Clock(), 0.0, 0
         self._size: tuple[int, int] | None = None
@@ -210,16 +157,7 @@ class BestShots:
         """Who is there, moved on to `time`, which is that of the last frame where it is None."""
         when = self._now if time is None else time
         back = np.tile(1 / self._scale, 2)
-        return [
-            Person(
-                number,
-                person.track.box_at(when) * back,
-                person.track.lost,
-                person.highest if math.isfinite(person.highest) else None,
-                bool(person.shots),
-            )
-            for number, person in self._people.items()
-        ]
+        return [person.person(when, back) for person in self._people.values()]
 
     def _check_open(self) -> None:
         if self._finished:
@@ -241,7 +179,7 @@ class BestShots:
             face = origin.get(id(track.face), track.face)
             person = self._people.get(track.id)
             if person is None:
-                person = self._people[track.id] = _Followed(track, Scored(self._economy), face)
+                person = self._people[track.id] = Followed(track, Scored(self._economy), face)
                 self.tally.tracks += 1
                 events.append(Event("started", track.id, self._now, frame.index, self._now, face))
             elif not track.lost:
@@ -282,11 +220,11 @@ class BestShots:
             person.scored.add(candidate.merit, score, self._now)
             before = person.shots[0].face.quality if person.shots else -math.inf
             person.highest = max(person.highest, score)
-            if score < self._threshold or not _has_place(person.shots, score, self._now, self._top):
+            if score < self._threshold or not has_place(person.shots, score, self._now, self._top):
                 continue
             face = Face(person.face.box, person.face.landmarks, person.face.confidence, score, candidate.crop)
             shot = Shot(self._now, frame.index, face, cut_picture(frame.image, person.face))
-            person.shots = _with(person.shots, shot, self._top)
+            person.shots = with_shot(person.shots, shot, self._top)
             if score > before:
                 number = person.track.id
                 events.append(Event("better", number, self._now, frame.index, self._now, face, (shot,)))
@@ -312,7 +250,7 @@ class BestShots:
         waited = (one for one in self._people.values() if self._now - one.track.started >= self._emit_after)
         return [event for person in waited for event in self._best(person)]
 
-    def _best(self, person: _Followed) -> list[Event]:
+    def _best(self, person: Followed) -> list[Event]:
         if person.told or not person.shots:
             return []
         person.told = True
@@ -321,7 +259,7 @@ class BestShots:
         number, shots = person.track.id, tuple(person.shots)
         return [Event("best", number, first.time, first.frame, self._now, first.face, shots)]
 
-    def _ended(self, person: _Followed) -> list[Event]:
+    def _ended(self, person: Followed) -> list[Event]:
         gone = Event("ended", person.track.id, self._now, self._frame, self._now, person.face)
         return [*self._best(person), gone]
 
@@ -329,20 +267,3 @@ class BestShots:
 def _scaled(face: Detection, scale: np.ndarray) -> Detection:
     box = (face.box * np.tile(scale, 2)).astype(np.float32)
     return replace(face, box=box, landmarks=(face.landmarks * scale).astype(np.float32))
-
-
-def _near(shots: Sequence[Shot], time: float) -> list[Shot]:
-    return [shot for shot in shots if abs(shot.time - time) < APART]
-
-
-def _has_place(shots: Sequence[Shot], quality: float, time: float, top: int) -> bool:
-    """Whether a picture of `quality` at `time` is among the best `top`: better than its neighbours, or the last one."""
-    rivals = _near(shots, time) or (shots[-1:] if len(shots) == top else ())
-    return all(quality > rival.face.quality for rival in rivals)
-
-
-def _with(shots: Sequence[Shot], shot: Shot, top: int) -> list[Shot]:
-    """`shots` with a new one in place of its neighbours in time, the best first, at most `top`."""
-    near = _near(shots, shot.time)
-    others = [other for other in shots if other not in near]
-    return sorted([*others, shot], key=lambda one: -one.face.quality)[:top]

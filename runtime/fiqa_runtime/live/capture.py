@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -15,6 +17,8 @@ from fiqa_runtime.images.reading import IN_SOME_OPENCV
 from fiqa_runtime.live.source import RawSize, Source
 
 Picture = NDArray[np.generic]
+OPENING = 5.0
+"""Seconds that an address has at least to begin sending."""
 
 
 class Capture(Protocol):
@@ -89,17 +93,18 @@ class VideoCapture:
 class RawCapture:
     """Raw BGR frames, one after the other."""
 
-    def __init__(self, size: RawSize, stream: BinaryIO | None = None) -> None:
+    def __init__(self, size: RawSize, read: Callable[[int], bytes] | None = None) -> None:
+        """`read` gives at most so many bytes, and none at the end; None reads stdin."""
         self._size = size
         self.rate = size.rate
-        self._stream = stream or sys.stdin.buffer
+        self._read = read or partial(os.read, 0)  # and not sys.stdin, which Python locks while a thread waits for it
         self._data = b""
         self._grabbed = 0
 
     def grab(self) -> bool:
         length = self._size.width * self._size.height * 3
         parts, missing = [], length
-        while missing and (part := self._stream.read(missing)):
+        while missing and (part := self._read(missing)):
             parts.append(part)
             missing -= len(part)
         self._data = b"".join(parts)
@@ -135,8 +140,8 @@ def _open(source: Source, timeout: float) -> cv2.VideoCapture:
         return cv2.VideoCapture(source.where, cv2.CAP_GSTREAMER)
     if source.kind == "file":
         return cv2.VideoCapture(source.where)
-    milliseconds = max(round(timeout * 1000), 1)
-    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds, cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds]
+    opening, reading = (max(round(seconds * 1000), 1) for seconds in (max(timeout, OPENING), timeout))
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, opening, cv2.CAP_PROP_READ_TIMEOUT_MSEC, reading]
     return cv2.VideoCapture(source.where, cv2.CAP_FFMPEG, limits)
 
 

@@ -59,7 +59,7 @@ class Frames:
         self.counts = Counts()
         self._max_fps, self._duration, self._tell = max_fps, duration, tell or _nobody
         self.stopped = False
-        """Whether :meth:`stop` was called, or the stream is over."""
+        """Whether :meth:`stop` was called."""
         open_source = partial(open_capture, self.source, stall)
         self._reader: Reader | None = None
         self._capture: Capture | None = None
@@ -104,7 +104,8 @@ class Frames:
 
     def close(self) -> None:
         """Free the source."""
-        self.stop()
+        if self._reader:
+            self._reader.close()
         if self._capture:
             self._capture.close()
             self._capture = None
@@ -117,9 +118,8 @@ class Frames:
 
     def _live(self) -> Iterator[Arrival]:
         """Arrivals from the thread; a live source's time is the clock's."""
-        assert self._reader
         start: float | None = None
-        while True:
+        while self._reader:
             deadline = None
             if self._duration is not None and self.source.live:
                 deadline = (clock.monotonic() if start is None else start) + self._duration
@@ -132,9 +132,10 @@ class Frames:
 
     def _filed(self) -> Iterator[Arrival]:
         """Arrivals of a file, every one, read when they are asked for."""
-        assert self._capture
+        if self._capture is None:
+            return
         index, failed, promised = 0, 0, self._capture.promised
-        while not self.stopped:
+        while not self.stopped and self._capture:
             if not self._capture.grab():
                 failed += 1
                 if failed > MOST_TRIES or index + failed > promised:

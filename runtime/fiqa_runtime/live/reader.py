@@ -81,6 +81,7 @@ class Reader:
         self._index = 0
         self._last = clock.monotonic()
         self._reads: object = None
+        self._in_read = False
         self._start(open_source())
 
     def take(self, deadline: float | None = None) -> Arrival | None:
@@ -111,13 +112,20 @@ class Reader:
             self._stopped = True
             self._changed.notify_all()
 
+    def close(self, seconds: float = 5.0) -> None:
+        """Stop, and wait for the thread: Python may not end while it is inside OpenCV. One that hangs is left."""
+        self.stop()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(seconds)
+
     def _stalled(self, silent: float) -> None:
         self._counts.stalls += 1
         self._check(silent)
-        if not self._patience.newest:
+        if not self._patience.newest or not self._in_read:
             self._tell(f"{self._name} has sent nothing for {silent:.0f} s; waiting")
             return
         self._tell(f"{self._name} has sent nothing for {silent:.0f} s; connecting anew")
+        self._in_read = False
         self._start(None)
 
     def _check(self, silent: float) -> None:
@@ -126,7 +134,8 @@ class Reader:
 
     def _start(self, capture: Capture | None) -> None:
         self._reads = mark = object()
-        threading.Thread(target=self._run, args=(mark, capture), name="fiqa-reader", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, args=(mark, capture), name="fiqa-reader", daemon=True)
+        self._thread.start()
 
     def _mine(self, mark: object) -> bool:
         return self._reads is mark and not self._stopped
@@ -165,7 +174,14 @@ class Reader:
 
     def _drain(self, mark: object, capture: Capture) -> None:
         """Read until there is no next frame."""
-        while self._mine(mark) and capture.grab():
+        while self._mine(mark):
+            self._in_read = True
+            grabbed = capture.grab()
+            if not self._mine(mark):
+                return
+            self._in_read = False
+            if not grabbed:
+                return
             arrived, picture = clock.monotonic(), capture.retrieve()
             index, self._index = self._index, self._index + 1
             try:

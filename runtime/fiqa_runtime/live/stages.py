@@ -19,6 +19,9 @@ T = TypeVar("T")
 U = TypeVar("U")
 LOOK = 0.1
 """Seconds between two looks whether the work was called off."""
+LAST_ITEM = 5.0
+"""Seconds for which the end waits for a thread: Python may not end while one is inside a library. One that hangs is
+left."""
 _END = object()
 
 
@@ -39,12 +42,15 @@ def staged(items: Iterable[T], work: Callable[[T], U], ahead: int = 1) -> Iterat
     def run() -> None:
         _pass_on(map(work, _taken(drawn, stop)), results, stop)
 
-    for target in (draw, run):
-        Thread(target=target, name=f"fiqa-{target.__name__}", daemon=True).start()
+    threads = [Thread(target=target, name=f"fiqa-{target.__name__}", daemon=True) for target in (draw, run)]
+    for thread in threads:
+        thread.start()
     try:
         yield from _taken(results, stop)
     finally:
         stop.set()
+        for thread in threads:
+            thread.join(LAST_ITEM)
 
 
 def watch_staged(

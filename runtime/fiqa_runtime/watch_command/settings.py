@@ -11,8 +11,8 @@ from fiqa_runtime.terminal.options import refuse_unused
 
 LONGEST_SIDE = 640
 """Longest side of the copy in which faces are looked for: a camera's 1080p is searched in a ninth of the time."""
-EVERY = 2
-"""Each so-manieth frame is searched."""
+EVERY = 1
+"""Each frame is searched."""
 MIN_SIZE = 40
 """Pixels of the shorter side of a face below which it is not scored."""
 RECONNECT = 60.0

@@ -20,7 +20,7 @@ from fiqa_runtime.faces.detection import Detection
 from fiqa_runtime.faces.face_quality import FaceQuality, LeftOutError
 from fiqa_runtime.images.seeded import seeded_image
 
-from tests.help.commands import invoker
+from tests.help.commands import Invoke, invoker
 
 LANDMARKS = np.array([[40, 40], [80, 42], [60, 60], [45, 80], [76, 81]], np.float32)
 BOX = np.array([30, 20, 60, 70], np.float32)
@@ -139,3 +139,10 @@ def test_a_full_disk_is_blamed_on_the_csv(tmp_path: Path) -> None:
             for _ in range(10_000):
                 write(ImageResult(Path("a.png"), quality=0.5).rows())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("source", ["0", "rtsp://camera:554/one", "clip.mp4", "videotestsrc ! appsink"])
+def test_streams_are_sent_to_the_other_command(score: Invoke, source: str) -> None:
+    shown = f"'{source}'" if " " in source else source
+    words = f"{source} is a stream and not a photo; fiqa-watch {shown} --engine FILE watches it"
+    assert score(source, "--engine", "x.onnx").is_one_line(words)

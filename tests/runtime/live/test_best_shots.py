@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import FrozenInstanceError, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from fiqa_runtime.faces.face_quality import FaceQuality
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.live import BestShots, Economy, Event, Floors, Frame, Track
 
-from tests.help.samples.moving_faces import Given, Script, Sharpness, face_at, frames
+from tests.help.live.moving_faces import Given, Script, Sharpness, face_at, frames
 
 ALL = Economy(refresh=0)
 Found = Sequence[Sequence[Detection] | None]
@@ -96,7 +97,8 @@ def test_several_pictures_of_one_person_lie_apart_in_time() -> None:
     (best,) = [event for event in events if event.kind == "best"]
     assert [shot.frame for shot in best.shots] == [8, 1, 5]
     assert best.quality == pytest.approx(0.7)
-    assert [shot.face.quality for shot in best.shots] == sorted((shot.face.quality for shot in best.shots), reverse=True)
+    qualities = [shot.face.quality for shot in best.shots]
+    assert qualities == sorted(qualities, reverse=True)
 
 
 def test_two_people_have_an_end_each() -> None:
@@ -151,9 +153,7 @@ def test_people_stay_who_they_are_where_the_resolution_changes() -> None:
     small, large = seeded_image(0, 240, 320), seeded_image(0, 480, 640)
     detector = Script([[face_at(60, 60)], [face_at(120, 120, 120)], [face_at(124, 120, 120)]])
     shots = BestShots(FaceQuality(Given([0.5, 0.6, 0.7]), detector), economy=ALL)
-    events = [
-        event for n, image in enumerate((small, large, large)) for event in shots.step(Frame(n, n / 10, image))
-    ]
+    events = [event for n, image in enumerate((small, large, large)) for event in shots.step(Frame(n, n / 10, image))]
     assert {event.track for event in events} == {0}
     np.testing.assert_allclose(shots.people()[0].box, [124, 120, 120, 120])
     assert shots.finish()[0].face.box.tolist() == [124, 120, 120, 120]
@@ -178,7 +178,7 @@ def test_a_source_that_fails_finishes_its_tracks_first() -> None:
     seen: list[str] = []
     with pytest.raises(InputError, match="the camera is gone"):
         for event in shots.watch(failing()):
-            seen.append(event.kind)  # noqa: PERF401
+            seen.append(event.kind)
     assert seen[-2:] == ["best", "ended"]
 
 
@@ -218,7 +218,7 @@ def test_settings_outside_their_ranges(settings: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"refresh": -1.0}, {"doubt": math.nan}, {"doubt": 2.0}, {"patience": -1}])
-def test_economies_outside_their_ranges(wrong: dict[str, float]) -> None:
+def test_economies_outside_their_ranges(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="choose 0 or more"):
         Economy(**wrong)
 

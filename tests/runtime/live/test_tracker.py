@@ -8,7 +8,7 @@ from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detection import Detection
 from fiqa_runtime.live import IouTracker, Track
 
-from tests.help.samples.moving_faces import face_at
+from tests.help.live.moving_faces import face_at
 
 
 def follow(script: list[list[Detection]], tracker: IouTracker | None = None, rate: float = 10) -> list[list[Track]]:
