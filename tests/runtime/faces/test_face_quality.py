@@ -271,19 +271,6 @@ def test_photos_come_as_arrays_and_as_paths(tmp_path: Path) -> None:
         np.testing.assert_array_equal(faces[0].crop, arcface_crop(image, LANDMARKS))
 
 
-def test_a_missing_frame_ends_no_stream() -> None:
-    image, quality = seeded_image(0, 150, 150), FaceQuality(RecordingScorer("arcface-112"), FixedDetector(0))
-    told: list[str] = []
-    results = list(quality.assess_all([image, None, image], lambda error: told.append(str(error))))
-    assert [len(faces) for faces in results] == [1, 0, 1]
-    assert told == ["a frame is missing: the source gave None; is the camera still connected?"]
-    raising = quality.assess_all([image, None, image])
-    assert len(next(raising)) == 1
-    with pytest.raises(InputError, match="a frame is missing"):
-        next(raising)
-    assert len(next(raising)) == 1 and next(raising, None) is None
-
-
 def test_a_photo_must_be_uint8_bgr(weights_dir: Path) -> None:
     detector = Detector(weights_dir / "face_detection_yunet_2023mar.onnx")
     with pytest.raises(InputError, match="uint8 BGR"):
