@@ -54,10 +54,14 @@ class Loss:
     switches: int
     """Times when a track went over to another person."""
     near: float
-    """Share of the visits whose best shot is within 0.01 of the best frame."""
+    """Share of the visits whose best shot is at most 0.01 below the best of every face of every frame."""
     median: float
+    """Of the best of every face of every frame minus the best shot, over the visits."""
     p95: float
-    """Of the quality of a visit's best frame minus that of the frame that was chosen."""
+    near_frame: float
+    """The same share where the frame that was chosen is judged as every face of every frame is, and not as it was
+    seen."""
+    median_frame: float
     scored: float
     """Share of the faces that were scored."""
 
@@ -111,8 +115,9 @@ class WatchResult:
         yield f"Best shots of {self.clips} clips with {self.heads} heads, {CLIP_SIZE[0]} x {CLIP_SIZE[1]}:"
         for name, loss in self.losses.items():
             yield (
-                f"  {name}: {loss.near:.0%} of {loss.visits} visits within {NEAR} of the best frame, "
-                f"loss median {loss.median:.4f} p95 {loss.p95:.4f}; {loss.missed} missed, {loss.split} split, "
+                f"  {name}: {loss.near:.0%} of {loss.visits} visits within {NEAR} of the best, "
+                f"loss median {loss.median:.4f} p95 {loss.p95:.4f} (by the chosen frame: {loss.near_frame:.0%}, median "
+                f"{loss.median_frame:.4f}); {loss.missed} missed, {loss.split} split, "
                 f"{loss.switches} switches, {loss.wrong_finals} of {loss.tracks} tracks without their one end, "
                 f"{loss.events_per_track:.1f} events a track, {loss.scored:.0%} of the faces scored"
             )
@@ -165,11 +170,13 @@ def _lose(qualities: dict[int, FaceQuality], heads: Sequence[Head], path: Path, 
 
 
 def _loss(verdict: Verdict) -> Loss:
-    losses = np.array(verdict.losses or [np.inf])
+    losses, frames = (np.array(values or [np.inf]) for values in (verdict.losses, verdict.frame_losses))
     return Loss(
         *(verdict.tracks, verdict.wrong_finals, verdict.events / max(verdict.tracks, 1), verdict.visits),
         *(verdict.missed, verdict.split, verdict.switches, float((losses <= NEAR).sum()) / max(verdict.visits, 1)),
-        *(float(np.median(losses)), float(np.percentile(losses, 95)), verdict.scored / max(verdict.faces, 1)),
+        *(float(np.median(losses)), float(np.percentile(losses, 95))),
+        *(float((frames <= NEAR).sum()) / max(verdict.visits, 1), float(np.median(frames))),
+        verdict.scored / max(verdict.faces, 1),
     )
 
 
@@ -215,7 +222,7 @@ def _wait(quality: FaceQuality, path: Path) -> Latency:
             given += 1
             yield replace(frames[due], arrived=begin + due / RATE)
 
-    for _ in watch_staged(shots, camera(), meter):
+    for _ in watch_staged(shots, camera(), meter, ahead=0):
         pass
     speed = meter.speed()
     return Latency(len(frames), len(frames) - given, speed.p50, speed.p95, speed.p99)

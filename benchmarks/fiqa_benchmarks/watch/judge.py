@@ -54,8 +54,10 @@ class Verdict:
     switches: int = 0
     """Times when a track went over to another person."""
     losses: list[float] = field(default_factory=list)
-    """By visit: quality of its best frame minus that of the frame that was chosen, both cut out by the true
-    landmarks."""
+    """By visit: the highest quality that scoring every face of every frame gives, minus that of the best shot. It is
+    negative where the best shot is better, as may be: a detector on a smaller frame places landmarks otherwise."""
+    frame_losses: list[float] = field(default_factory=list)
+    """By visit: the same highest quality, minus the one that the same scoring gives the frame that was chosen."""
     seconds: float = 0.0
     frames: int = 0
     faces: int = 0
@@ -101,17 +103,19 @@ def judge(
     owners = _owners(tracker.said, truths, way.every)
     into.switches += sum(_changes(visits) for visits in owners.values())
     best = [event for event in events if event.kind == "best"]
-    chosen: dict[Visit, list[int]] = defaultdict(list)
+    chosen: dict[Visit, list[Event]] = defaultdict(list)
     for event in best:
         visit = _who(event.face, truths[event.frame])
         if visit is not None:
-            chosen[visit].append(event.frame)
+            chosen[visit].append(event)
     for visit, by_frame in qualities.items():
         into.visits += 1
         into.missed += visit not in chosen
         into.split += len(chosen[visit]) > 1
         if chosen[visit]:
-            into.losses.append(max(by_frame.values()) - max(by_frame.get(frame, -np.inf) for frame in chosen[visit]))
+            highest, shots = max(by_frame.values()), chosen[visit]
+            into.losses.append(highest - max(event.quality or -np.inf for event in shots))
+            into.frame_losses.append(highest - max(by_frame.get(event.frame, -np.inf) for event in shots))
 
 
 def _add_tally(tally: Tally, into: Verdict) -> None:

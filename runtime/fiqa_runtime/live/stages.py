@@ -29,20 +29,22 @@ def staged(items: Iterable[T], work: Callable[[T], U], ahead: int = 1) -> Iterat
     """`work` of every item, in order: one thread draws the items, one works, the caller uses the results.
 
     At most `ahead` items wait in front of the work, and as many results behind it: who is slower holds up who is
-    faster. What `items` or `work` raise is raised in the place of its result. Where the caller stops early, the threads
-    end with what they are at.
+    faster. With 0 the thread that works draws its items too, so that none waits, and one result does. What `items` or
+    `work` raise is raised in the place of its result. Where the caller stops early, the threads end with what they are
+    at.
     """
-    drawn: Queue[Any] = Queue(ahead)
-    results: Queue[Any] = Queue(ahead)
+    drawn: Queue[Any] = Queue(max(ahead, 1))
+    results: Queue[Any] = Queue(max(ahead, 1))
     stop = Signal()
 
     def draw() -> None:
         _pass_on(items, drawn, stop)
 
     def run() -> None:
-        _pass_on(map(work, _taken(drawn, stop)), results, stop)
+        _pass_on(map(work, _taken(drawn, stop) if ahead else items), results, stop)
 
-    threads = [Thread(target=target, name=f"fiqa-{target.__name__}", daemon=True) for target in (draw, run)]
+    targets = (draw, run) if ahead else (run,)
+    threads = [Thread(target=target, name=f"fiqa-{target.__name__}", daemon=True) for target in targets]
     for thread in threads:
         thread.start()
     try:
@@ -59,7 +61,8 @@ def watch_staged(
     """:meth:`BestShots.watch` with a thread that reads and one that searches, while the caller's scores.
 
     Yields every frame with its events, and at the end None with those of the people who were still there. `ahead` is
-    that of :func:`staged`: more of it evens out bursts, and adds to the time from frame to event. `meter` is told of
+    that of :func:`staged`: more of it evens out bursts, and adds to the time from frame to event; 0 is for a live
+    source, which has a thread that reads already. `meter` is told of
     every frame. Raises what `frames` raises, after the open tracks are finished.
     """
 

@@ -32,7 +32,7 @@ from fiqa_runtime.watch_command.webhook import Webhook
 HEALTH = 10.0
 """Seconds between two lines of health for a person who asked for more."""
 AHEAD = 4
-"""Frames of a file that may wait between two stages; of a live source one, since waiting is latency."""
+"""Frames of a file that may wait between two stages; of a live source none, since waiting is latency."""
 
 
 @dataclass
@@ -115,7 +115,7 @@ def _watch(frames: Frames, shots: BestShots, meter: Meter, out: Outputs, report:
     next_line = time.monotonic() + HEALTH
     try:
         with stopping(frames.stop):
-            ahead = 1 if frames.source.live else AHEAD
+            ahead = 0 if frames.source.live else AHEAD
             for frame, events in watch_staged(shots, frames, meter, ahead):
                 for event in events:
                     out.take(event)
@@ -138,8 +138,9 @@ def _shots(
         raise UnsupportedError(f"{scorer.card.model} takes seconds for each face; for streams use ediffiqa-t")
     detector = faces.open_detector(engine, scorer)
     detail(f"faces found by {getattr(detector, 'name', 'MTCNN')} in {getattr(detector, 'engine', 'its own way')}")
-    floors = Floors(size=chosen.min_size, confidence=faces.min_confidence or Floors().confidence)
-    tracker = IouTracker(confidence=max(floors.confidence, IouTracker().confidence))
+    asked = faces.min_confidence
+    floors = Floors(size=chosen.min_size, confidence=Floors().confidence if asked is None else asked)
+    tracker = IouTracker() if asked is None else IouTracker(confidence=asked)
     quality = FaceQuality(scorer, detector, faces.align)
     return BestShots(
         *(quality, tracker, threshold, chosen.per_track),

@@ -22,10 +22,11 @@ def best_shots() -> BestShots:
     return BestShots(FaceQuality(Sharpness(), Script(SCRIPT)), every=2)
 
 
-def test_stages_tell_what_one_thread_tells() -> None:
+@pytest.mark.parametrize("ahead", [0, 1, 3])
+def test_stages_tell_what_one_thread_tells(ahead: int) -> None:
     alone = list(best_shots().watch(frames(24)))
     meter = Meter()
-    steps = list(watch_staged(best_shots(), frames(24), meter, ahead=3))
+    steps = list(watch_staged(best_shots(), frames(24), meter, ahead))
     assert [frame.index for frame, _ in steps if frame] == list(range(24)) and steps[-1][0] is None
     together = [event for _, events in steps for event in events]
     assert [(e.kind, e.track, e.frame, e.quality) for e in together] == [
