@@ -113,9 +113,9 @@ def judge(
         into.missed += visit not in chosen
         into.split += len(chosen[visit]) > 1
         if chosen[visit]:
-            highest, shots = max(by_frame.values()), chosen[visit]
-            into.losses.append(highest - max(event.quality or -np.inf for event in shots))
-            into.frame_losses.append(highest - max(by_frame.get(event.frame, -np.inf) for event in shots))
+            highest, mine = max(by_frame.values()), chosen[visit]
+            into.losses.append(highest - max(event.quality or -np.inf for event in mine))
+            into.frame_losses.append(highest - max(by_frame.get(event.frame, -np.inf) for event in mine))
 
 
 def _add_tally(tally: Tally, into: Verdict) -> None:
