@@ -132,6 +132,27 @@ def test_bad_input_is_one_line(watch: Invoke, clip: Path, arguments: tuple[str, 
     assert result.is_one_line(words), result.err
 
 
+def test_a_person_who_asks_is_told_more(watch: Invoke, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fiqa_runtime.watch_command.watch.HEALTH", 0)
+    result = watch(clip, "--metrics", 0, "-v")
+    assert result.code == 0 and re.search(r"metrics on port \d+, /metrics", result.err)
+    assert "faces found by true-faces" in result.err and "1 frames at" in result.err
+
+
+def test_q_in_the_window_ends_the_stream(
+    watch: Invoke, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Any] = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(cv2, "namedWindow", lambda *_: None)
+    monkeypatch.setattr(cv2, "imshow", lambda _, picture: shown.append(picture))
+    monkeypatch.setattr(cv2, "waitKey", lambda _: ord("q") if len(shown) == 3 else -1)
+    monkeypatch.setattr(cv2, "destroyAllWindows", lambda: None)
+    result = watch(clip, "--show", "--jsonl", "-")
+    told = [line["event"] for line in events(result.out)]
+    assert result.code == 0 and len(shown) < 30 and told.count("best") == told.count("ended") == 2
+
+
 def test_a_window_without_a_screen(watch: Invoke, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
