@@ -36,7 +36,7 @@ test-long: $(VENV)/.dev ## every precision of the largest networks, searched int
 fuzz: $(VENV)/.dev ## damaged files and random command lines: FUZZ=20000 cases, others each time
 	FIQA_FUZZ=$(FUZZ) $(VENV)/bin/python -X faulthandler -m pytest -q tests/fuzz
 
-soak: $(VENV)/.dev ## 200,000 scores and 5,000 photos: memory and open files stay flat
+soak: $(VENV)/.dev ## 200,000 scores, 5,000 photos, 100,000 frames of a stream: memory and open files stay flat
 	$(VENV)/bin/python -m tests.endurance.soak
 
 kill: $(VENV)/.dev ## 100 kills of export, int8 export and scoring: nothing that loads is wrong, leftovers go

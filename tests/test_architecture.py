@@ -27,20 +27,8 @@ MAY_IMPORT = {
 }
 ROOMS = {
     "fiqa_runtime": (
-        *(
-            "entry",
-            "__init__",
-            "cli",
-            "command",
-            "runs",
-            "diagnosis",
-            "faces",
-            "scoring",
-            "networks",
-            "backends",
-            "images",
-        ),
-        *("artefact", "terminal", "onnx_bytes", "system", "errors"),
+        *("entry", "__init__", "cli", "watch_cli", "watch_command", "command", "live", "runs", "diagnosis", "faces"),
+        *("scoring", "networks", "backends", "images", "artefact", "terminal", "onnx_bytes", "system", "errors"),
     ),
     "fiqa_export": (
         *("__init__", "cli", "command", "demo", "conformance", "pipeline", "own", "convert", "doctor", "serving"),
@@ -54,6 +42,7 @@ ROOMS = {
             "readme_tables",
             "report",
             "gate",
+            "watch",
             "photos",
             "opinions",
             "speed",
@@ -70,6 +59,7 @@ EXPORT_INSIDE_FUNCTIONS = {"contenders", "readme_tables"}
 # Where a package beside numpy and cv2 may be imported at module level in the runtime.
 RUNTIME_TOP_LEVEL = {
     "cli.py": {"typer"},
+    "watch_cli.py": {"typer"},
     "terminal/common_options.py": {"typer"},
     "terminal/console.py": {"typer", "rich"},
     "backends/onnxruntime.py": {"onnxruntime"},
@@ -91,6 +81,7 @@ BASE_INSTALL = [
 COMMANDS = {
     "fiqa-export": "fiqa_export.cli",
     "fiqa-score": "fiqa_runtime.cli",
+    "fiqa-watch": "fiqa_runtime.watch_cli",
     "fiqa-bench": "fiqa_benchmarks.cli",
 }
 

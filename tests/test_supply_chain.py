@@ -14,7 +14,7 @@ import pytest
 from tests.help.places import ROOT
 
 PLANTED = ("json", "numpy", "cv2", "site", "typer", "onnx", "torch", "importlib", "subprocess", "encodings")
-PLANTED += ("pickle", "socket", "selectors", "multiprocessing")
+OF_MULTIPROCESSING = ("pickle", "socket", "selectors", "multiprocessing")
 LINES: dict[str, tuple[str, ...]] = {
     "help": ("fiqa-score", "--help"),
     "self-test": ("fiqa-score", "--engine", "ENGINE", "--self-test"),
@@ -36,7 +36,7 @@ def test_nothing_of_the_working_folder_is_executed(
     if not program.is_file():
         pytest.skip("the commands are not installed beside this Python")
     mark = tmp_path / "executed"
-    for name in PLANTED:
+    for name in (*PLANTED, *OF_MULTIPROCESSING):
         (tmp_path / f"{name}.py").write_text(f"open({str(mark)!r}, 'a').write(__name__)\n")
     (tmp_path / "fiqa_runtime").mkdir()
     (tmp_path / "fiqa_runtime/__init__.py").write_text(f"open({str(mark)!r}, 'a').write(__name__)\n")

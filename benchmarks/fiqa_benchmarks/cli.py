@@ -24,17 +24,17 @@ from fiqa_benchmarks.contenders.peers import contenders
 from fiqa_benchmarks.discard.command import evaluate_edc
 from fiqa_benchmarks.gate.gate import open_gate
 from fiqa_benchmarks.report.page import check_installed
-from fiqa_benchmarks.runs import Output, Settings, fit_opinions, measure_speed, time_pipeline
+from fiqa_benchmarks.runs import Output, Settings, fit_opinions, measure_speed, time_pipeline, watch_clips
 from fiqa_benchmarks.speed.machine import machine, versions
 
 IMAGES = 16
 """Number of seeded images on which contenders are compared; a larger batch gets as many as it needs."""
 MOST_PER_BATCH = 1024
 TABLE_WIDTH = 120
-KINDS = ("--mos", "--edc", "--baseline", "--pipeline")
+KINDS = ("--mos", "--edc", "--baseline", "--pipeline", "--watch")
 """Kinds of run, of which one may be asked for at a time."""
 PARTS = {
-    "--pipeline": ("--detector", "--streams"),
+    "--pipeline": ("--streams",),
     "--mos": ("--cache",),
     "--edc": ("--embeddings", "--scores", "--protocol", "--metric", "--lower-is-better"),
     "--baseline": ("--budget", "--junit"),
@@ -43,6 +43,7 @@ PARTS = {
 IGNORES = {
     "--mos": ("--batch", "--rounds", "--roofline"),
     "--pipeline": ("--batch", "--roofline", "--against", "--html"),
+    "--watch": ("--batch", "--roofline", "--against", "--html", "--streams"),
 }
 """The options that each kind of run ignores."""
 IGNORED_WITHOUT_ENGINE = (
@@ -90,7 +91,15 @@ def command(
     pipeline: Annotated[
         bool, _what("--pipeline", help="Instead: photos of --images to scores, against OpenCV Zoo's demo.")
     ] = False,
-    detector: Annotated[Path | None, _photos(help="--pipeline: YuNet file, as in fiqa-score.")] = None,
+    watch: Annotated[
+        bool,
+        _what(
+            "--watch",
+            help="Instead: best shots of made-up clips, what each way of watching loses and how fast it is. Faces are "
+            "those of --images, or two that packages bring.",
+        ),
+    ] = False,
+    detector: Annotated[Path | None, _photos(help="--pipeline, --watch: YuNet file, as in fiqa-score.")] = None,
     streams: Annotated[int | None, _photos(min=1, help="--pipeline: photos at once, as in fiqa-score.")] = None,
     mos: Annotated[
         Path | None,
@@ -129,10 +138,11 @@ def command(
 
     --roofline sets the operations of each network against matrix products of this machine.
 
-    Instead of that, --pipeline times the whole way from photos to scored faces, and --mos says how well scores fit
-    people's opinions. --edc says how well scores sort out the pairs on which face recognition fails; alone, or beside
-    the speed of each --engine. With --baseline and --budget the first engine is also compared with an earlier run. With
-    --images the page of --html also shows how scores fall as faces get worse.
+    Instead of that, --pipeline times the whole way from photos to scored faces, --watch holds fiqa-watch against
+    scoring every face of every frame, and --mos says how well scores fit people's opinions. --edc says how well scores
+    sort out the pairs on which face recognition fails; alone, or beside the speed of each --engine. With --baseline and
+    --budget the first engine is also compared with an earlier run. With --images the page of --html also shows how
+    scores fall as faces get worse.
 
     Exit code 0: done. 2: bad input or missing dependency; contenders that could run were measured.
     3: a budget of the gate is broken.
@@ -158,6 +168,8 @@ def command(
     entered = contenders(names, backend, _names(against), check_precision(cpu_precision))
     if pipeline:
         time_pipeline(out, entered, images, detector, Settings(threads, rounds), streams or 1)
+    elif watch:
+        watch_clips(out, entered, images, detector, Settings(threads, rounds))
     elif mos is not None:
         fit_opinions(out, entered, mos, images, cache, threads)
     else:
@@ -175,6 +187,8 @@ def _check_options(typed: Collection[str]) -> None:
         raise InputError(f"{' and '.join(kinds)} do not go together; run one after the other")
     refuse_parts_alone(typed, PARTS)
     refuse_ignored(typed, IGNORES)
+    if "--detector" in typed and not {"--pipeline", "--watch"} & {*typed}:
+        raise InputError("--detector is a part of --pipeline and --watch; add one of them or leave it out")
     if "--edc" in typed and "--engine" not in typed:
         refuse_unused("--edc without --engine", [name for name in typed if name in IGNORED_WITHOUT_ENGINE])
 

@@ -10,15 +10,17 @@ from typing import Any
 from fiqa_runtime.artefact.weight_files import locate
 from fiqa_runtime.artefact.zoo import DETECTOR
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.faces.detector import Detector
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import find_images, read_image
+from fiqa_runtime.system.host import threads_per_stream
 from fiqa_runtime.terminal.console import progress_bar, stderr, tell
 from fiqa_runtime.terminal.outputs import write_json
 from rich.console import Console
 from rich.markup import escape
 
 from fiqa_benchmarks.contenders.crops import crop_names
-from fiqa_benchmarks.contenders.peers import Contender
+from fiqa_benchmarks.contenders.peers import Contender, open_contender
 from fiqa_benchmarks.gate.gate import Gate
 from fiqa_benchmarks.opinions.command import evaluate_mos, unusable_error
 from fiqa_benchmarks.photos.bench import bench_pipeline
@@ -29,6 +31,8 @@ from fiqa_benchmarks.speed.bench import Result, bench, bench_json
 from fiqa_benchmarks.speed.machine import versions
 from fiqa_benchmarks.speed.roofline import measure_peaks, reached, roofline_json, roofline_lines
 from fiqa_benchmarks.speed.speed_tables import print_tables
+from fiqa_benchmarks.watch.bench import bench_watch
+from fiqa_benchmarks.watch.heads import heads_of, packaged_heads
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,23 @@ def time_pipeline(
     out.write(
         {"machine": out.machine, "versions": versions(), "pipeline": flows.as_json()}, schema="fiqa-bench-pipeline.v1"
     )
+
+
+def watch_clips(
+    out: Output, entered: Sequence[Contender], images: Path | None, detector: Path | None, settings: Settings
+) -> None:
+    """``--watch``: best shots of clips that are made of the photos in `images`; raises InputError for several
+    engines."""
+    if len(entered) > 1:
+        raise InputError("--watch takes one engine; give each a run of its own")
+    finder = detector or locate(DETECTOR)
+    threads = settings.threads or threads_per_stream(2)
+    photos = find_images([images] if images else [])
+    heads = heads_of(photos, Detector(finder)) if photos else packaged_heads()
+    with progress_bar() as report, open_contender(entered[0], threads) as scorer:
+        result = bench_watch(scorer, finder, heads, threads, settings.rounds or 3, report)
+    out.console.print(*map(escape, result.lines()), sep="\n", highlight=False, soft_wrap=True)
+    out.write({"machine": out.machine, "versions": versions(), "watch": result.as_json()}, schema="fiqa-bench-watch.v1")
 
 
 def fit_opinions(

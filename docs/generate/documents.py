@@ -13,7 +13,7 @@ from fiqa_runtime.command.threshold import StoredThreshold
 from fiqa_runtime.networks.network_file import VERSION as NETWORK_VERSION
 from fiqa_runtime.networks.network_file import NetworkFile
 
-from docs.generate.kinds import bench, export, score
+from docs.generate.kinds import bench, export, score, watch
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,14 @@ DOCUMENTS = {
     "line": Document(
         score.ScoreLine, "One image, as a line", "`fiqa-score --jsonl`", "fiqa-score-line.v1.json", own_marks={}
     ),
+    "watch-line": Document(
+        watch.WatchLine,
+        "One event of a stream, as a line",
+        "`fiqa-watch --jsonl`",
+        "fiqa-watch-line.v1.json",
+        own_marks={},
+    ),
+    "watch": Document(watch.Watch, "What became of a stream", "`fiqa-watch --json`", "fiqa-watch.v1.json"),
     "threshold": Document(
         StoredThreshold,
         "A threshold kept beside an artefact",
@@ -112,6 +120,12 @@ DOCUMENTS = {
         "From photos to scored faces",
         "`fiqa-bench --pipeline --json`",
         "fiqa-bench-pipeline.v1.json",
+    ),
+    "bench-watch": Document(
+        bench.Watched,
+        "What watching loses, and how fast it is",
+        "`fiqa-bench --watch --json`",
+        "fiqa-bench-watch.v1.json",
     ),
     "opinions": Document(
         bench.Opinions, "Scores against opinions", "`fiqa-bench --mos --json`", "fiqa-bench-mos.v1.json"

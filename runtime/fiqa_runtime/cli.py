@@ -13,7 +13,7 @@ from fiqa_runtime.artefact.spec import check_precision
 from fiqa_runtime.backends import ONNX_BACKENDS, PLAN_BACKEND
 from fiqa_runtime.command.diagnose import diagnose_scores
 from fiqa_runtime.command.engine_questions import show_choice, show_self_test
-from fiqa_runtime.command.options import check_files, check_options
+from fiqa_runtime.command.options import check_files, check_options, refuse_streams
 from fiqa_runtime.command.score_command import score_images
 from fiqa_runtime.command.settings import MTCNN, YUNET, EngineSettings, FaceSettings, ScoreSettings
 from fiqa_runtime.command.threshold import read_share
@@ -40,7 +40,7 @@ EXAMPLE = "Example: fiqa-score photos/ --engine ediffiqa-t.fp32.onnx --threshold
 def score(
     context: typer.Context,
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH...", help="Photos, crops or their folders.")
+        list[str] | None, typer.Argument(metavar="PATH...", help="Photos, crops or their folders.")
     ] = None,
     list_file: Annotated[
         Path | None, _what("--list", metavar="FILE", help="Also the files named in FILE, one per line; '-' is stdin.")
@@ -154,6 +154,7 @@ def score(
     """
     precision, method = check_precision(cpu_precision), check_method(align)
     check_options(typed_options(context))
+    refuse_streams(paths or [])
     found = _found(paths or [], list_file, shard)
     files = found.images
     detector_file = None if detector in (None, YUNET, MTCNN) else Path(detector)
@@ -208,7 +209,7 @@ def score(
     score_images(found, opened, faces, settings)
 
 
-def _found(paths: list[Path], list_file: Path | None, shard: str | None) -> Found:
+def _found(paths: list[str], list_file: Path | None, shard: str | None) -> Found:
     """The images to score; what was passed over in folders is the first share's to tell."""
     found = search_images(paths)
     if list_file is not None:

@@ -17,6 +17,11 @@ def score() -> None:
     _run("fiqa_runtime.cli")
 
 
+def watch() -> None:
+    """``fiqa-watch``."""
+    _run("fiqa_runtime.watch_cli")
+
+
 def export() -> None:
     """``fiqa-export``."""
     _run("fiqa_export.cli")

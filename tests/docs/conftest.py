@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the documentation: the three commands, as typed."""
+"""Fixtures of the tests of the documentation: the commands, as typed."""
 
 from __future__ import annotations
 

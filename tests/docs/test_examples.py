@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
+import re
 import runpy
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +17,10 @@ import fiqa_runtime
 import numpy as np
 import pytest
 from fiqa_export.pipeline import Options, export
+from fiqa_runtime import watch_cli
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
+from typer.main import get_command
 
 from tests.help.places import EXAMPLES
 from tests.help.samples.one_face import OneFace
@@ -58,6 +63,46 @@ def test_overlay_is_green_above_the_threshold_and_red_below(
         assert "1 faces in" in run("overlay.py", seeded_engine, photo, tmp_path / "out.png", threshold)
         corners[threshold] = fiqa_runtime.read_image(tmp_path / "out.png")[100, 0].tolist()
     assert corners[-1000] == [80, 170, 40] and corners[1000] == [50, 50, 220]
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Ten frames, ten a second."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (160, 200))
+    for _ in range(10):
+        writer.write(seeded_image(0, 200, 160))
+    writer.release()
+    return path
+
+
+def test_the_gate_says_each_person_once(run: Run, seeded_engine: Path, clip: Path) -> None:
+    printed = run("webcam_gate.py", seeded_engine, clip, -1000)
+    assert re.fullmatch(r"person 0 may pass, quality -?[0-9.]+ after 0\.00 s\n", printed)
+    assert run("webcam_gate.py", seeded_engine, clip, 1000) == ""
+
+
+def test_best_shots_from_a_loop(run: Run, seeded_engine: Path, clip: Path, tmp_path: Path) -> None:
+    printed = run("best_shot.py", seeded_engine, clip, tmp_path / "shots")
+    assert printed.startswith(f"{tmp_path / 'shots' / 'person-0.png'}  quality ")
+    assert fiqa_runtime.read_image(tmp_path / "shots" / "person-0.png").shape == (200, 160, 3)
+
+
+def options_of(words: list[str]) -> set[str]:
+    return {word for word in words if word.startswith("--")}
+
+
+def test_service_and_container_type_options_that_there_are() -> None:
+    yaml = pytest.importorskip("yaml")
+    known = {option for parameter in get_command(watch_cli.app).params for option in parameter.opts}
+    unit = configparser.RawConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]  # keys of systemd have capitals
+    unit.read(EXAMPLES / "live" / "fiqa-watch.service")
+    program, *words = shlex.split(unit["Service"]["ExecStart"])
+    assert Path(program).name == "fiqa-watch" and options_of(words) <= known
+    service = yaml.safe_load((EXAMPLES / "live" / "compose.yaml").read_text("utf-8"))["services"]["watch"]
+    assert service["entrypoint"] == ["fiqa-watch"] and options_of(service["command"]) <= known
+    assert (EXAMPLES / "live" / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from fiqa_benchmarks.speed import latency
 from fiqa_export.command.list_command import commercial_use
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.command.settings import FaceSettings
+from fiqa_runtime.live import Frames
 
 from tests.help.commands import Invoke
 from tests.help.markdown import code_blocks
@@ -55,6 +56,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     small = cv2.resize(photo, None, fx=0.15, fy=0.15, interpolation=cv2.INTER_AREA)
     cv2.imwrite("blurred.jpg", cv2.GaussianBlur(photo, (0, 0), 6))
     cv2.imwrite("tiny.jpg", cv2.resize(small, (photo.shape[1], photo.shape[0])))
+    clip = cv2.VideoWriter("clip.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 10, (512, 600))
+    for _ in range(3):
+        clip.write(photo)
+    clip.release()
     return tmp_path
 
 
@@ -78,12 +83,15 @@ def test_commands_run_in_order_as_typed(
     monkeypatch.setattr(FaceSettings, "open_detector", lambda *_: OneFace())
     monkeypatch.setattr(fiqa_runtime, "Detector", OneFace)
     printed = run_all(command)
-    assert len(printed) >= 7
+    monkeypatch.setattr("fiqa_runtime.live.Frames", lambda camera: Frames("clip.mp4"))
+    assert len(printed) >= 8 and len(list((folder / "shots").iterdir())) == 1
     for name in ("engines/ediffiqa-t.fp32.onnx", "engines/ediffiqa-t.fp16.onnx", "report.html"):
         assert (folder / name).is_file(), name
-    (code,) = code_blocks(TEXT, "python")
-    exec(compile(code, "README.md", "exec"), {})
+    photo, camera = code_blocks(TEXT, "python")
+    exec(compile(photo, "README.md", "exec"), {})
     assert float(capsys.readouterr().out.split()[0]) > 0
+    exec(compile(camera, "README.md", "exec"), {})
+    assert re.fullmatch(r"0 0\.\d+ \(600, 512, 3\)\n", capsys.readouterr().out)
 
 
 def test_the_printed_scores_are_those_of_the_command(

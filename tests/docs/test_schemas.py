@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from fiqa_benchmarks.watch.clips import crowd, make_clips
 from fiqa_export.pipeline import Options, export
 from fiqa_export.verdict.recipe import FP16
 from fiqa_runtime.artefact.card import card_path, read_card
@@ -23,6 +24,7 @@ from jsonschema import Draft202012Validator
 from docs.generate.documents import DOCUMENTS
 from docs.generate.schemas import FOLDER, schema_of, schema_text
 from tests.help.commands import Invoke
+from tests.help.live.clips import TrueFaces, short_clip
 from tests.help.places import EXAMPLES, GOLDEN
 from tests.help.samples.cards import int8_conversion, plan_build
 from tests.help.samples.one_face import OneFace
@@ -243,6 +245,48 @@ def test_photos_against_the_demo(
     )
     assert result.code == 0, result.err
     check("pipeline", json.loads(result.out))
+
+
+def test_a_stream(
+    command: dict[str, Invoke],
+    seeded_engine: Path,
+    tmp_path: Path,
+    check: Check,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    truths = short_clip(tmp_path / "clip.avi", 1.0)
+    monkeypatch.setattr(FaceSettings, "open_detector", lambda *_: TrueFaces(truths))
+    options = ("--per-track", 2, "--best-shot", tmp_path / "shots", "--json", tmp_path / "d.json", "--jsonl", "-")
+    result = command["fiqa-watch"](tmp_path / "clip.avi", "--engine", seeded_engine, *options, *ENGINE_ON_ONE_THREAD)
+    assert result.code == 0, result.err
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    assert {"started", "better", "best", "ended"} == {line["event"] for line in lines}
+    assert any("others" in line for line in lines)
+    for line in lines:
+        check("watch-line", line)
+    check("watch", json.loads((tmp_path / "d.json").read_text("utf-8")))
+
+
+def test_a_benchmark_of_streams(
+    command: dict[str, Invoke],
+    seeded_engine: Path,
+    weights_dir: Path,
+    check: Check,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two short clips and a short crowd, in small frames."""
+    module = "fiqa_benchmarks.watch.bench"
+    wanted = [clip for clip in make_clips(1) if clip.name in ("crossing-0", "blurring-0")]
+    for name, value in (("CLIP_SIZE", (480, 270)), ("CROWD_SIZE", (640, 360)), ("make_clips", lambda _: wanted)):
+        monkeypatch.setattr(f"{module}.{name}", value)
+    monkeypatch.setattr(f"{module}.crowd", lambda heads, count: crowd(heads, count, seconds=1))
+    options = ("--detector", weights_dir / "face_detection_yunet_2023mar.onnx", "--rounds", "1", "--json", "-")
+    result = command["fiqa-bench"]("--engine", seeded_engine, "--watch", *options, *ENGINE_ON_ONE_THREAD)
+    assert result.code == 0, result.err
+    document = json.loads(result.out)
+    check("bench-watch", document)
+    for loss in document["watch"]["losses"].values():
+        assert loss["wrong_finals"] == loss["switches"] == 0 and loss["visits"] == 3
 
 
 @pytest.mark.parametrize("name", ["light", "magface", "theirs"])

@@ -1,6 +1,6 @@
-"""``make soak``: hundreds of thousands of scores and thousands of photos; memory and open files have to stay flat.
+"""``make soak``: hundreds of thousands of scores and frames, thousands of photos; memory and open files stay flat.
 
-    python -m tests.endurance.soak [--scores 200000] [--photos 5000] [--backend onnxruntime]
+    python -m tests.endurance.soak [--scores 200000] [--photos 5000] [--frames 100000] [--backend onnxruntime]
 
 The network has seeded weights, and the detector too, so that it needs no file from outside. What is kept after a
 tenth of the run is compared with what is kept at its end.
@@ -13,18 +13,25 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import cv2
 import numpy as np
 import psutil
 from fiqa_export.pipeline import export
+from fiqa_runtime.faces.detection import Detection
 from fiqa_runtime.faces.detector import Detector
 from fiqa_runtime.faces.face_quality import FaceQuality
+from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
+from fiqa_runtime.live import BestShots, Frame, Frames, Meter, watch_staged
 from fiqa_runtime.scoring.scorer import Scorer
+
+from tests.help.live.moving_faces import face_at
 
 MOST_GROWTH = 32 << 20
 """Bytes that resident memory may grow by from a tenth of a run to its end: allocators keep a little."""
@@ -40,6 +47,8 @@ def kept() -> tuple[int, int]:
 
 def flat(what: str, unit: Callable[[int], int], total: int) -> bool:
     """Run `unit` until it has done `total`; tell whether memory and open files grew after the first tenth."""
+    if not total:
+        return True
     done, first, start = 0, None, time.perf_counter()
     while done < total:
         done += unit(done)
@@ -58,11 +67,49 @@ def flat(what: str, unit: Callable[[int], int], total: int) -> bool:
     return good
 
 
+class Passers:
+    """Finds two people who walk past: each comes, crosses the frame and leaves, for ever."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+
+    def detect(self, image: Image) -> list[Detection]:
+        step = self._calls % 150
+        self._calls += 1
+        return [face_at(2 * step, 30 + 80 * n) for n in range(2)] if step < 110 else []
+
+
+def watched(scorer: Scorer, path: Path, total: int) -> list[bool]:
+    """One stream of `total` frames on three threads, and as many frames read from a file that is opened again and
+    again."""
+    if not total:
+        return []
+    images = [seeded_image(index, 240, 320) for index in range(30)]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (320, 240))
+    for image in images:
+        writer.write(image)
+    writer.release()
+    stream = (Frame(index, index / 30, images[index % len(images)]) for index in count())
+    shots = BestShots(FaceQuality(scorer, Passers()), emit_after=0.5)
+    steps = watch_staged(shots, stream, Meter())
+    ends = Counter[str]()
+
+    def watch(_: int) -> int:
+        ends.update(event.kind for event in next(steps)[1])
+        return 1
+
+    good = [flat("frames watched", watch, total), flat("frames read", lambda _: len(list(Frames(path))), total)]
+    open_now = ends["started"] - ends["ended"]
+    sys.stdout.write(f"people: {ends['started']:,} came, {ends['best']:,} best shots, {open_now} there at the end\n")
+    return [*good, ends["ended"] <= ends["best"] <= ends["started"], open_now <= 2]
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description="Memory and open files over a long run.")
     parser.add_argument("--scores", type=int, default=200_000)
     parser.add_argument("--photos", type=int, default=5_000)
+    parser.add_argument("--frames", type=int, default=100_000)
     parser.add_argument("--backend", default="onnxruntime")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -86,6 +133,7 @@ def main() -> None:
                 return 1
 
             good = [flat("scores", score, given.scores), flat("photos", photo, given.photos)]
+            good += watched(scorer, folder / "clip.avi", given.frames)
     raise SystemExit(0 if all(good) else 3)
 
 

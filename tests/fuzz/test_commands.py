@@ -9,6 +9,7 @@ import cv2
 import fiqa_benchmarks.cli
 import fiqa_export.cli
 import fiqa_runtime.cli
+import fiqa_runtime.watch_cli
 import pytest
 import typer
 from fiqa_runtime.images.seeded import seeded_image
@@ -18,7 +19,12 @@ from hypothesis import strategies as st
 from tests.fuzz.damage import OUTCOMES, cases, in_time
 from tests.help.commands import Outcome, invoker
 
-MAINS = {"score": fiqa_runtime.cli, "export": fiqa_export.cli, "bench": fiqa_benchmarks.cli}
+MAINS = {
+    "score": fiqa_runtime.cli,
+    "watch": fiqa_runtime.watch_cli,
+    "export": fiqa_export.cli,
+    "bench": fiqa_benchmarks.cli,
+}
 OPTIONS = {
     name: sorted({option for parameter in typer.main.get_command(module.app).params for option in parameter.opts})
     for name, module in MAINS.items()
@@ -27,7 +33,7 @@ ODD = ("-", "-1", "0", "1", "2", "1e999", "nan", "x" * 5000, "\udcff.png", "\x1b
 FILES = ("a.png", "b.png", "none.png", "../a.png", "text.txt", ".", "/dev/null", "out.json", "out.csv", "ENGINE")
 WORDS = ("seeded", "official", "auto", "opencv", "onnxruntime", "yunet", "edc", "exact", "fast")
 VALUES = st.sampled_from((*ODD, *FILES, *WORDS)) | st.text(st.characters(exclude_characters="\x00"), max_size=8)
-HEAVY = {"--install-completion", "--show-completion", "--doctor", "--pipeline", "--streams"}
+HEAVY = {"--install-completion", "--show-completion", "--doctor", "--pipeline", "--streams", "--watch", "--show"}
 """Options that take minutes, change the shell or are tried elsewhere."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fiqa_benchmarks.watch.bench import WatchResult
 from fiqa_runtime.artefact.spec import Precision
 
 Estimates = Mapping[str, "Estimate"]
@@ -174,6 +175,15 @@ class Estimate:
     value: float | None
     low: float | None
     high: float | None
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What `--watch` writes."""
+
+    machine: Mapping[str, Any]
+    versions: Mapping[str, str]
+    watch: WatchResult
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 from fiqa_runtime.artefact.location import artefact_inputs
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.live.source import is_stream
 from fiqa_runtime.system.files import NamedFile
 from fiqa_runtime.terminal.options import refuse_all_but, refuse_ignored, refuse_unused
 from fiqa_runtime.terminal.outputs import check_outputs
@@ -64,6 +65,13 @@ def check_options(typed: Collection[str]) -> None:
         raise InputError("--landmarks are those of ready crops; add --aligned or leave them out")
     if "--quality-file" in typed and not {"--json", "--jsonl", "--csv"} & {*typed}:
         refuse_unused("--quality-file without --csv or --json", [name for name in THRESHOLDS if name in typed])
+
+
+def refuse_streams(paths: Iterable[str]) -> None:
+    """Raise InputError where one of `paths` is a camera, an address or a video, which ``fiqa-watch`` takes."""
+    for path in filter(is_stream, paths):
+        shown = f"'{path}'" if " " in path else path
+        raise InputError(f"{path} is a stream and not a photo; fiqa-watch {shown} --engine FILE watches it")
 
 
 def check_files(outputs: Iterable[NamedFile], engine: str, inputs: Iterable[NamedFile]) -> None:

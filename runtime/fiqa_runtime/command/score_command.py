@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fiqa_runtime.artefact.score_map import check_threshold
 from fiqa_runtime.command.accounting import Account, counted
 from fiqa_runtime.command.batch import refuse_same_stems, score_crops, score_photos
 from fiqa_runtime.command.overlay_files import picture_places, with_pictures
@@ -20,7 +19,7 @@ from fiqa_runtime.command.results import (
 )
 from fiqa_runtime.command.settings import EngineSettings, FaceSettings, ScoreSettings, assessor_for
 from fiqa_runtime.command.table import Table
-from fiqa_runtime.command.threshold import STORED, calibrate_threshold, stored_threshold
+from fiqa_runtime.command.threshold import calibrate_threshold, read_threshold
 from fiqa_runtime.command.worker import score_in_processes
 from fiqa_runtime.command.written import Written
 from fiqa_runtime.errors import InputError
@@ -139,16 +138,7 @@ def _threshold(scorer: Scorer, settings: ScoreSettings) -> float | None:
     """The smallest accepted score of this artefact; None where no decision is asked for."""
     if settings.fp32_threshold is not None:
         return scorer.threshold(settings.fp32_threshold)
-    if settings.threshold is None:
-        return None
-    if settings.threshold == STORED:
-        return stored_threshold(scorer.path)
-    try:
-        threshold = float(settings.threshold)
-    except ValueError as error:
-        raise InputError(f"--threshold {settings.threshold} is not a number; give one, or {STORED}") from error
-    check_threshold(threshold)
-    return threshold
+    return None if settings.threshold is None else read_threshold(settings.threshold, scorer.path)
 
 
 def _decided(source: Source, threshold: float, fp32_threshold: float | None) -> Source:

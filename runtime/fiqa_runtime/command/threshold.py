@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fiqa_runtime.artefact.score_map import check_threshold
 from fiqa_runtime.command.accounting import Account
 from fiqa_runtime.command.results import Stream
 from fiqa_runtime.errors import InputError
@@ -56,6 +57,18 @@ def read_share(text: str) -> float:
     if not 0 < share < 1:
         raise InputError(f"--reject {text} is not a share between 0 and 1; write it as 5% or 0.05")
     return share
+
+
+def read_threshold(text: str, artefact: Path) -> float:
+    """The number that `text` is, or the threshold that is kept for `artefact`; raises InputError for anything else."""
+    if text == STORED:
+        return stored_threshold(artefact)
+    try:
+        threshold = float(text)
+    except ValueError as error:
+        raise InputError(f"--threshold {text} is not a number; give one, or {STORED}") from error
+    check_threshold(threshold)
+    return threshold
 
 
 def find_threshold(scores: Sequence[float], share: float) -> float:

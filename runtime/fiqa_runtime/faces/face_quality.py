@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiqa_runtime.artefact.spec import InputSpec
-from fiqa_runtime.errors import InputError, UnsupportedError
+from fiqa_runtime.errors import FiqaError, InputError, UnsupportedError
 from fiqa_runtime.faces.detection import Detection, FaceFinder, finder_settings
 from fiqa_runtime.images.align import Method
 from fiqa_runtime.images.framing import frame_of
@@ -95,6 +95,32 @@ def without_refused(faces: list[Face], refused: Sequence[InputError]) -> list[Fa
     raise LeftOutError(faces, refused) if faces else refused[0]
 
 
+def _raise(error: FiqaError) -> list[Face]:
+    raise error
+
+
+class _InPlace:
+    """Results of a stream, of which any may raise; those behind it still come, as they would not from a generator."""
+
+    def __init__(
+        self, finishes: Iterator[Callable[[], list[Face]]], on_error: Callable[[FiqaError], None] | None
+    ) -> None:
+        self._finishes, self._on_error = finishes, on_error
+
+    def __iter__(self) -> _InPlace:
+        return self
+
+    def __next__(self) -> list[Face]:
+        finish = next(self._finishes)
+        try:
+            return finish()
+        except FiqaError as error:
+            if self._on_error is None:
+                raise
+            self._on_error(error)
+            return error.faces if isinstance(error, LeftOutError) else []
+
+
 class FaceQuality:
     """Finds and scores the faces of whole photos.
 
@@ -133,9 +159,25 @@ class FaceQuality:
         """
         return self.begin(as_image(photo))()
 
-    def assess_all(self, images: Iterable[Photo]) -> Iterator[list[Face]]:
-        """:meth:`assess` of a stream of photos or frames, in order; finds the faces of the next one while scoring."""
-        return (finish() for finish in work_ahead(lambda photo: self.begin(as_image(photo)), images))
+    def assess_all(
+        self, images: Iterable[Photo | None], on_error: Callable[[FiqaError], None] | None = None
+    ) -> Iterator[list[Face]]:
+        """:meth:`assess` of a stream of photos or frames, in order; finds the faces of the next one while scoring.
+
+        A photo that cannot be used, as the None that OpenCV gives for a frame that is missing, stops nothing:
+        `on_error` is told why, and its result is the faces that could be scored, mostly none. Without `on_error` that
+        is raised in the place of the result, and ``next`` goes on with the photo behind it. For people who move see
+        :mod:`fiqa_runtime.live`.
+        """
+        return _InPlace(work_ahead(self._begun, images), on_error)
+
+    def _begun(self, photo: Photo | None) -> Callable[[], list[Face]]:
+        try:
+            if photo is None:
+                raise InputError("a frame is missing: the source gave None; is the camera still connected?")
+            return self.begin(as_image(photo))
+        except FiqaError as error:
+            return partial(_raise, error)
 
     def begin(self, image: Image) -> Callable[[], list[Face]]:
         """The first half of :meth:`assess`, which finds the faces; what it returns is the second, which scores them.

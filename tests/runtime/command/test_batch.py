@@ -19,7 +19,7 @@ from fiqa_runtime.faces.detection import Detection
 from fiqa_runtime.faces.face_quality import FaceQuality, LeftOutError
 from fiqa_runtime.images.seeded import seeded_image
 
-from tests.help.commands import invoker
+from tests.help.commands import Invoke, invoker
 
 LANDMARKS = np.array([[40, 40], [80, 42], [60, 60], [45, 80], [76, 81]], np.float32)
 BOX = np.array([30, 20, 60, 70], np.float32)
@@ -107,3 +107,10 @@ def test_the_command_says_what_it_left_out(
     result = score(*photos, "--engine", seeded_engine, "--backend", "onnxruntime", "--csv", tmp_path / "s.csv")
     assert result.ends_in("0.png: 1 of 2 faces cannot be scored"), result
     assert len((tmp_path / "s.csv").read_text(encoding="utf-8").splitlines()) == 4
+
+
+@pytest.mark.parametrize("source", ["0", "rtsp://camera:554/one", "clip.mp4", "videotestsrc ! appsink"])
+def test_streams_are_sent_to_the_other_command(score: Invoke, source: str) -> None:
+    shown = f"'{source}'" if " " in source else source
+    words = f"{source} is a stream and not a photo; fiqa-watch {shown} --engine FILE watches it"
+    assert score(source, "--engine", "x.onnx").is_one_line(words)

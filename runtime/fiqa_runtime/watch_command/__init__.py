@@ -1,0 +1,1 @@
+"""What ``fiqa-watch`` does with a stream: pictures, lines, video, window, webhook and metrics."""
