@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fiqa_benchmarks.discard.files import read_embeddings, read_pairs, read_quality
 from fiqa_benchmarks.gate.baseline import read_baseline
 from fiqa_benchmarks.gate.budget import read_budget
-from fiqa_benchmarks.opinions.labels import read_labels
 from fiqa_calibration import Ranges
+from fiqa_evaluation.data_set.files import read_embeddings, read_pairs, read_quality
+from fiqa_evaluation.opinions.labels import read_labels
 from fiqa_runtime.command.batch import read_landmarks
 from fiqa_runtime.diagnosis.reference import read_reference
 from fiqa_runtime.errors import FiqaError
