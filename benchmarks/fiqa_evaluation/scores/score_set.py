@@ -94,7 +94,9 @@ def score_set(
 def write_quality(data: SetFolder, scored: Scored, folder: Path | None = None) -> Path:
     """Write the scores as CR-FIQA's evaluation reads them, to the set's folder or to `folder`; returns the file."""
     path = data.quality_file(scored.method)
-    path = path if folder is None else folder / path.name
+    if folder is not None:
+        check_output_folder(folder)
+        path = folder / path.name
     lines = (f"{data.file(name).as_posix()} {np.float32(score)}\n" for name, score in scored.scores.items())
     write_text(path, "".join(lines))
     return path
