@@ -96,8 +96,8 @@ def _certainty(part: Document, best: Document, rows: Sequence[Document], start: 
         (beaten if sure else open_).append(name)
     if not compared:
         return f"; it has the smallest area to {limit}, how surely was not computed"
-    parts = [f"surely better (95 %) than {_and(beaten)}"] * bool(beaten)
-    parts += [f"not to be told apart from {_and(open_)} on these pairs"] * bool(open_)
+    parts = [f"surely better (95 %) than {_and(beaten)}"] if beaten else []
+    parts += [f"not to be told apart from {_and(open_)} on these pairs"] if open_ else []
     return f"; it is {', and '.join(parts)}"
 
 

@@ -109,6 +109,11 @@ class OpinionTable:
     """CSV with image and that column; by default the labels' own."""
     range: tuple[float, float] | None = None
     """Opinion scores outside of it are refused."""
+    bootstrap: int = 1000
+    """Draws of images for the intervals."""
+
+    def __post_init__(self) -> None:
+        check_bounds("bootstrap", self.bootstrap, 10, 100_000)
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def _opinions(table: OpinionTable, engines: Sequence[Engine], root: Path, steps:
         check_output_folder(cache.parent)
         scored = {e.name: score_labelled(e.scorer, matched.paths, unusable, cache, e.name, report) for e in engines}
         groups = read_groups(root / table.groups if table.groups else labels, table.by) if table.by else None
-        return fit(matched, scored, unusable, groups, table.by, folder).as_json(labels)
+        return fit(matched, scored, unusable, groups, table.by, folder, table.bootstrap).as_json(labels)
 
     content = {
         "labels": known,
@@ -151,5 +151,6 @@ def _opinions(table: OpinionTable, engines: Sequence[Engine], root: Path, steps:
         "engines": {engine.name: engine.content for engine in engines},
         "groups": content_of(root / table.groups) if table.groups else None,
         "by": table.by,
+        "bootstrap": table.bootstrap,
     }
     return {"title": table.name, **steps.result(f"opinions-{table.name}", content, compute)[0]}

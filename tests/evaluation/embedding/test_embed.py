@@ -20,8 +20,8 @@ from fiqa_runtime.networks.network_file import read_network
 from tests.help.commands import Invoke
 from tests.help.samples.data_sets import (
     bin_content,
+    cut_embedding,
     plain_embedding,
-    standin_embedding,
     write_bin,
     write_recogniser,
 )
@@ -213,8 +213,8 @@ def test_an_image_that_went_is_told_and_the_others_go_on(evaluate: Invoke, data:
     assert set(json.loads((folder / "embeddings.json").read_text())["refused"]) == {"00003", "00005"}
 
 
-def test_the_embedding_of_ediffiqa(evaluate: Invoke, data: Path, tmp_path: Path) -> None:
-    network = standin_embedding(tmp_path)
+def test_the_embedding_of_ediffiqa(evaluate: Invoke, data: Path, seeded_engine: Path, tmp_path: Path) -> None:
+    network = cut_embedding(seeded_engine, tmp_path)
     result = evaluate("embed", data, "--recogniser", network, *ARCFACE, "--out", tmp_path / "e.npz")
     assert result.code == 0, result.err
     found = read_vectors(tmp_path / "e.npz", open_set(data).names)

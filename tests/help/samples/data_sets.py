@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from fiqa_export.pipeline import export
+import onnx
+from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.images.align import STANDARD
 from fiqa_runtime.images.seeded import seeded_image
+from onnx import numpy_helper
 from onnx import utils as onnx_utils
 
+from tests.help.samples.cards import card_beside_alone, int8_conversion
 from tests.help.samples.onnx_graphs import node, save_graph
 
 SIDE = 112
@@ -128,26 +131,24 @@ def plain_embedding(crop: Picture, path_seed: int = 0, numbers: int = 32) -> np.
     return np.asarray(means.reshape(-1) @ weights)
 
 
-def write_quality_network(path: Path, kind: str) -> Path:
-    """An ONNX file whose score is easily told: `contrast` is the mean of squares, `light` the mean of one channel."""
-    nodes = {
-        "contrast": [node("Mul", "x x", "squared"), node("ReduceMean", "squared axes", "y", keepdims=0)],
-        "light": [
-            node("Slice", "x zero one channel", "part"),
-            node("ReduceMean", "part axes", "y", keepdims=0),
-        ],
-    }[kind]
-    weights = {"axes": np.array([1, 2, 3], np.int64)}
-    if kind == "light":
-        weights |= {"zero": np.array([0]), "one": np.array([1]), "channel": np.array([1])}
-    return save_graph(path, nodes, weights, ["batch", 3, SIDE, SIDE])
-
-
-def standin_embedding(folder: Path) -> Path:
-    """The embedding of eDifFIQA(T) under stand-in weights, cut out of its exported graph."""
-    exported = export("ediffiqa-t", "standin", folder).path
+def cut_embedding(engine: Path, folder: Path) -> Path:
+    """The embedding of eDifFIQA(T), cut out of its exported graph."""
     path = folder / "ediffiqa-embedding.onnx"
-    onnx_utils.extract_model(str(exported), str(path), ["input"], ["base_model/Div"])
+    onnx_utils.extract_model(str(engine), str(path), ["input"], ["base_model/Div"])
+    return path
+
+
+def coarse_copy(engine: Path, path: Path) -> Path:
+    """The engine with its weights rounded to 8 bits per tensor and kept as float32; its card calls that int8."""
+    model = onnx.load(engine)
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.ndim > 1:
+            step = np.abs(values).max() / 127
+            tensor.CopyFrom(numpy_helper.from_array(np.rint(values / step).astype(np.float32) * step, tensor.name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, path)
+    card_beside_alone(replace(read_card(engine), precision="int8", conversion=int8_conversion()), path)
     return path
 
 
