@@ -21,6 +21,7 @@ from docs.generate.networks import commercial_use
 from tests.help.commands import Invoke
 from tests.help.markdown import code_blocks
 from tests.help.places import ROOT
+from tests.help.samples.data_sets import bin_content, write_bin, write_recogniser
 from tests.help.samples.one_face import OneFace
 
 TEXT = (ROOT / "README.md").read_text("utf-8")
@@ -31,6 +32,13 @@ PARTS_LEFT_OUT = {
     "--int8 --calib": "searches for minutes; tests/export/int8/test_command.py does the same",
 }
 """By part of a command: why it is not run here."""
+PLAN = """title = "a plan"
+sets = [{name = "lfw", source = "lfw.bin"}]
+recognisers = [{name = "net", network = "net.onnx", preset = "arcface"}]
+qualities = [{engine = "ediffiqa-t.fp32.onnx"}]
+discard = {fmr = [0.2], bootstrap = 10}
+"""
+"""A small one in place of the reader's own."""
 
 
 def typed() -> Iterator[list[str]]:
@@ -47,7 +55,8 @@ def is_left_out(words: list[str]) -> bool:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder, with the three photos that the README scores; measuring takes the fewest rounds."""
+    """The working folder, with the three photos that the README scores, a data set and a plan; measuring takes the
+    fewest rounds."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(latency, "TOTAL_SECONDS", 1)
     shutil.copy(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg", "photo.jpg")
@@ -55,6 +64,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     small = cv2.resize(photo, None, fx=0.15, fy=0.15, interpolation=cv2.INTER_AREA)
     cv2.imwrite("blurred.jpg", cv2.GaussianBlur(photo, (0, 0), 6))
     cv2.imwrite("tiny.jpg", cv2.resize(small, (photo.shape[1], photo.shape[0])))
+    write_bin(Path("lfw.bin"), bin_content(4, 2))
+    write_recogniser(Path("net.onnx"))
+    Path("plan.toml").write_text(PLAN)
     return tmp_path
 
 
@@ -79,7 +91,7 @@ def test_commands_run_in_order_as_typed(
     monkeypatch.setattr(fiqa_runtime, "Detector", OneFace)
     printed = run_all(command)
     assert len(printed) >= 7
-    for name in ("engines/ediffiqa-t.fp32.onnx", "engines/ediffiqa-t.fp16.onnx", "report.html"):
+    for name in ("engines/ediffiqa-t.fp32.onnx", "engines/ediffiqa-t.fp16.onnx", "report.html", "plan/report.html"):
         assert (folder / name).is_file(), name
     (code,) = code_blocks(TEXT, "python")
     exec(compile(code, "README.md", "exec"), {})

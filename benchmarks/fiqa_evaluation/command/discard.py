@@ -104,7 +104,7 @@ def discard(
     out.check_installed()
     with progress_bar() as report:
         report("read pairs, embeddings and scores", 0, 1)
-        loaded = load(files)
+        loaded = load(files, bootstrap > 0)
         report("read pairs, embeddings and scores", 1, 1)
         found = evaluate(loaded.comparisons, loaded.identity, loaded.qualities, files.lower, wanted, report)
     counts = loaded.counts()

@@ -16,7 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from fiqa_evaluation.command.results import Results
-from fiqa_evaluation.page.findings import findings, warnings
+from fiqa_evaluation.page.findings import findings
+from fiqa_evaluation.page.warnings import warnings
 from fiqa_evaluation.plan.plan_file import read_plan
 from fiqa_evaluation.plan.run_plan import run_plan
 

@@ -94,7 +94,7 @@ class Evaluation:
 
 def evaluate(
     comparisons: Comparisons,
-    identity: Ints,
+    identity: Ints | None,
     qualities: Mapping[str, Floats],
     lower: Collection[str] = (),
     wanted: Wanted | None = None,
@@ -102,13 +102,14 @@ def evaluate(
 ) -> Evaluation:
     """Curves of every method of `qualities`, by name: quality (N,) of the images or templates of `comparisons`.
 
-    Low scores are good for the methods in `lower`. `identity` (N,) is the person on each. Raises InputError as
+    Low scores are good for the methods in `lower`. `identity` (N,) is the person on each, without which there is no
+    bootstrap. Raises InputError as
     :func:`fiqa_evaluation.discard.curves.edc_curves` does.
     """
     wanted = wanted or Wanted()
     curves = {name: _curves(comparisons, quality, name in lower, wanted) for name, quality in qualities.items()}
     draws: Mapping[str, tuple[Draws, ...]] = {}
-    if wanted.resamples:
+    if wanted.resamples and identity is not None:
         draws = _draws(comparisons, identity, qualities, lower, wanted, report)
     methods = tuple(
         Method(
@@ -121,11 +122,15 @@ def evaluate(
         )
         for name, quality in qualities.items()
     )
-    if not draws:
+    if not draws or identity is None:
         return Evaluation(methods)
     areas = {name: [curve.pauc for curve in found] for name, found in curves.items()}
     persons = int(identity.max()) + 1
-    notes = (f"only {persons} persons to draw from: the intervals are too narrow",) if persons < FEW_PERSONS else ()
+    notes = (
+        (f"fewer than {FEW_PERSONS} persons to draw from: the intervals are too narrow",)
+        if persons < FEW_PERSONS
+        else ()
+    )
     return Evaluation(methods, tuple(differences(areas, draws, start_names(methods))), persons, notes)
 
 

@@ -51,8 +51,8 @@ class Loaded:
     """What is in them."""
 
     comparisons: Comparisons
-    identity: Ints
-    """(N,): person on each image or template."""
+    identity: Ints | None
+    """(N,): person on each image or template; None where nobody asked."""
     qualities: dict[str, Floats]
     """By method, (N,)."""
     images: int
@@ -67,19 +67,20 @@ class Loaded:
         return {"images": self.images, **of, "genuine": genuine, "impostor": impostor}
 
 
-def load(files: Files) -> Loaded:
-    """Read everything; raises InputError where a file is missing or damaged, or two do not fit each other."""
+def load(files: Files, persons: bool = True) -> Loaded:
+    """Read everything; `persons` says whether who is on each image is wanted, which takes seconds for millions of
+    genuine pairs. Raises InputError where a file is missing or damaged, or two do not fit each other."""
     listed = read_pairs(files.pairs)
     if files.templates is not None:
-        return _load_templates(files, listed)
+        return _load_templates(files, listed, persons)
     qualities = {name: read_quality(file, listed.names) for name, file in files.scores.items()}
     vectors = read_vectors(files.embeddings, listed.names)
     distance = pair_distances(vectors, listed.pairs, files.metric)
-    identity = _identity(files, listed)
+    identity = _identity(files, listed) if persons else None
     return Loaded(Comparisons(listed.pairs, listed.genuine, distance), identity, qualities, len(listed.names), 0)
 
 
-def _load_templates(files: Files, listed: PairList) -> Loaded:
+def _load_templates(files: Files, listed: PairList, persons: bool) -> Loaded:
     if files.templates is None:
         raise InputError("there is no template list; name it with --templates")
     templates = read_templates(files.templates).subset(listed.names)
@@ -87,7 +88,7 @@ def _load_templates(files: Files, listed: PairList) -> Loaded:
     qualities = {name: templates.quality(quality, name in files.lower) for name, quality in read.items()}
     vectors = templates.embeddings(read_vectors(files.embeddings, templates.images))
     distance = pair_distances(vectors, listed.pairs, files.metric)
-    identity = identities_of_pairs(len(listed.names), listed.pairs, listed.genuine)
+    identity = identities_of_pairs(len(listed.names), listed.pairs, listed.genuine) if persons else None
     comparisons = Comparisons(listed.pairs, listed.genuine, distance)
     return Loaded(comparisons, identity, qualities, len(templates.images), len(listed.names))
 

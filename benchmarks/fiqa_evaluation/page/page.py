@@ -11,7 +11,8 @@ from fiqa_benchmarks.report.page import check_installed, plain
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.system.files import write_text
 
-from fiqa_evaluation.page.findings import findings, warnings
+from fiqa_evaluation.page.findings import findings
+from fiqa_evaluation.page.warnings import warnings
 
 TEMPLATE = "page.html.jinja"
 PARTS = ("discard", "distributions", "opinions", "faces", "precision", "detectors", "overview", "could_not")

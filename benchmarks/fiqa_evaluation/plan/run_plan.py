@@ -97,7 +97,7 @@ def _discard(
             each.data.persons,
             settings.metric,
         )
-        loaded = load(files)
+        loaded = load(files, settings.bootstrap > 0)
         result = evaluate(loaded.comparisons, loaded.identity, loaded.qualities, lower, wanted, report)
         counts = {"bootstrap": settings.bootstrap, "metric": settings.metric, **loaded.counts()}
         return {"comparisons": counts, **result.as_json(), "notes": list(result.notes)}

@@ -11,8 +11,7 @@ from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.scoring.agreement import json_number, spearman
 
 from fiqa_evaluation.data_set.files import read_quality
-from fiqa_evaluation.discard.curves import FRACTIONS
-from fiqa_evaluation.page.findings import SHARE, judged, start_of
+from fiqa_evaluation.page.findings import IN_WORDS, PLACE, judged, start_of
 from fiqa_evaluation.plan.material import NEITHER, Engine, Made, PlanSet
 from fiqa_evaluation.plan.plan_file import Plan
 
@@ -27,7 +26,6 @@ UNTRAINED = {
     "unverified": "weights whose hash nobody published",
 }
 """By kind of weights: what a reader must know."""
-PLACE = round(SHARE / FRACTIONS[1])
 
 
 def precision(discard: Sequence[Document], cards: Mapping[str, Card]) -> list[dict[str, Any]]:
@@ -139,7 +137,7 @@ def overview(
                     "recogniser": part["recogniser"],
                     "at": start,
                     "FNMR": _number(row["fnmr"][0]),
-                    f"FNMR, {SHARE:.0%} discarded": _with_band(row),
+                    f"FNMR, {IN_WORDS} discarded": _with_band(row),
                     f"pAUC {limit}": _number(row["pauc"][limit], ".6f"),
                     "of random": _number(row["pauc_relative"][limit], ".3f"),
                     "AUC": _number(row["auc"], ".6f"),
@@ -159,17 +157,20 @@ def warnings(
 ) -> list[str]:
     """What has to be known before the page is believed."""
     found = list(plan.notes)
-    found += [f"{name} has {UNTRAINED[c.weights.kind]}" for name, c in cards.items() if c.weights.kind in UNTRAINED]
-    for name, made in embedded.items():
-        kind = next((each.weights for each in made.values()), "")
-        if kind in UNTRAINED:
-            found.append(f"the recogniser {name} has {UNTRAINED[kind]}")
+    for kind, words in UNTRAINED.items():
+        names = [name for name, card in cards.items() if card.weights.kind == kind]
+        names += [
+            f"the recogniser {n}" for n, made in embedded.items() if any(m.weights == kind for m in made.values())
+        ]
+        if names:
+            found.append(f"{', '.join(names)}: {words}")
+    small = []
     for each in sets:
         counts = each.data.manifest.get("counts", {})
-        few = [kind for kind in ("genuine", "impostor") if counts.get(kind, FEW_PAIRS) < FEW_PAIRS]
-        if few:
-            numbers = " and ".join(f"{counts[kind]} {kind}" for kind in few)
-            found.append(f"{each.title} is small: {numbers} pairs")
+        if any(counts.get(kind, FEW_PAIRS) < FEW_PAIRS for kind in ("genuine", "impostor")):
+            small.append(f"{each.title} ({counts['genuine']} genuine and {counts['impostor']} impostor pairs)")
+    if small:
+        found.append(f"small sets: {', '.join(small)}")
     load, cores = machine.get("load_average"), machine.get("usable_cores")
     if load is not None and cores is not None and load > cores:
         found.append(

@@ -53,9 +53,11 @@ def open_source(path: Path, wanted: Wanted) -> Source:
         return open_bin(path)
     if path.is_file() and path.suffix.lower() == ".csv":
         return open_csv(path, wanted.pairs, _crop(wanted), wanted.impostor_share, wanted.seed)
+    if not path.exists():
+        raise InputError(f"there is no data set {path}; check the spelling")
     if not path.is_dir():
         kinds = "a .bin, a .csv with image and person, IJB-C's, XQLFW's, or folders of persons"
-        raise InputError(f"{path} is no data set that is known here; name {kinds}")
+        raise InputError(f"{path} is not a data set of a known kind; name {kinds}")
     if is_ijbc(path):
         _refuse(wanted, "IJB-C", pairs=True, photos=True)
         return open_ijbc(path)

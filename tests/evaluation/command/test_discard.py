@@ -10,10 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fiqa_runtime.images.reading import read_image
 
 from tests.help.commands import Invoke
 from tests.help.places import GOLDEN
+from tests.help.samples.data_sets import write_ijbc, write_recogniser
 from tests.help.samples.plain_discard import FRACTIONS, naive_cr_fiqa, naive_edc
+from tests.help.samples.plain_evaluation import (
+    angle,
+    at,
+    naive_error,
+    naive_threshold,
+    step_area,
+    template_quality,
+    template_vector,
+)
 
 DISJOINT = GOLDEN / "erc" / "disjoint"
 PAIRS = DISJOINT / "pair_list.txt"
@@ -181,3 +192,88 @@ def test_bad_input(evaluate: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyP
     arguments, parts = BAD[case]
     result = evaluate(*arguments)
     assert result.is_one_line(*parts), result
+
+
+@pytest.fixture
+def templates(evaluate: Invoke, tmp_path: Path) -> tuple[Path, Path, Path]:
+    """IJB-C as it is prepared, embedded by a seeded network, and a quality file; the set, embeddings, scores."""
+    write_ijbc(tmp_path / "IJBC", 12)
+    assert evaluate("prepare", tmp_path / "IJBC", "--out", tmp_path / "d").code == 0
+    network = write_recogniser(tmp_path / "net.onnx")
+    options = ("--preset", "arcface", "--backend", "onnxruntime", "--out", tmp_path / "e.npz")
+    assert evaluate("embed", tmp_path / "d/IJBC", "--recogniser", network, *options).code == 0
+    data = tmp_path / "d/IJBC"
+    names = [path.stem for path in sorted((data / "images").iterdir())]
+    (data / "M_IJBC.txt").write_text("".join(f"{data}/images/{n}.jpg {int(n) * 37 % 11}\n" for n in names))
+    return data, tmp_path / "e.npz", data / "M_IJBC.txt"
+
+
+def test_a_prepared_folder_brings_its_templates_and_scores(
+    evaluate: Invoke, templates: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    data, vectors, _ = templates
+    page, figure = tmp_path / "p.html", tmp_path / "f.png"
+    options = ("--fmr", "0.05", "--fnmr", "0.3", "--limits", "0.1,0.6", "--also", "fmr,det", "--bootstrap", 20)
+    where = ("--json", tmp_path / "d.json", "--html", page, "--figure", figure)
+    result = evaluate("discard", data, "--embeddings", vectors, *options, *where)
+    assert result.code == 0, result.err
+    assert "24 templates of 72 images" in result.out and "95 % intervals from 20 draws of 12 persons" in result.out
+    document = json.loads((tmp_path / "d.json").read_text())
+    lines = [tuple(line.split()) for line in (data / "templates.txt").read_text().splitlines()]
+    archive = np.load(vectors)
+    by_name = dict(zip(archive["names"].tolist(), archive["embeddings"], strict=True))
+    rows = [line.split() for line in (data / "pair_list.txt").read_text().splitlines()]
+    names = list(dict.fromkeys(name for row in rows for name in row[:2]))
+    worth = {image: float(int(image) * 37 % 11) for image in by_name}
+    quality = [template_quality(lines, name, worth) for name in names]  # type: ignore[arg-type]
+    embedded = {name: template_vector(lines, name, by_name) for name in names}  # type: ignore[arg-type]
+    pairs = [(names.index(a), names.index(b), k == "1", angle(embedded[a], embedded[b])) for a, b, k in rows]
+    for row, (by, rate) in zip(document["edc"], (("fmr", 0.05), ("fnmr", 0.3)), strict=True):
+        threshold = naive_threshold(pairs, by, rate)
+        points = naive_error(pairs, quality, "genuine", threshold)
+        assert row["fnmr"] == pytest.approx([at(points, share) for share in FRACTIONS], abs=1e-9)
+        assert row["pauc"] == {limit: pytest.approx(step_area(points, float(limit))) for limit in ("0.1", "0.6")}
+        assert len(row["low"]) == len(row["high"]) == 20
+    for name in ("edc0-0", "edc0-1", "fmr0-0", "det0-0"):
+        assert f'id="plot-{name}"' in page.read_text()
+    assert read_image(figure).shape[1] > 2 * read_image(figure).shape[0], "two panels side by side"
+
+
+def test_two_methods_are_compared_over_the_same_draws(evaluate: Invoke, embeddings: Path) -> None:
+    arguments = ("discard", PAIRS, "--embeddings", embeddings, "--scores", *scores("GOOD", "RANDOM"))
+    result = evaluate(*arguments, "--bootstrap", 200, "--json", "-")
+    assert result.code == 0, result.err
+    (told,) = [d for d in json.loads(result.out)["differences"] if (d["start"], d["limit"]) == ("FMR 0.01", 0.3)]
+    assert told["high"] < 0 and told["verdict"] == "GOOD is better than RANDOM"
+    assert "FMR 0.01, pAUC 0.3: GOOD is better than RANDOM (" in result.err
+    other = evaluate(*arguments, "--bootstrap", 50, "--protocol", "cr-fiqa", "--json", "-")
+    assert all(row["low"][0] is not None for row in json.loads(other.out)["edc"])
+
+
+OPTIONS: dict[str, tuple[tuple[object, ...], str]] = {
+    "rate": (("--fmr", "0"), "the starting error is 0"),
+    "rates": (("--fmr", "1e-3;1e-4"), "--fmr '1e-3;1e-4' is not a list of numbers"),
+    "limit": (("--limits", "2"), "outside 0 to 1"),
+    "error": (("--also", "eer"), "unknown error 'eer'"),
+    "anew": (("--protocol", "cr-fiqa", "--fnmr", "0.1"), "CR-FIQA's protocol takes its thresholds anew"),
+    "seed": (("--seed", 1), "--seed is a part of --bootstrap"),
+    "figure": (("--figure", "a.gif"), "the format of a.gif is not known"),
+    "no set": (("--templates", "none.txt"), "cannot read none.txt"),
+}
+
+
+@pytest.mark.parametrize("case", OPTIONS)
+def test_options_that_make_no_sense(
+    evaluate: Invoke, embeddings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options, part = OPTIONS[case]
+    arguments = ("discard", PAIRS, "--embeddings", embeddings, "--scores", *scores("GOOD"))
+    assert evaluate(*arguments, *options).is_one_line(part)
+
+
+def test_a_folder_without_scores(evaluate: Invoke, templates: tuple[Path, Path, Path]) -> None:
+    data, vectors, file = templates
+    file.unlink()
+    assert evaluate("discard", data, "--embeddings", vectors).is_one_line("there are no scores", "fiqa-eval score")
+    assert evaluate("discard", data.parent, "--embeddings", vectors).is_one_line("is not a prepared data set")

@@ -158,7 +158,7 @@ def test_one_person_cannot_be_drawn_from() -> None:
 
 def test_few_persons_are_noted() -> None:
     comparisons, identity, qualities, _ = problem(tied=False)
-    assert "only 9 persons" in evaluate(comparisons, identity, qualities, wanted=Wanted(resamples=3)).notes[0]
+    assert "fewer than 20 persons" in evaluate(comparisons, identity, qualities, wanted=Wanted(resamples=3)).notes[0]
 
 
 def test_persons_are_what_genuine_pairs_connect() -> None:

@@ -15,7 +15,7 @@ from fiqa_evaluation.embedding import extract
 from fiqa_evaluation.embedding.conventions import CONVENTIONS, network_text
 from fiqa_evaluation.embedding.recogniser import Recogniser, open_recogniser
 from fiqa_runtime.images.preprocess import Image
-from fiqa_runtime.networks.network_file import read_network
+from fiqa_runtime.networks.network_file import NetworkFile, read_network
 
 from tests.help.commands import Invoke
 from tests.help.samples.data_sets import (
@@ -82,10 +82,10 @@ def test_exchanged_colours_give_the_embeddings_of_the_ordinary_ones(
     one, other = np.load(tmp_path / "a" / place), np.load(tmp_path / "b" / place)
     assert float(one[:32] @ other[:32]) > 0.99
     (tmp_path / "b/lfw/manifest.json").unlink()
-    place = tmp_path / "c.npz"
+    unsaid_place = tmp_path / "c.npz"
     unsaid = ("embed", tmp_path / "b/lfw", "--recogniser", network, *ARCFACE)
-    assert evaluate(*unsaid, "--out", place).code == 0
-    wrong = read_vectors(place, ["00001"])[0]
+    assert evaluate(*unsaid, "--out", unsaid_place).code == 0
+    wrong = read_vectors(unsaid_place, ["00001"])[0]
     assert float(one[:32] @ wrong[:32]) < 0.9, "without a manifest a folder's colours are taken as ordinary"
     assert evaluate(*unsaid, "--colour-as-published", "--out", tmp_path / "d.npz").code == 0
     np.testing.assert_allclose(read_vectors(tmp_path / "d.npz", ["00001"])[0], other, rtol=0, atol=1e-6)
@@ -120,7 +120,7 @@ def test_every_preset_feeds_what_it_says(tmp_path: Path, preset: str) -> None:
     assert read_network_text(tmp_path, network_text(preset, tmp_path / "pixel.onnx")).outputs[0].kind == "embedding"
 
 
-def read_network_text(folder: Path, text: str) -> object:
+def read_network_text(folder: Path, text: str) -> NetworkFile:
     (folder / "net.toml").write_text(text)
     return read_network(folder / "net.toml")
 

@@ -58,11 +58,11 @@ def plain_pairs(data: SetFolder, vectors: dict[str, np.ndarray], scores: dict[st
 @pytest.mark.parametrize("title", SETS)
 def test_curves_equal_a_plain_computation(workshop: Workshop, title: str, recogniser: str) -> None:
     data = folder_of(workshop, title)
-    vectors = plain_vectors(workshop.folder, data, recogniser)
+    vectors = plain_vectors(workshop.folder, data.path, recogniser)
     (part,) = [p for p in workshop.document["discard"] if (p["set"], p["recogniser"]) == (title, recogniser)]
     for engine in ENGINES:
         kept = read_quality(scores_file(workshop, data, engine), data.names).tolist()
-        plain = plain_scores(workshop.folder, data, engine)
+        plain = plain_scores(workshop.folder, data.path, engine)
         assert kept == pytest.approx([plain[name] for name in data.names], abs=2e-5)
         scores = dict(zip(data.names, kept, strict=True))  # so that rounding cannot change the order
         pairs, quality = plain_pairs(data, vectors, scores)
@@ -84,7 +84,7 @@ def scores_file(workshop: Workshop, data: SetFolder, engine: str) -> Path:
 
 def test_bands_and_differences_equal_plain_draws(workshop: Workshop) -> None:
     data = folder_of(workshop, "bin")
-    vectors = plain_vectors(workshop.folder, data, "seeded")
+    vectors = plain_vectors(workshop.folder, data.path, "seeded")
     persons = dict(rows_of(data.persons)) if data.persons else {}
     (part,) = [p for p in workshop.document["discard"] if (p["set"], p["recogniser"]) == ("bin", "seeded")]
     drawn: dict[str, list[Any]] = {}
@@ -210,10 +210,10 @@ def test_people_are_told(workshop: Workshop) -> None:
     flat = " ".join(workshop.out.split())
     for text in (
         "the faces are drawn",
-        "standin has stand-in weights",
-        "seeded-net has seeded weights",
-        "bin is small: 16 genuine and 16 impostor pairs",
-        "only 8 persons to draw from",
+        "standin, standin8: stand-in weights",
+        "seeded-net: seeded weights",
+        "small sets: bin (16 genuine and 16 impostor pairs)",
+        "fewer than 20 persons to draw from",
     ):
         assert text in flat, text
     assert (workshop.folder / "curves.pdf").read_bytes().startswith(b"%PDF")

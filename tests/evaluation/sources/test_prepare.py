@@ -14,6 +14,7 @@ from fiqa_evaluation.data_set.set_folder import open_set
 from fiqa_evaluation.sources import preparing
 from fiqa_runtime.images.align import STANDARD
 from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.system.files import write_bytes
 
 from tests.help.commands import Invoke
 from tests.help.samples.data_sets import (
@@ -79,7 +80,7 @@ def test_colours_as_published_are_exchanged_and_read_back(evaluate: Invoke, tmp_
     assert evaluate("prepare", source, "--out", tmp_path, "--colour-as-published").code == 0
     data = open_set(tmp_path / "lfw")
     assert data.exchanged and data.manifest["colour"] == "exchanged"
-    ordinary = cv2.imdecode(np.frombuffer(images[0], np.uint8), cv2.IMREAD_COLOR)
+    ordinary = np.asarray(cv2.imdecode(np.frombuffer(images[0], np.uint8), cv2.IMREAD_COLOR))
     on_disk = read_image(data.file("00000"))
     again = cv2.imdecode(np.frombuffer(jpeg(ordinary[:, :, ::-1].copy()), np.uint8), cv2.IMREAD_COLOR)
     np.testing.assert_array_equal(on_disk, again)
@@ -213,7 +214,7 @@ def test_a_cut_run_goes_on_and_a_whole_one_is_left(
     images, flags = bin_content()
     source = write_bin(tmp_path / "lfw.bin", (images, flags))
     written: list[str] = []
-    whole = preparing.write_bytes
+    whole = write_bytes
 
     def write(path: Path, data: bytes) -> None:
         if len(written) == 20:

@@ -29,7 +29,7 @@ def face(person: int, index: int, side: int = SIDE) -> Picture:
     base = cv2.resize(seeded_image(person, 7, 7), (side, side), interpolation=cv2.INTER_CUBIC).astype(np.float32)
     noise = np.random.default_rng(1000 * person + index).normal(0, 6 + 14 * index, base.shape)
     blurred = cv2.GaussianBlur(base, (0, 0), 0.5 + 1.5 * index)
-    return np.clip(blurred + noise, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(blurred + noise, 0, 255), np.uint8)
 
 
 def jpeg(image: Picture, quality: int = 95) -> bytes:

@@ -72,7 +72,7 @@ def naive_threshold(pairs: Sequence[Any], by: str, rate: float) -> float:
     genuine = sorted(d for *_, same, d in pairs if same)
     impostor = sorted(d for *_, same, d in pairs if not same)
     if by == "fnmr":
-        return next(t for t in genuine if sum(d > t for d in genuine) / len(genuine) <= rate)
+        return float(next(t for t in genuine if sum(d > t for d in genuine) / len(genuine) <= rate))
     allowed = [t for t in sorted({*genuine, *impostor}) if sum(d <= t for d in impostor) / len(impostor) <= rate]
     return max(allowed, default=-math.inf)
 
@@ -97,7 +97,7 @@ def naive_det(pairs: Sequence[Any], quality: list[float], fraction: float, rates
     impostor = [d for *_, same, d in left if not same]
     found = []
     for rate in rates:
-        matching = [sum(d <= t for t in [t] for d in impostor) / len(impostor) <= rate for t in genuine]
+        matching = [sum(d <= t for d in impostor) / len(impostor) <= rate for t in genuine]
         found.append(1 - sum(matching) / len(genuine))
     return found
 

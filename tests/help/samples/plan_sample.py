@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -192,11 +193,13 @@ def run(folder: Path, *options: object) -> None:
 
 def fed(crop: np.ndarray) -> np.ndarray:
     """A crop as eDifFIQA and ArcFace are fed."""
-    return ((crop[:, :, ::-1].astype(np.float32) - 127.5) / 127.5).transpose(2, 0, 1)[None]
+    return np.asarray(((crop[:, :, ::-1].astype(np.float32) - 127.5) / 127.5).transpose(2, 0, 1)[None])
 
 
-def plain_vectors(folder: Path, data: SetFolder, recogniser: str) -> dict[str, np.ndarray]:
-    """Embeddings by name, one image at a time."""
+@cache
+def plain_vectors(folder: Path, path: Path, recogniser: str) -> dict[str, np.ndarray]:
+    """Embeddings by name of the prepared set at `path`, one image at a time."""
+    data = open_set(path)
     session = onnxruntime.InferenceSession(str(folder / "ediffiqa-embedding.onnx"))
     found = {}
     for name in data.names:
@@ -209,7 +212,9 @@ def plain_vectors(folder: Path, data: SetFolder, recogniser: str) -> dict[str, n
     return found
 
 
-def plain_scores(folder: Path, data: SetFolder, engine: str) -> dict[str, float]:
-    """Scores by name, one image at a time."""
+@cache
+def plain_scores(folder: Path, path: Path, engine: str) -> dict[str, float]:
+    """Scores by name of the prepared set at `path`, one image at a time."""
+    data = open_set(path)
     session = onnxruntime.InferenceSession(str(folder / ENGINES[engine]))
     return {name: float(session.run(None, {"input": fed(data.read(name))})[0].reshape(())) for name in data.names}
