@@ -49,8 +49,10 @@ def read_pairs(path: Path) -> PairList:
         if len(fields) != 3 or fields[2] not in ("0", "1"):
             got = line.strip()[:80]
             raise InputError(f"{path}, line {number}: write 'name_a name_b 1' (same person) or '... 0', not '{got}'")
-        ends.extend(index.setdefault(name, len(index)) for name in fields[:2])
-        genuine.append(fields[2] == "1")
+        one, other, same = fields
+        ends.append(index.setdefault(one, len(index)))
+        ends.append(index.setdefault(other, len(index)))
+        genuine.append(same == "1")
     if not genuine:
         raise InputError(f"{path} holds no pairs; give lines of 'name_a name_b 1' (same person) or '... 0'")
     return PairList(tuple(index), np.array(ends, np.int64).reshape(-1, 2), np.array(genuine, np.bool_))

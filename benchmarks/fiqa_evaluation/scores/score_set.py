@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.files import sha256_of, user_cache, write_text
 from fiqa_runtime.system.parallel import work_ahead
@@ -68,27 +69,27 @@ def score_set(
     require_score(scorer)
     cache = cache or user_cache() / CACHE
     check_output_folder(cache.parent)
-    scores: dict[str, float] = {}
-    refused: dict[str, str] = {}
+    digests = {name: data.digest(name) for name in data.names}
+    refused = {name: f"there is no image {data.file(name)}" for name, digest in digests.items() if digest is None}
+    files = {digest: name for name, digest in digests.items() if digest is not None}
     setup = setup_of(scorer) + (" exchanged" if data.exchanged else "")
-    with ScoreCache(cache, identity_of(scorer), setup) as known:
-        starts = range(0, len(data.names), CHUNK)
+    with ScoreCache(cache, identity_of(scorer), setup) as kept:
+        known = kept.get(list(files))
+        waiting = [(digest, name) for digest, name in files.items() if digest not in known]
+        starts = range(0, len(waiting), CHUNK)
 
-        def hashed(start: int) -> dict[str, str]:
-            return _hashes(data, data.names[start : start + CHUNK])
+        def read(start: int) -> tuple[dict[str, Image], dict[str, str]]:
+            return _read(data, waiting[start : start + CHUNK])
 
-        for start, digests in zip(starts, work_ahead(hashed, starts), strict=True):
-            report(f"score {data.name} with {method}", start, len(data.names))
-            names = data.names[start : start + CHUNK]
-            refused |= {name: f"there is no image {data.file(name)}" for name in names if name not in digests}
-            kept = known.get(list(digests.values()))
-            waiting = [name for name, digest in digests.items() if digest not in kept]
-            fresh, unusable = _score(data, scorer, waiting)
-            known.put({digests[name]: value for name, value in fresh.items()})
-            refused |= unusable
-            scores |= fresh | {name: kept[digest] for name, digest in digests.items() if digest in kept}
-    report(f"score {data.name} with {method}", len(data.names), len(data.names))
-    return Scored(method, {name: scores[name] for name in data.names if name in scores}, refused)
+        for start, (images, unreadable) in zip(starts, work_ahead(read, starts), strict=True):
+            report(f"score {data.name} with {method}", start, len(waiting))
+            fresh, unusable = _score(scorer, images)
+            kept.put(fresh)
+            known |= fresh
+            refused |= {name: (unreadable | unusable)[d] for name, d in digests.items() if d in unreadable | unusable}
+    report(f"score {data.name} with {method}", len(waiting), len(waiting))
+    scores = {name: known[digest] for name, digest in digests.items() if digest is not None and digest in known}
+    return Scored(method, scores, refused)
 
 
 def write_quality(data: SetFolder, scored: Scored, folder: Path | None = None) -> Path:
@@ -102,27 +103,27 @@ def write_quality(data: SetFolder, scored: Scored, folder: Path | None = None) -
     return path
 
 
-def _hashes(data: SetFolder, names: Sequence[str]) -> dict[str, str]:
-    """SHA-256 of the files that are there."""
-    return {name: digest for name in names if (digest := data.digest(name)) is not None}
-
-
-def _score(data: SetFolder, scorer: Scorer, names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
-    """Scores of the images that can be scored, and why others cannot."""
+def _read(data: SetFolder, files: Sequence[tuple[str, str]]) -> tuple[dict[str, Image], dict[str, str]]:
+    """Images of (SHA-256, name) by hash, and why others cannot be read."""
     images, refused = {}, {}
-    for name in names:
+    for digest, name in files:
         try:
-            images[name] = data.read(name)
+            images[digest] = data.read(name)
         except InputError as error:
-            refused[name] = str(error)
+            refused[digest] = str(error)
+    return images, refused
+
+
+def _score(scorer: Scorer, images: Mapping[str, Image]) -> tuple[dict[str, float], dict[str, str]]:
+    """Scores by hash of the images that can be scored, and why others cannot."""
     try:
         values: NDArray[np.float32] = scorer.score(list(images.values()))
-        return dict(zip(images, map(float, values), strict=True)), refused
+        return dict(zip(images, map(float, values), strict=True)), {}
     except InputError:
-        scores = {}
-        for name, image in images.items():
+        scores, refused = {}, {}
+        for digest, image in images.items():
             try:
-                scores[name] = float(scorer.score([image])[0])
+                scores[digest] = float(scorer.score([image])[0])
             except InputError as error:
-                refused[name] = str(error)
+                refused[digest] = str(error)
         return scores, refused
