@@ -10,8 +10,8 @@ import pytest
 
 from tests.docs.conftest import ENGINE_ON_ONE_THREAD, Check
 from tests.help.commands import Invoke
+from tests.help.evaluation.data_sets import bin_content, write_bin, write_recogniser
 from tests.help.places import EXAMPLES, GOLDEN
-from tests.help.samples.data_sets import bin_content, write_bin, write_recogniser
 
 
 def test_curves(command: dict[str, Invoke], tmp_path: Path, check: Check) -> None:

@@ -19,9 +19,9 @@ from fiqa_runtime.command.settings import FaceSettings
 
 from docs.generate.networks import commercial_use
 from tests.help.commands import Invoke
+from tests.help.evaluation.data_sets import bin_content, write_bin, write_recogniser
 from tests.help.markdown import code_blocks
 from tests.help.places import ROOT
-from tests.help.samples.data_sets import bin_content, write_bin, write_recogniser
 from tests.help.samples.one_face import OneFace
 
 TEXT = (ROOT / "README.md").read_text("utf-8")

@@ -13,10 +13,9 @@ import pytest
 from fiqa_runtime.images.reading import read_image
 
 from tests.help.commands import Invoke
-from tests.help.places import GOLDEN
-from tests.help.samples.data_sets import write_ijbc, write_recogniser
-from tests.help.samples.plain_discard import FRACTIONS, naive_cr_fiqa, naive_edc
-from tests.help.samples.plain_evaluation import (
+from tests.help.evaluation.data_sets import write_ijbc, write_recogniser
+from tests.help.evaluation.plain_discard import FRACTIONS, naive_cr_fiqa, naive_edc
+from tests.help.evaluation.plain_evaluation import (
     angle,
     at,
     naive_error,
@@ -25,6 +24,7 @@ from tests.help.samples.plain_evaluation import (
     template_quality,
     template_vector,
 )
+from tests.help.places import GOLDEN
 
 DISJOINT = GOLDEN / "erc" / "disjoint"
 PAIRS = DISJOINT / "pair_list.txt"

@@ -12,7 +12,7 @@ from fiqa_evaluation.data_set.identities import read_persons
 from fiqa_evaluation.data_set.templates import read_templates
 from fiqa_runtime.errors import InputError
 
-from tests.help.samples.plain_evaluation import template_quality, template_vector
+from tests.help.evaluation.plain_evaluation import template_quality, template_vector
 
 RNG = np.random.default_rng(12)
 

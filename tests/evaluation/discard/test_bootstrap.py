@@ -16,8 +16,8 @@ from fiqa_evaluation.discard.evaluate import Wanted, evaluate
 from fiqa_evaluation.discard.start import FMRS, STARTS, Start
 from fiqa_runtime.errors import InputError
 
-from tests.help.samples.plain_discard import naive_cr_fiqa
-from tests.help.samples.plain_evaluation import drawn_pairs, naive_draw, naive_error, naive_threshold
+from tests.help.evaluation.plain_discard import naive_cr_fiqa
+from tests.help.evaluation.plain_evaluation import drawn_pairs, naive_draw, naive_error, naive_threshold
 
 RNG = np.random.default_rng(77)
 PERSONS, IMAGES = 9, 27

@@ -28,9 +28,9 @@ from fiqa_runtime.errors import InputError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.help.evaluation.plain_discard import naive_cr_fiqa, naive_edc
 from tests.help.limits import HANGS
 from tests.help.places import GOLDEN
-from tests.help.samples.plain_discard import naive_cr_fiqa, naive_edc
 
 ERC = GOLDEN / "erc"
 Golden = Callable[[str], Any]

@@ -16,7 +16,7 @@ from fiqa_runtime.errors import InputError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.help.samples.plain_evaluation import at, naive_det, naive_error, naive_threshold, step_area
+from tests.help.evaluation.plain_evaluation import at, naive_det, naive_error, naive_threshold, step_area
 
 
 @st.composite

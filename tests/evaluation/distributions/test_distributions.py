@@ -12,8 +12,8 @@ from fiqa_runtime.errors import InputError
 from scipy.stats import ks_2samp
 
 from tests.help.commands import Invoke
-from tests.help.samples.data_sets import bin_content, write_bin
-from tests.help.samples.plain_evaluation import naive_distance, naive_overlap, naive_superiority
+from tests.help.evaluation.data_sets import bin_content, write_bin
+from tests.help.evaluation.plain_evaluation import naive_distance, naive_overlap, naive_superiority
 
 RNG = np.random.default_rng(5)
 

@@ -18,15 +18,15 @@ from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.networks.network_file import NetworkFile, read_network
 
 from tests.help.commands import Invoke
-from tests.help.samples.data_sets import (
+from tests.help.evaluation.data_sets import (
     bin_content,
     cut_embedding,
     plain_embedding,
     write_bin,
     write_recogniser,
 )
+from tests.help.evaluation.plain_evaluation import unit
 from tests.help.samples.onnx_graphs import node, save_graph
-from tests.help.samples.plain_evaluation import unit
 
 ARCFACE = ("--preset", "arcface", "--backend", "onnxruntime", "--threads", 1)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.help.samples.plan_sample import Workshop, run, write_material
+from tests.help.evaluation.plan_sample import Workshop, run, write_material
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ from fiqa_evaluation.data_set.set_folder import SetFolder
 from fiqa_runtime.scoring.agreement import spearman
 from scipy.stats import pearsonr, spearmanr
 
-from tests.help.samples.data_sets import face, rows_of
-from tests.help.samples.plain_discard import FRACTIONS
-from tests.help.samples.plain_evaluation import (
+from tests.help.evaluation.data_sets import face, rows_of
+from tests.help.evaluation.plain_discard import FRACTIONS
+from tests.help.evaluation.plain_evaluation import (
     angle,
     at,
     naive_distance,
@@ -29,7 +29,7 @@ from tests.help.samples.plain_evaluation import (
     template_quality,
     template_vector,
 )
-from tests.help.samples.plan_sample import ENGINES, OPINIONS, Workshop, plain_scores, plain_vectors, run
+from tests.help.evaluation.plan_sample import ENGINES, OPINIONS, Workshop, plain_scores, plain_vectors, run
 
 SETS = ("bin", "xqlfw", "ijbc", "photos (yunet)", "photos (mtcnn)")
 STARTS = (("fmr", 0.1), ("fnmr", 0.2))

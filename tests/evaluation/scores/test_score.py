@@ -12,7 +12,7 @@ from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.scoring.scorer import Scorer
 
 from tests.help.commands import Invoke
-from tests.help.samples.data_sets import bin_content, write_bin
+from tests.help.evaluation.data_sets import bin_content, write_bin
 
 ON_ONE_THREAD = ("--backend", "onnxruntime", "--threads", 1)
 

@@ -17,7 +17,7 @@ from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.system.files import write_bytes
 
 from tests.help.commands import Invoke
-from tests.help.samples.data_sets import (
+from tests.help.evaluation.data_sets import (
     bin_content,
     face,
     jpeg,

@@ -15,7 +15,7 @@ from fiqa_evaluation.sources.safe_pickle import load_plain
 from fiqa_runtime.errors import InputError
 
 from tests.help.commands import Invoke
-from tests.help.samples.data_sets import bin_content, lfw_list, write_bin, write_ijbc, write_tree
+from tests.help.evaluation.data_sets import bin_content, lfw_list, write_bin, write_ijbc, write_tree
 
 
 class Hostile:

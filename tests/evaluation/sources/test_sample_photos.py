@@ -15,7 +15,7 @@ from fiqa_runtime.images.align import arcface_crop
 from fiqa_runtime.images.reading import read_image
 
 from tests.help.commands import Invoke
-from tests.help.samples.data_sets import cut_embedding
+from tests.help.evaluation.data_sets import cut_embedding
 
 PHOTOS = ("skimage/astronaut.png", "face_recognition/obama_small.jpg", "ediffiqa/Aaron_Eckhart_0001.jpg")
 YUNET = "face_detection_yunet_2023mar.onnx"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.help.samples.plain_discard import FRACTIONS, naive_edc
+from tests.help.evaluation.plain_discard import FRACTIONS, naive_edc
 
 
 def unit(vector: Any) -> np.ndarray:

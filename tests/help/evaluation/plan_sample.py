@@ -24,7 +24,7 @@ from fiqa_runtime.artefact.card import card_path
 from fiqa_runtime.faces.detection import Detection
 from fiqa_runtime.images.align import STANDARD
 
-from tests.help.samples.data_sets import (
+from tests.help.evaluation.data_sets import (
     bin_content,
     coarse_copy,
     cut_embedding,
@@ -36,7 +36,7 @@ from tests.help.samples.data_sets import (
     write_recogniser,
     write_tree,
 )
-from tests.help.samples.plain_evaluation import unit
+from tests.help.evaluation.plain_evaluation import unit
 
 PLAN = """
 title = "A test of everything"
