@@ -18,12 +18,14 @@ PACKAGES = {
     "fiqa_calibration": ROOT / "calibration/fiqa_calibration",
     "fiqa_export": ROOT / "export/fiqa_export",
     "fiqa_benchmarks": ROOT / "benchmarks/fiqa_benchmarks",
+    "fiqa_evaluation": ROOT / "benchmarks/fiqa_evaluation",
 }
 MAY_IMPORT = {
     "fiqa_runtime": set(),
     "fiqa_calibration": {"fiqa_runtime"},
     "fiqa_export": {"fiqa_runtime", "fiqa_calibration"},
     "fiqa_benchmarks": {"fiqa_runtime", "fiqa_calibration"},
+    "fiqa_evaluation": {"fiqa_runtime", "fiqa_calibration", "fiqa_benchmarks"},
 }
 ROOMS = {
     "fiqa_runtime": (
@@ -44,11 +46,13 @@ ROOMS = {
             "gate",
             "watch",
             "photos",
-            "opinions",
             "speed",
-            "discard",
             "contenders",
         ),
+    ),
+    "fiqa_evaluation": (
+        *("__init__", "cli", "command", "plan", "page", "distributions", "opinions", "scores", "embedding"),
+        *("sources", "discard", "data_set"),
     ),
 }
 """By package: its rooms (a folder or a file) from the top down. A room imports only rooms that stand behind it."""
@@ -83,6 +87,7 @@ COMMANDS = {
     "fiqa-score": "fiqa_runtime.cli",
     "fiqa-watch": "fiqa_runtime.watch_cli",
     "fiqa-bench": "fiqa_benchmarks.cli",
+    "fiqa-eval": "fiqa_evaluation.cli",
 }
 
 
@@ -221,7 +226,7 @@ def test_help_needs_the_base_install_only(module: str) -> None:
     code = f"""
 import sys
 allowed = set(sys.stdlib_module_names) | {{*{BASE_INSTALL!r}, "fiqa_runtime", "fiqa_calibration", "fiqa_export",
-           "fiqa_benchmarks", "_typeshed", "sitecustomize"}}
+           "fiqa_benchmarks", "fiqa_evaluation", "_typeshed", "sitecustomize"}}
 class Gate:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] not in allowed:

@@ -9,16 +9,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fiqa_benchmarks.discard.files import read_embeddings, read_pairs, read_quality
 from fiqa_benchmarks.gate.baseline import read_baseline
 from fiqa_benchmarks.gate.budget import read_budget
-from fiqa_benchmarks.opinions.labels import read_labels
 from fiqa_calibration import Ranges
+from fiqa_evaluation.data_set.embedding_files import read_vectors
+from fiqa_evaluation.data_set.files import read_embeddings, read_pairs, read_quality
+from fiqa_evaluation.data_set.identities import read_persons
+from fiqa_evaluation.data_set.set_folder import open_set
+from fiqa_evaluation.data_set.templates import read_templates
+from fiqa_evaluation.opinions.labels import read_groups, read_labels
+from fiqa_evaluation.plan.plan_file import read_plan
+from fiqa_evaluation.sources.find_source import Wanted, open_source
+from fiqa_evaluation.sources.insightface_bin import open_bin
+from fiqa_evaluation.sources.pair_lists import read_named_pairs
 from fiqa_runtime.command.batch import read_landmarks
 from fiqa_runtime.diagnosis.reference import read_reference
 from fiqa_runtime.errors import FiqaError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+
+def _open_set_with(manifest: Path) -> object:
+    """A data set whose manifest is this file."""
+    (manifest.parent / "image_path_list.txt").write_text(f"{manifest.parent.name}/images/a.jpg\n")
+    return open_set(manifest.parent)
+
 
 READERS: dict[str, Callable[[Path], object]] = {
     "a.npy": read_landmarks,
@@ -32,6 +47,16 @@ READERS: dict[str, Callable[[Path], object]] = {
     "baseline.json": lambda path: read_baseline(path, "a"),
     "budget.toml": read_budget,
     "ranges.json": lambda path: Ranges.load(path, "0" * 64),
+    "templates.txt": read_templates,
+    "persons.txt": lambda path: read_persons(path, ["a"]),
+    "named_pairs.txt": read_named_pairs,
+    "set.bin": open_bin,
+    "people.csv": lambda path: open_source(path, Wanted()),
+    "plan.toml": read_plan,
+    "embeddings.npz": lambda path: read_vectors(path, ["a"]),
+    "groups.csv": lambda path: read_groups(path, "tone"),
+    "groups.json": lambda path: read_groups(path, "tone"),
+    "manifest.json": _open_set_with,
 }
 
 

@@ -12,7 +12,10 @@ import fiqa_runtime
 import pytest
 from fiqa_runtime import errors
 
-PACKAGES = ("fiqa_runtime", "fiqa_runtime.live", "fiqa_calibration", "fiqa_export", "fiqa_benchmarks")
+PACKAGES = (
+    *("fiqa_runtime", "fiqa_runtime.live", "fiqa_calibration", "fiqa_export", "fiqa_benchmarks"),
+    "fiqa_evaluation",
+)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from fiqa_runtime.artefact.card import read_card
@@ -15,46 +15,37 @@ from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.system.host import check_threads
 from fiqa_runtime.terminal.common_options import Quiet, Verbose, Version, panel
 from fiqa_runtime.terminal.console import run
-from fiqa_runtime.terminal.options import refuse_ignored, refuse_parts_alone, refuse_unused, typed_options
+from fiqa_runtime.terminal.options import refuse_ignored, refuse_parts_alone, typed_options
 from fiqa_runtime.terminal.outputs import check_outputs
 from rich.console import Console
 
 from fiqa_benchmarks.contenders.crops import folder_crops, seeded_crops
 from fiqa_benchmarks.contenders.peers import contenders
-from fiqa_benchmarks.discard.command import evaluate_edc
 from fiqa_benchmarks.gate.gate import open_gate
 from fiqa_benchmarks.report.page import check_installed
-from fiqa_benchmarks.runs import Output, Settings, fit_opinions, measure_speed, time_pipeline, watch_clips
-from fiqa_benchmarks.speed.machine import machine, versions
+from fiqa_benchmarks.runs import Output, Settings, measure_speed, time_pipeline, watch_clips
+from fiqa_benchmarks.speed.machine import machine
 
 IMAGES = 16
 """Number of seeded images on which contenders are compared; a larger batch gets as many as it needs."""
 MOST_PER_BATCH = 1024
 TABLE_WIDTH = 120
-KINDS = ("--mos", "--edc", "--baseline", "--pipeline", "--watch")
+KINDS = ("--baseline", "--pipeline", "--watch")
 """Kinds of run, of which one may be asked for at a time."""
 PARTS = {
     "--pipeline": ("--streams",),
-    "--mos": ("--cache",),
-    "--edc": ("--embeddings", "--scores", "--protocol", "--metric", "--lower-is-better"),
     "--baseline": ("--budget", "--junit"),
 }
 """The options that mean nothing without their kind of run."""
 IGNORES = {
-    "--mos": ("--batch", "--rounds", "--roofline"),
     "--pipeline": ("--batch", "--roofline", "--against", "--html"),
     "--watch": ("--batch", "--roofline", "--against", "--html", "--streams"),
 }
 """The options that each kind of run ignores."""
-IGNORED_WITHOUT_ENGINE = (
-    *("--batch", "--rounds", "--roofline", "--against", "--backend", "--cpu-precision", "--images", "--threads"),
-)
-"""What ``--edc`` ignores where it has no engine to time."""
 
 app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
 _what, _how, _where = panel("What is measured"), panel("How it is run"), panel("Where it goes")
-_photos, _opinions = panel("Whole photos (--pipeline)"), panel("People's opinions (--mos)")
-_discard, _gate = panel("Error versus discard (--edc)"), panel("A gate for CI (--baseline)")
+_photos, _gate = panel("Whole photos (--pipeline)"), panel("A gate for CI (--baseline)")
 EXAMPLE = "Example: fiqa-bench --engine ediffiqa-t.fp32.onnx ediffiqa-t.int8.onnx --batch 1,8 --html report.html"
 
 
@@ -65,9 +56,7 @@ def command(
         list[str] | None,
         _what(metavar="FILE...", help="Artefacts; a bare name is also looked for in engines/."),
     ] = None,
-    more: Annotated[
-        list[str] | None, typer.Argument(metavar="FILE...", help="More artefacts; with --edc more score files.")
-    ] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="More artefacts.")] = None,
     batch: Annotated[str, _what(metavar="N,N...", help="Batch sizes.")] = "1",
     against: Annotated[
         str | None,
@@ -79,9 +68,7 @@ def command(
     ] = None,
     backend: Annotated[str, _how(help="Backend of the engines, as in fiqa-score.")] = "auto",
     cpu_precision: Annotated[str, _how(help="exact or fast, of the engines, as in fiqa-score.")] = "exact",
-    images: Annotated[
-        Path | None, _what(help="Folder of crops; default: seeded images, with --mos the labels' folder.")
-    ] = None,
+    images: Annotated[Path | None, _what(help="Folder of crops; default: seeded images.")] = None,
     threads: Annotated[int | None, _how(min=1, help="Threads of every backend.")] = None,
     rounds: Annotated[int | None, _how(min=1, help="Rounds; default: 3 to 30, about a minute.")] = None,
     json: Annotated[str | None, _where(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
@@ -101,22 +88,6 @@ def command(
     ] = False,
     detector: Annotated[Path | None, _photos(help="--pipeline, --watch: YuNet file, as in fiqa-score.")] = None,
     streams: Annotated[int | None, _photos(min=1, help="--pipeline: photos at once, as in fiqa-score.")] = None,
-    mos: Annotated[
-        Path | None,
-        _opinions(metavar="LABELS", help="Instead: fit to opinion scores, from label.json, its folder or a CSV."),
-    ] = None,
-    cache: Annotated[Path | None, _opinions(help="--mos: file that keeps scores; default: user cache.")] = None,
-    edc: Annotated[
-        Path | None,
-        _discard(metavar="PAIRS", help="Error versus discard over a CR-FIQA pair list."),
-    ] = None,
-    embeddings: Annotated[Path | None, _discard(help="--edc: folder with a NAME.npy for each image.")] = None,
-    scores: Annotated[
-        list[Path] | None, _discard(metavar="FILE...", help="--edc: quality files, lines of 'path score'.")
-    ] = None,
-    protocol: Annotated[str, _discard(help="--edc: edc (threshold fixed) or cr-fiqa (as its scripts do).")] = "edc",
-    metric: Annotated[str, _discard(help="--edc: cosine or euclidean distance.")] = "cosine",
-    lower_is_better: Annotated[bool, _discard("--lower-is-better", help="--edc: low scores are good.")] = False,
     html: Annotated[Path | None, _where(help="Write one self-contained page with plots.")] = None,
     baseline: Annotated[
         Path | None, _gate(metavar="OLD.json", help="Gate: document of an earlier run of the old engine.")
@@ -138,46 +109,34 @@ def command(
 
     --roofline sets the operations of each network against matrix products of this machine.
 
-    Instead of that, --pipeline times the whole way from photos to scored faces, --watch holds fiqa-watch against
-    scoring every face of every frame, and --mos says how well scores fit people's opinions. --edc says how well scores
-    sort out the pairs on which face recognition fails; alone, or beside the speed of each --engine. With --baseline and
-    --budget the first engine is also compared with an earlier run. With --images the page of --html also shows how
-    scores fall as faces get worse.
+    Instead of that, --pipeline times the whole way from photos to scored faces, and --watch holds fiqa-watch against
+    scoring every face of every frame. With --baseline and --budget the first engine is also compared with an earlier
+    run. With --images the page of --html also shows how scores fall as faces get worse. How good scores are, against
+    recognition and against people's opinions, fiqa-eval says.
 
     Exit code 0: done. 2: bad input or missing dependency; contenders that could run were measured.
     3: a budget of the gate is broken.
     """
     _check_options(typed_options(context))
     check_threads(threads)
-    names = [*(engine or []), *(more or [] if edc is None else [])]
-    score_files = [*(scores or []), *map(Path, more or [] if edc is not None else [])]
+    names = [*(engine or []), *(more or [])]
     inputs = [
-        *(("--baseline", baseline), ("--budget", budget), ("--mos", mos), ("--edc", edc)),
-        *(("--scores", file) for file in score_files),
+        *(("--baseline", baseline), ("--budget", budget)),
         *(file for name in names for file in artefact_inputs(name)),
     ]
-    check_outputs([("--json", json), ("--html", html), ("--junit", junit), ("--cache", cache)], inputs)
-    out = _output(json, html, timed=mos is None and (edc is None or bool(engine)))
-    discarded: dict[str, Any] = {}
-    if edc is not None:
-        files = _score_files(score_files)
-        discarded = evaluate_edc(out.console, edc, embeddings, files, protocol, metric, lower_is_better)
-        if not engine:
-            out.write({"versions": versions(), **discarded})
-            return
+    check_outputs([("--json", json), ("--html", html), ("--junit", junit)], inputs)
+    out = _output(json, html)
     entered = contenders(names, backend, _names(against), check_precision(cpu_precision))
     if pipeline:
         time_pipeline(out, entered, images, detector, Settings(threads, rounds), streams or 1)
     elif watch:
         watch_clips(out, entered, images, detector, Settings(threads, rounds))
-    elif mos is not None:
-        fit_opinions(out, entered, mos, images, cache, threads)
     else:
         settings = Settings(threads, rounds, _batch_sizes(batch), images, roofline)
         card = read_card(Path(entered[0].artefact))
         crops = _crops(settings, card.input)
         gate = open_gate(baseline, budget, junit, entered[0], card, crops) if baseline else None
-        measure_speed(out, entered, crops, settings, gate, discarded)
+        measure_speed(out, entered, crops, settings, gate)
 
 
 def _check_options(typed: Collection[str]) -> None:
@@ -189,25 +148,16 @@ def _check_options(typed: Collection[str]) -> None:
     refuse_ignored(typed, IGNORES)
     if "--detector" in typed and not {"--pipeline", "--watch"} & {*typed}:
         raise InputError("--detector is a part of --pipeline and --watch; add one of them or leave it out")
-    if "--edc" in typed and "--engine" not in typed:
-        refuse_unused("--edc without --engine", [name for name in typed if name in IGNORED_WITHOUT_ENGINE])
 
 
-def _output(json: str | None, html: Path | None, timed: bool) -> Output:
+def _output(json: str | None, html: Path | None) -> Output:
     """Where results go; raises DependencyError where a page is asked for and what draws it is not installed."""
     if html:
         check_installed()
-    out = Output(Console(stderr=json == "-"), json, html, machine() if html or timed else {})
+    out = Output(Console(stderr=json == "-"), json, html, machine())
     if not out.console.is_terminal:
         out.console.width = TABLE_WIDTH
     return out
-
-
-def _score_files(files: list[Path]) -> list[Path]:
-    """`files` of ``--edc``; raises InputError where one is an artefact."""
-    if lost := [file.name for file in files if file.suffix in (".onnx", ".plan")]:
-        raise InputError(f"{lost[0]} is not a score file; with --edc write --engine before each artefact")
-    return files
 
 
 def _crops(settings: Settings, spec: InputSpec) -> list[Image]:

@@ -22,11 +22,10 @@ from rich.markup import escape
 from fiqa_benchmarks.contenders.crops import crop_names
 from fiqa_benchmarks.contenders.peers import Contender, open_contender
 from fiqa_benchmarks.gate.gate import Gate
-from fiqa_benchmarks.opinions.command import evaluate_mos, unusable_error
 from fiqa_benchmarks.photos.bench import bench_pipeline
 from fiqa_benchmarks.report.ladders import score_ladders
 from fiqa_benchmarks.report.page import write_report
-from fiqa_benchmarks.report.sections import opinion_sections, sections
+from fiqa_benchmarks.report.sections import sections
 from fiqa_benchmarks.speed.bench import Result, bench, bench_json
 from fiqa_benchmarks.speed.machine import versions
 from fiqa_benchmarks.speed.roofline import measure_peaks, reached, roofline_json, roofline_lines
@@ -45,7 +44,7 @@ class Output:
     html: Path | None
     """None: no page."""
     machine: Mapping[str, Any]
-    """What :func:`fiqa_benchmarks.speed.machine.machine` says; empty where neither page nor document tells it."""
+    """What :func:`fiqa_benchmarks.speed.machine.machine` says."""
 
     def write(
         self,
@@ -114,31 +113,14 @@ def watch_clips(
     out.write({"machine": out.machine, "versions": versions(), "watch": result.as_json()}, schema="fiqa-bench-watch.v1")
 
 
-def fit_opinions(
-    out: Output,
-    entered: Sequence[Contender],
-    labels: Path,
-    images: Path | None,
-    cache: Path | None,
-    threads: int | None,
-) -> None:
-    """``--mos``: scores against people's opinions; raises InputError at the end where images were left out."""
-    accuracy, cards, unusable = evaluate_mos(out.console, entered, labels, images, cache, threads)
-    out.write({"versions": versions(), "mos": accuracy}, lambda: opinion_sections(accuracy, cards), "fiqa-bench-mos.v1")
-    if unusable:
-        raise unusable_error(unusable)
-
-
 def measure_speed(
     out: Output,
     entered: Sequence[Contender],
     crops: list[Image],
     settings: Settings,
     gate: Gate | None,
-    discarded: Mapping[str, Any],
 ) -> None:
-    """Measure every contender on `crops` (uint8 BGR) and compare it with the first. `discarded`, from ``--edc``, goes
-    into the same document.
+    """Measure every contender on `crops` (uint8 BGR) and compare it with the first.
 
     Raises VerdictError where the first breaks a budget of `gate`, SystemExit where a contender did not run.
     """
@@ -154,7 +136,7 @@ def measure_speed(
         document["roofline"] = roofline_json(peaks, shares)
     source = {"source": str(settings.images or "seeded"), "count": len(crops)}
     document["settings"] = {"batches": settings.sizes, "threads": settings.threads, "images": source}
-    document |= {**bench_json(results), **discarded}
+    document |= bench_json(results)
     verdict = gate and gate.judge(results, out.machine, settings.threads)
     if verdict:
         document["gate"] = verdict.as_json()

@@ -17,6 +17,7 @@ COMMANDS = {
     "fiqa-watch": "fiqa_runtime.watch_cli",
     "fiqa-export": "fiqa_export.cli",
     "fiqa-bench": "fiqa_benchmarks.cli",
+    "fiqa-eval": "fiqa_evaluation.cli",
 }
 """By command: the module that holds its Typer application as `app`."""
 VALUES = {str(Path): "PATH", str(int): "N", str(float): "X", str(list[Path]): "PATH"}
@@ -27,15 +28,34 @@ PANEL = "Options"
 """Title of the options that stand in no panel."""
 
 
-def command_reference(name: str) -> str:
-    """Description, then a table of the options of each panel, in the order of the help."""
+def subcommands(name: str) -> dict[str, Any]:
+    """The subcommands of a command by name, in the order of its help; one without has itself, under an empty name."""
     command: Any = get_command(import_module(COMMANDS[name]).app)
+    return dict(getattr(command, "commands", {"": command}))
+
+
+def command_reference(name: str) -> str:
+    """Description, then a table of the options of each panel, in the order of the help; for each subcommand."""
+    found = subcommands(name)
+    if list(found) == [""]:
+        return "\n\n".join(_parts(found[""], "##"))
+    whole: Any = get_command(import_module(COMMANDS[name]).app)
+    parts = [*_description(str(whole.help))]
+    for part, command in found.items():
+        parts += [f"## {name} {part}", *_parts(command, "###", f"{part}: ")]
+    return "\n\n".join(parts)
+
+
+def _parts(command: Any, heading: str, before: str = "") -> Iterator[str]:
+    """Description and tables of one command; `before` stands in front of the titles of panels, which must be unique."""
+    yield from _description(str(command.help))
     panels: dict[str, list[tuple[str, str, str]]] = {}
     for parameter in sorted(command.params, key=lambda each: each.param_type_name != "argument"):
         if not getattr(parameter, "hidden", False):
             panels.setdefault(_panel(parameter), []).append((_names(parameter), _default(parameter), _help(parameter)))
-    tables = (f"## {panel}\n\n{table(('option', 'default', 'what it does'), rows)}" for panel, rows in panels.items())
-    return "\n\n".join((*_description(str(command.help)), *tables))
+    for panel, rows in panels.items():
+        title = before + (panel[:1].lower() + panel[1:] if before else panel)
+        yield f"{heading} {title}\n\n{table(('option', 'default', 'what it does'), rows)}"
 
 
 def _description(text: str) -> Iterator[str]:

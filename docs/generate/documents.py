@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fiqa_evaluation.plan.plan_file import Plan
 from fiqa_runtime.artefact.card import VERSION, Card
 from fiqa_runtime.artefact.facts import Fp16Conversion, Int8Conversion, PlanBuild
 from fiqa_runtime.command.threshold import VERSION as THRESHOLD_VERSION
@@ -13,7 +14,7 @@ from fiqa_runtime.command.threshold import StoredThreshold
 from fiqa_runtime.networks.network_file import VERSION as NETWORK_VERSION
 from fiqa_runtime.networks.network_file import NetworkFile
 
-from docs.generate.kinds import bench, export, score, watch
+from docs.generate.kinds import bench, evaluation, export, score, watch
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,7 @@ DOCUMENTS = {
     "doctor": Document(
         export.Doctor, "What this machine can build", "`fiqa-export --doctor --json`", "fiqa-export-doctor.v1.json"
     ),
-    "bench": Document(
-        bench.Benchmark, "Speed, agreement, gate and curves", "`fiqa-bench --json`", "fiqa-bench.v1.json"
-    ),
+    "bench": Document(bench.Benchmark, "Speed, agreement and gate", "`fiqa-bench --json`", "fiqa-bench.v1.json"),
     "pipeline": Document(
         bench.PhotoBenchmark,
         "From photos to scored faces",
@@ -128,7 +127,21 @@ DOCUMENTS = {
         "fiqa-bench-watch.v1.json",
     ),
     "opinions": Document(
-        bench.Opinions, "Scores against opinions", "`fiqa-bench --mos --json`", "fiqa-bench-mos.v1.json"
+        evaluation.Opinions, "Scores against opinions", "`fiqa-eval opinions --json`", "fiqa-eval-opinions.v1.json"
     ),
+    "discard": Document(
+        evaluation.Discard, "Error versus discard", "`fiqa-eval discard --json`", "fiqa-eval-discard.v1.json"
+    ),
+    "distributions": Document(
+        evaluation.Distributions,
+        "Quality distributions",
+        "`fiqa-eval distributions --json`",
+        "fiqa-eval-distributions.v1.json",
+    ),
+    "set": Document(
+        evaluation.SetManifest, "A prepared data set", "`fiqa-eval prepare`", "fiqa-eval-set.v1.json", own_marks={}
+    ),
+    "run": Document(evaluation.PlanResults, "What a plan found", "`fiqa-eval run --json`", "fiqa-eval-run.v1.json"),
+    "plan": Document(Plan, "A plan, as TOML", "people", "fiqa-eval-plan.v1.json", {}),
 }
 """By the name that pages call it."""

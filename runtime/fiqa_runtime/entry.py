@@ -32,6 +32,11 @@ def bench() -> None:
     _run("fiqa_benchmarks.cli")
 
 
+def evaluate() -> None:
+    """``fiqa-eval``."""
+    _run("fiqa_evaluation.cli")
+
+
 def _run(module: str) -> None:
     try:
         command = import_module(module).main

@@ -7,14 +7,12 @@ import re
 import shlex
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fiqa_export.command.list_command import commercial_use
 from fiqa_runtime.artefact.zoo import MODELS
-from typer.main import get_command
 
-from docs.generate.commands import COMMANDS, command_reference
+from docs.generate.commands import COMMANDS, command_reference, subcommands
 from docs.generate.documents import DOCUMENTS
 from docs.generate.parts import GENERATORS, MARKER, fill
 from tests.help.markdown import code_blocks
@@ -37,15 +35,19 @@ def commands(page: Path) -> list[list[str]]:
     ]
 
 
-def options_of(name: str) -> set[str]:
-    parameters: Any = get_command(import_module(COMMANDS[name]).app).params
+def options_of(name: str, part: str | None = None) -> set[str]:
+    """Options of a command, or of one of its subcommands."""
+    commands = [command for own, command in subcommands(name).items() if part in (None, own)]
+    parameters = [parameter for command in commands for parameter in command.params]
     return {option for parameter in parameters for option in (*parameter.opts, *parameter.secondary_opts)}
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_have_the_options_that_pages_type(page: Path) -> None:
     for name, *words in commands(page):
-        unknown = {word.split("=")[0] for word in words if word.startswith("--")} - options_of(name) - {"--help"}
+        part = next((word for word in words if word in subcommands(name)), None)
+        known = options_of(name, part) | {"--help", "--version"}
+        unknown = {word.split("=")[0] for word in words if word.startswith("--")} - known
         assert not unknown, f"{name} has no {unknown}"
 
 

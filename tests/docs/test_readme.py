@@ -20,6 +20,7 @@ from fiqa_runtime.command.settings import FaceSettings
 from fiqa_runtime.live import Frames
 
 from tests.help.commands import Invoke
+from tests.help.evaluation.data_sets import bin_content, write_bin, write_recogniser
 from tests.help.markdown import code_blocks
 from tests.help.places import ROOT
 from tests.help.samples.one_face import OneFace
@@ -32,6 +33,13 @@ PARTS_LEFT_OUT = {
     "--int8 --calib": "searches for minutes; tests/export/int8/test_command.py does the same",
 }
 """By part of a command: why it is not run here."""
+PLAN = """title = "a plan"
+sets = [{name = "lfw", source = "lfw.bin"}]
+recognisers = [{name = "net", network = "net.onnx", preset = "arcface"}]
+qualities = [{engine = "ediffiqa-t.fp32.onnx"}]
+discard = {fmr = [0.2], bootstrap = 10}
+"""
+"""A small one in place of the reader's own."""
 
 
 def typed() -> Iterator[list[str]]:
@@ -48,7 +56,8 @@ def is_left_out(words: list[str]) -> bool:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder, with the three photos that the README scores; measuring takes the fewest rounds."""
+    """The working folder, with the three photos that the README scores, a data set and a plan; measuring takes the
+    fewest rounds."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(latency, "TOTAL_SECONDS", 1)
     shutil.copy(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg", "photo.jpg")
@@ -60,6 +69,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for _ in range(3):
         clip.write(photo)
     clip.release()
+    write_bin(Path("lfw.bin"), bin_content(4, 2))
+    write_recogniser(Path("net.onnx"))
+    Path("plan.toml").write_text(PLAN)
     return tmp_path
 
 
@@ -84,8 +96,8 @@ def test_commands_run_in_order_as_typed(
     monkeypatch.setattr(fiqa_runtime, "Detector", OneFace)
     printed = run_all(command)
     monkeypatch.setattr("fiqa_runtime.live.Frames", lambda camera: Frames("clip.mp4"))
-    assert len(printed) >= 8 and len(list((folder / "shots").iterdir())) == 1
-    for name in ("engines/ediffiqa-t.fp32.onnx", "engines/ediffiqa-t.fp16.onnx", "report.html"):
+    assert len(printed) >= 9 and len(list((folder / "shots").iterdir())) == 1
+    for name in ("engines/ediffiqa-t.fp32.onnx", "engines/ediffiqa-t.fp16.onnx", "report.html", "plan/report.html"):
         assert (folder / name).is_file(), name
     photo, camera = code_blocks(TEXT, "python")
     exec(compile(photo, "README.md", "exec"), {})

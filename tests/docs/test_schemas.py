@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import pytest
 from fiqa_benchmarks.watch.clips import crowd, make_clips
 from fiqa_export.pipeline import Options, export
@@ -22,30 +20,13 @@ from fiqa_runtime.images.seeded import seeded_image
 from jsonschema import Draft202012Validator
 
 from docs.generate.documents import DOCUMENTS
-from docs.generate.schemas import FOLDER, schema_of, schema_text
+from docs.generate.schemas import FOLDER, schema_text
+from tests.docs.conftest import ENGINE_ON_ONE_THREAD, Check
 from tests.help.commands import Invoke
 from tests.help.live.clips import TrueFaces, short_clip
-from tests.help.places import EXAMPLES, GOLDEN
+from tests.help.places import EXAMPLES
 from tests.help.samples.cards import int8_conversion, plan_build
 from tests.help.samples.one_face import OneFace
-
-Check = Callable[[str, Any], None]
-ENGINE_ON_ONE_THREAD = ("--backend", "onnxruntime", "--threads", "1")
-
-
-@pytest.fixture(scope="session")
-def check() -> Check:
-    """Holds a document against the closed schema of its kind, and against the file that users have."""
-
-    def validate(kind: str, document: Any) -> None:
-        for closed in (True, False):
-            schema = schema_of(DOCUMENTS[kind], closed)
-            Draft202012Validator.check_schema(schema)
-            errors = Draft202012Validator(schema).iter_errors(document)
-            wrong = [f"{error.json_path}: {error.message[:200]}" for error in errors]
-            assert not wrong
-
-    return validate
 
 
 @pytest.fixture
@@ -213,27 +194,6 @@ def test_a_benchmark_with_its_gate(
     document = json.loads(result.out)
     assert document["gate"]["checks"]
     check("bench", document)
-
-
-def test_curves(command: dict[str, Invoke], tmp_path: Path, check: Check) -> None:
-    folder = GOLDEN / "erc" / "disjoint"
-    for index, vector in enumerate(np.load(folder.with_suffix(".npz"))["embeddings"]):
-        np.save(tmp_path / f"{index:05d}.npy", vector)
-    files = ("--embeddings", tmp_path, "--scores", folder / "GOOD_disjoint.txt")
-    result = command["fiqa-bench"]("--edc", folder / "pair_list.txt", *files, "--json", "-")
-    assert result.code == 0, result.err
-    check("bench", json.loads(result.out))
-
-
-def test_opinions(
-    command: dict[str, Invoke], seeded_engine: Path, crops: list[Path], tmp_path: Path, check: Check
-) -> None:
-    labels = tmp_path / "labels.csv"
-    labels.write_text("image,mos\n" + "".join(f"{crop.name},{index}\n" for index, crop in enumerate(crops)))
-    options = ("--images", crops[0].parent, "--cache", tmp_path / "scores.sqlite", "--json", "-")
-    result = command["fiqa-bench"]("--engine", seeded_engine, "--mos", labels, *options, *ENGINE_ON_ONE_THREAD)
-    assert result.code == 0, result.err
-    check("opinions", json.loads(result.out))
 
 
 def test_photos_against_the_demo(

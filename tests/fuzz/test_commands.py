@@ -7,15 +7,16 @@ from typing import Any
 
 import cv2
 import fiqa_benchmarks.cli
+import fiqa_evaluation.cli
 import fiqa_export.cli
 import fiqa_runtime.cli
 import fiqa_runtime.watch_cli
 import pytest
-import typer
 from fiqa_runtime.images.seeded import seeded_image
 from hypothesis import given
 from hypothesis import strategies as st
 
+from docs.generate.commands import subcommands
 from tests.fuzz.damage import OUTCOMES, cases, in_time
 from tests.help.commands import Outcome, invoker
 
@@ -24,10 +25,12 @@ MAINS = {
     "watch": fiqa_runtime.watch_cli,
     "export": fiqa_export.cli,
     "bench": fiqa_benchmarks.cli,
+    "eval": fiqa_evaluation.cli,
 }
+STEPS = sorted(subcommands("fiqa-eval"))
 OPTIONS = {
-    name: sorted({option for parameter in typer.main.get_command(module.app).params for option in parameter.opts})
-    for name, module in MAINS.items()
+    name: sorted({o for each in subcommands(f"fiqa-{name}").values() for p in each.params for o in p.opts})
+    for name in MAINS
 }
 ODD = ("-", "-1", "0", "1", "2", "1e999", "nan", "x" * 5000, "\udcff.png", "\x1b[31m", "[red]", "é", "1,8")
 FILES = ("a.png", "b.png", "none.png", "../a.png", "text.txt", ".", "/dev/null", "out.json", "out.csv", "ENGINE")
@@ -59,6 +62,8 @@ def test_command_lines(
     words = [str(seeded_engine) if word == "ENGINE" else word for word in words]
     if command == "score" and data.draw(st.booleans()):
         words = ["--engine", str(seeded_engine), "--backend", "onnxruntime", *words]
+    if command == "eval":
+        words = [data.draw(st.sampled_from(STEPS)), *words]
     outcome = _run(command, words, capsys, monkeypatch)
     assert outcome.code in (0, 2, 3), outcome
     assert "Traceback" not in outcome.err

@@ -56,7 +56,9 @@ def picture_of(browser: Any, selector: str) -> Any:
     """Pixels of the element, BGR."""
     from selenium.webdriver.common.by import By
 
-    shot = browser.find_element(By.CSS_SELECTOR, selector).screenshot_as_png
+    element = browser.find_element(By.CSS_SELECTOR, selector)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)  # else the fold may cut it
+    shot = element.screenshot_as_png
     return cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_COLOR)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("score", "export", "bench")
+COMMANDS = ("score", "export", "bench", "evaluate")
 BROKEN = {
     "absent": "raise ModuleNotFoundError(\"No module named 'cv2'\", name='cv2')",
     "without libGL": "raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')",

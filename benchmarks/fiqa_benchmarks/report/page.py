@@ -30,9 +30,6 @@ SECTIONS = (
     "maps",
     "cards",
     "ladders",
-    "edc",
-    "comparisons",
-    "mos",
     "gate",
 )
 """Sections of the document; each may be absent."""
@@ -41,7 +38,6 @@ PLACES = {
     "size": ("pareto",),
     "scores": ("scatter",),
     "ladders": ("ladders",),
-    "discard": ("edc",),
 }
 """Sections of the page, and the beginnings of the names of their plots."""
 
@@ -50,13 +46,12 @@ def write_report(document: Mapping[str, Any], path: Path) -> None:
     """Write the JSON document of ``fiqa-bench`` as one HTML page to `path`.
 
     `document` is what ``--json`` writes: of a benchmark (`contenders`, `ratios`, `machine`, `versions`, `settings`,
-    perhaps `gate`), of ``--mos`` (`mos`) or of ``--edc`` (`edc`, `comparisons`). It may also hold the sections of
-    :mod:`fiqa_benchmarks.report.sections` and :mod:`fiqa_benchmarks.report.ladders`: `scores`, `worst`, `maps`,
-    `cards`, `ladders`.
+    perhaps `gate`). It may also hold the sections of :mod:`fiqa_benchmarks.report.sections` and
+    :mod:`fiqa_benchmarks.report.ladders`: `scores`, `worst`, `maps`, `cards`, `ladders`.
     Raises InputError where there is nothing to report or `path` cannot be written, DependencyError where Matplotlib or
     Jinja is not installed.
     """
-    if not any(document.get(part) for part in ("contenders", "edc", "mos")):
+    if not document.get("contenders"):
         raise InputError("there is nothing to report; give fiqa-bench at least one --engine")
     write_text(path, page(document))
 
@@ -83,14 +78,11 @@ def page(document: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["plain"] = plain
-    if document.get("mos") and not document.get("scores"):
-        document = {**document, "scores": opinion_scores(document["mos"])}
     drawn = plots({"contenders": [], **document})
     return environment.get_template(TEMPLATE).render(
         document={**dict.fromkeys(SECTIONS), **document},
         findings=findings(document),
         overview=overview(document),
-        opinions=opinions(document["mos"]) if document.get("mos") else [],
         map_scale=picture(map_picture(np.linspace(0, 1, 160)[np.newaxis].repeat(8, axis=0))),
         placed={place: [p for p in drawn if p.name.startswith(starts)] for place, starts in PLACES.items()},
         written=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
@@ -143,30 +135,6 @@ def overview(document: Mapping[str, Any]) -> list[dict[str, str]]:
                 }
             )
     return rows
-
-
-def opinions(mos: Mapping[str, Any]) -> list[dict[str, str]]:
-    """A row per engine, then one per difference to the first engine, as text by column title."""
-    first = next(iter(mos["engines"]))
-    differences = {f"{name} minus {first}": row for name, row in mos["differences"].items()}
-    return [
-        {"engine": name, **{statistic.replace("_", " ").upper(): _estimate(e) for statistic, e in row.items()}}
-        for name, row in {**mos["engines"], **differences}.items()
-    ]
-
-
-def opinion_scores(mos: Mapping[str, Any]) -> dict[str, Any]:
-    """The `scores` section from the scores that ``--mos`` lists by image."""
-    rows = mos.get("scores", [])
-    engines = {name: [row["engines"][name] for row in rows] for name in mos["engines"]}
-    return {"images": [row["path"] for row in rows], "engines": engines}
-
-
-def _estimate(estimate: Mapping[str, float | None]) -> str:
-    value, low, high = (estimate[key] for key in ("value", "low", "high"))
-    if value is None:
-        return "–"
-    return f"{value:.4f}" if low is None or high is None else f"{value:.4f} [{low:.4f}, {high:.4f}]"
 
 
 def plain(value: object) -> str:

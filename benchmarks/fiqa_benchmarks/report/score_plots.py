@@ -1,4 +1,4 @@
-"""Draws scores: engine against engine, down the degradation ladders, and error versus discard."""
+"""Draws scores: engine against engine, and down the degradation ladders."""
 
 from __future__ import annotations
 
@@ -138,58 +138,3 @@ def ladder_plot(section: Document) -> Plot:
             "Lower is worse: each ladder should fall, and fall alike for every engine.",
         ),
     )
-
-
-def discard_plots(curves: Sequence[Document]) -> list[Plot]:
-    """One plot per protocol and false match rate, one line per quality score."""
-    kinds = list(dict.fromkeys((curve["protocol"], curve["fmr"]) for curve in curves))
-    return [
-        _discard_at(f"edc{index}", protocol, fmr, [c for c in curves if (c["protocol"], c["fmr"]) == (protocol, fmr)])
-        for index, (protocol, fmr) in enumerate(kinds)
-    ]
-
-
-def _discard_at(key: str, protocol: str, fmr: float, curves: Sequence[Document]) -> Plot:
-    page = figure(len(curves))
-    axes = page.subplots()
-    columns = []
-    for index, curve in enumerate(curves):
-        errors = np.array([math.nan if value is None else value for value in curve["fnmr"]], np.float64)
-        drawing = "steps-post" if protocol == "edc" else "default"
-        axes.plot(
-            curve["discard"],
-            errors,
-            drawstyle=drawing,
-            markevery=4,
-            label=label(curve["name"]),
-            **look(index),
-            **nested(index, 6),
-        )
-        columns.append([_cell(value, ".4f") for value in curve["fnmr"]])
-    axes.margins(y=0.1)
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("discarded fraction")
-    axes.set_ylabel("FNMR")
-    legend_below(page, axes)
-    areas = "; ".join(f"{curve['name']} {_cell(curve['auc'], '.4g')}" for curve in curves)
-    rows = [(f"{share:.2f}", *cells) for share, *cells in zip(curves[0]["discard"], *columns, strict=True)]
-    rows.append(("area under the curve", *(_cell(curve["auc"], ".6f") for curve in curves)))
-    points = ("Drawn and listed at 20 fractions; the areas are those of the whole curve.",) if protocol == "edc" else ()
-    said = dict.fromkeys(f"{curve['name']}: {note}" for curve in curves for note in curve.get("notes", ()))
-    return Plot(
-        key,
-        f"Error versus discard at FMR {fmr:g} ({protocol})",
-        f"False non-match rate over the discarded fraction at a false match rate of {fmr:g}; areas: {areas}.",
-        inline_svg(page, key),
-        ("discarded", *(curve["name"] for curve in curves)),
-        rows,
-        (
-            "FNMR: share of genuine pairs that no longer match. A good quality score makes it fall early.",
-            *points,
-            *said,
-        ),
-    )
-
-
-def _cell(value: float | None, form: str) -> str:
-    return "–" if value is None else format(value, form)

@@ -16,7 +16,6 @@ from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.spec import output_of
 from fiqa_runtime.faces.drawing import map_picture
 from fiqa_runtime.images.preprocess import Image, check_image
-from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.scoring.agreement import Scores, rejection_threshold
 from numpy.typing import NDArray
 
@@ -64,17 +63,6 @@ def _of_kind(kind: str, results: Sequence[Result]) -> Iterator[tuple[str, NDArra
         name = output_of(kind, result.loaded.card.outputs) if result.loaded else None
         if name is not None and result.outputs:
             yield result.contender.name, result.outputs[name]
-
-
-def opinion_sections(mos: Mapping[str, Any], by_name: Mapping[str, Card]) -> dict[str, Any]:
-    """`worst` and `cards` for the part ``mos`` of a document, and the cards of the contenders that it compares."""
-    rows = mos["scores"]
-    scores = {name: np.array([row["engines"][name] for row in rows]) for name in mos["engines"]}
-    names = [row["path"] for row in rows]
-    return {
-        "worst": worst_moved(scores, names, lambda place: read_image(names[place])),
-        "cards": cards({name: card for name, card in by_name.items() if name not in PEERS}),
-    }
 
 
 def comparable(results: Sequence[Result]) -> list[Result]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from fiqa_benchmarks.report.score_plots import discard_plots, ladder_plot, scatter_plots
+from fiqa_benchmarks.report.score_plots import ladder_plot, scatter_plots
 from fiqa_benchmarks.report.svg import (
     INK,
     PAPER,
@@ -38,7 +38,6 @@ def plots(document: Document) -> list[Plot]:
         drawn = [_latency(document), _throughput(document), _pareto(document)]
         drawn += scatter_plots(document.get("scores"))
         drawn += [ladder_plot(document["ladders"])] if document.get("ladders") else []
-        drawn += discard_plots(document.get("edc") or [])
     return [plot for plot in drawn if plot]
 
 

@@ -7,6 +7,6 @@ from __future__ import annotations
 
 
 def may_lack(kind: type) -> bool:
-    """Whether documents and users' network files leave out entries of the dataclass `kind` that have their default;
-    others are written whole."""
-    return kind.__module__.startswith((f"{__name__}.", "fiqa_runtime.networks."))
+    """Whether documents, and network files and plans of users, leave out entries of the dataclass `kind` that have
+    their default; others are written whole."""
+    return kind.__module__.startswith((f"{__name__}.", "fiqa_runtime.networks.", "fiqa_evaluation.plan."))

@@ -9,8 +9,6 @@ from typing import Any
 from fiqa_benchmarks.watch.bench import WatchResult
 from fiqa_runtime.artefact.spec import Precision
 
-Estimates = Mapping[str, "Estimate"]
-
 
 @dataclass(frozen=True)
 class Times:
@@ -122,7 +120,7 @@ class BenchSettings:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Speed and agreement; with `--edc` also curves, alone or beside them."""
+    """Speed and agreement."""
 
     versions: Mapping[str, str]
     machine: Mapping[str, Any] | None = None
@@ -135,10 +133,6 @@ class Benchmark:
     """With `--roofline`: operations per second of matrix products here, and what each network reaches."""
     gate: GateVerdict | None = None
     """With `--baseline`."""
-    comparisons: Mapping[str, Any] | None = None
-    """With `--edc`: pairs, embeddings and distance."""
-    edc: tuple[Mapping[str, Any], ...] | None = None
-    """With `--edc`: a curve for each score file and false match rate."""
 
 
 @dataclass(frozen=True)
@@ -169,80 +163,9 @@ class PhotoBenchmark:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A statistic and its bootstrap 95 % interval; null where it is undefined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True)
 class Watched:
     """What `--watch` writes."""
 
     machine: Mapping[str, Any]
     versions: Mapping[str, str]
     watch: WatchResult
-
-
-@dataclass(frozen=True)
-class OpinionLabels:
-    """The label file, and what did not match."""
-
-    file: str
-    missing: tuple[str, ...]
-    """Labels without image."""
-    unlabelled: tuple[str, ...]
-    """Images without label."""
-
-
-@dataclass(frozen=True)
-class OpinionScore:
-    """One image."""
-
-    path: str
-    mos: float
-    engines: Mapping[str, float]
-    """Score by engine."""
-
-
-@dataclass(frozen=True)
-class OpinionAccount:
-    """What became of the labelled images."""
-
-    given: int
-    scored: int
-    refused: int
-
-
-@dataclass(frozen=True)
-class RefusedImage:
-    """A labelled image that could not be scored."""
-
-    path: str
-    error: str
-
-
-@dataclass(frozen=True)
-class OpinionFit:
-    """How well scores fit people's opinions."""
-
-    images: int
-    resamples: int
-    engines: Mapping[str, Estimates]
-    differences: Mapping[str, Estimates]
-    """Each engine minus the first, over the same draws."""
-    notes: tuple[str, ...]
-    labels: OpinionLabels
-    accounting: OpinionAccount
-    refused: tuple[RefusedImage, ...]
-    scores: tuple[OpinionScore, ...]
-
-
-@dataclass(frozen=True)
-class Opinions:
-    """What `--mos` writes."""
-
-    versions: Mapping[str, str]
-    mos: OpinionFit

@@ -26,18 +26,16 @@ from fiqa_runtime.scoring.scorer import Scorer
 
 from tests.help.chromium import drawn_colours, opened_browser, show
 from tests.help.commands import Invoke
-from tests.help.places import GOLDEN
 from tests.help.samples.map_engines import SIDE, map_engines
 
-ERC = GOLDEN / "erc"
 FACES = 20
 QUICK = ("--backend", "onnxruntime", "--threads", "1", "--rounds", "1")
-PLOTS = ("latency", "throughput", "pareto", "scatter0", "scatter1", "ladders", "edc0", "edc1", "edc2")
+PLOTS = ("latency", "throughput", "pareto", "scatter0", "scatter1", "ladders")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run with engines, crops, pairs and scores, and everything it wrote."""
+    """One run with engines and crops, and everything it wrote."""
 
     page: Path
     html: str
@@ -54,16 +52,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     for index in range(FACES):
         picture = cv2.resize(seeded_image(index, 2 + index, 3 + index), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(faces / ("more" if index % 5 == 4 else "") / f"face {index:02}.png"), picture)
-    embeddings = folder / "embeddings"
-    embeddings.mkdir()
-    for index, vector in enumerate(np.load(ERC / "disjoint.npz")["embeddings"]):
-        np.save(embeddings / f"{index:05d}.npy", vector)
-    quality = ERC / "disjoint"
-    scores = [argument for name in ("GOOD", "RANDOM") for argument in ("--scores", f"{quality}/{name}_disjoint.txt")]
     named = [argument for path in engines.values() for argument in ("--engine", path)]
-    edc = ("--edc", quality / "pair_list.txt", "--embeddings", embeddings, *scores)
     outputs = ("--html", folder / "new/report.html", "--json", folder / "report.json")
-    arguments = (*named, *QUICK, "--batch", "1,4", "--images", faces, *edc, *outputs)
+    arguments = (*named, *QUICK, "--batch", "1,4", "--images", faces, *outputs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["fiqa-bench", *map(str, arguments)])
         try:
@@ -89,7 +80,7 @@ def numbers(run: Run, plot: str) -> list[list[str]]:
 
 def test_the_page_has_every_section_and_asks_nobody(run: Run) -> None:
     assert [f'id="plot-{name}"' in run.html for name in PLOTS] == [True] * len(PLOTS)
-    for section in ("compared", "speed", "size", "scores", "worst", "maps", "ladders", "discard", "machine", "cards"):
+    for section in ("compared", "speed", "size", "scores", "worst", "maps", "ladders", "machine", "cards"):
         assert f'<section id="{section}"' in run.html, section
     assert "http://" not in run.html.replace("http://www.w3.org/", "") and "https://" not in run.html
     assert run.document["machine"]["cpu"] in run.html and run.document["versions"]["numpy"] in run.html
@@ -147,12 +138,6 @@ def test_ladders_are_means_over_the_crops(run: Run) -> None:
         assert rows["blur", "map.fp32.onnx"][0] == pytest.approx(scorer.score(chosen).mean(), abs=6e-5)
 
 
-def test_error_versus_discard_is_that_of_the_document(run: Run) -> None:
-    good = next(curve for curve in run.document["edc"] if (curve["name"], curve["fmr"]) == ("GOOD", 0.001))
-    assert [row[1] for row in numbers(run, "edc1")[:-1]] == [f"{value:.4f}" for value in good["fnmr"]]
-    assert run.document["comparisons"]["genuine"] == 600 and run.document["contenders"]
-
-
 @pytest.mark.parametrize("width", [1200, 360])
 def test_a_browser_draws_the_commands_page(run: Run, tmp_path: Path, width: int) -> None:
     with opened_browser(tmp_path / "profile") as browser:
@@ -169,19 +154,6 @@ def test_a_browser_draws_the_commands_page(run: Run, tmp_path: Path, width: int)
         shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
     (tmp_path / "report.png").write_bytes(base64.b64decode(shot["data"]))
     assert read_image(tmp_path / "report.png").std() > 10
-
-
-def test_opinions_page_shows_machine_cards_and_moved_faces(bench: Invoke, run: Run, tmp_path: Path) -> None:
-    files = sorted(run.faces.rglob("*.png"))
-    labels = [{"Image": f.relative_to(run.faces).as_posix(), "MOS": i / FACES} for i, f in enumerate(files)]
-    (tmp_path / "label.json").write_text(json.dumps(labels))
-    engines = ("--engine", run.engines["fp32"], run.engines["int8"], *QUICK[:4])
-    where = ("--images", run.faces, "--cache", tmp_path / "s.sqlite", "--html", tmp_path / "m.html")
-    assert bench(*engines, "--mos", tmp_path / "label.json", *where).code == 0
-    html = (tmp_path / "m.html").read_text(encoding="utf-8")
-    for section in ("mos", "scores", "worst", "machine", "cards"):
-        assert f'<section id="{section}"' in html, section
-    assert html.count('<li><figure><img src="data:image/jpeg') == 6
 
 
 def test_seeded_images_have_numbers_and_no_ladders(bench: Invoke, run: Run, tmp_path: Path) -> None:

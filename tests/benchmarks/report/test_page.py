@@ -25,7 +25,6 @@ from tests.help.samples.report_samples import (
     IMAGES,
     SECOND,
     contender,
-    curves,
     engine_scores,
 )
 
@@ -62,7 +61,7 @@ def named(drawn: list[Plot], name: str) -> Plot:
 
 def test_every_plot_is_on_the_page(document: dict[str, Any], outline: Outline) -> None:
     drawn = plots(document)
-    expected = ["latency", "throughput", "pareto", "scatter0", "scatter1", "ladders", "edc0", "edc1", "edc2"]
+    expected = ["latency", "throughput", "pareto", "scatter0", "scatter1", "ladders"]
     assert [plot.name for plot in drawn] == expected
     figures = {value.removeprefix("plot-") for value in outline.values("id") if value.startswith("plot-")}
     assert figures == set(expected)
@@ -173,26 +172,6 @@ def test_constant_scores_are_said_and_not_drawn() -> None:
     assert "no rank correlation (constant scores)" in findings(document)[0]
     assert "pareto" not in [plot.name for plot in plots(document)]
     assert "no rank correlation" in page(document)
-
-
-def test_error_rates_that_do_not_exist_are_gaps() -> None:
-    (curve, *_) = curves()
-    curve["fnmr"][-2:] = [None, None]
-    (plot,) = plots({"contenders": [], "edc": [curve]})
-    assert [row[1] for row in plot.rows[-3:-1]] == ["–", "–"]
-    assert plot.rows[0] == ("0.00", f"{curve['fnmr'][0]:.4f}")
-
-
-@pytest.mark.parametrize("part", ["edc", "mos"])
-def test_page_without_a_benchmark(document: dict[str, Any], part: str) -> None:
-    text = Outline(page({part: document[part], "versions": document["versions"]})).text
-    assert ("Error versus discard" if part == "edc" else "0.9000 [0.8000, 0.9500]") in text
-    assert "Latency" not in text
-
-
-def test_opinion_scores_are_drawn_engine_against_engine(document: dict[str, Any]) -> None:
-    ids = Outline(page({"mos": document["mos"]})).values("id")
-    assert "plot-scatter0" in ids
 
 
 def test_nothing_to_report(tmp_path: Path) -> None:

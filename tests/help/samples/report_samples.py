@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from fiqa_benchmarks.discard.comparisons import Comparisons
-from fiqa_benchmarks.discard.curves import edc_curves
 from fiqa_benchmarks.report import sections
 from fiqa_benchmarks.report.ladders import mean_scores
 from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK
@@ -64,17 +62,6 @@ def engine_scores() -> dict[str, list[float]]:
     }
 
 
-def curves() -> list[dict[str, Any]]:
-    generator = np.random.default_rng(5)
-    pairs = generator.integers(0, 200, (6000, 2))
-    genuine = np.arange(6000) % 2 == 0
-    quality = generator.uniform(size=200)
-    spread = 1.2 - quality[pairs].min(axis=1)
-    distance = np.where(genuine, 0.3, 0.7) + spread * generator.normal(0, 0.15, 6000)
-    found = edc_curves(Comparisons(pairs, genuine, distance), quality)
-    return [{"name": name, **curve.as_json()} for name in (FIRST, HOSTILE) for curve in found]
-
-
 def sample_document() -> dict[str, Any]:
     """Every section, with names that try to break out of the page."""
     scores = engine_scores()
@@ -106,25 +93,10 @@ def sample_document() -> dict[str, Any]:
             "faces": 1,
             "engines": mean_scores(rungs, {name: np.linspace(1, 0.1 * k, len(rungs)) for k, name in enumerate(scores)}),
         },
-        "edc": curves(),
         "cards": {FIRST: {"model": "net", "notes": ["Know this: not for <i>sale</i>."], "plan": {}}},
         "gate": {
             "engine": SECOND,
             "baseline": "old.json",
             "checks": [{"budget": "srcc", "limit": 0.99, "value": None, "note": "no scores", "passed": False}],
         },
-        "mos": mos(),
-    }
-
-
-def mos() -> dict[str, Any]:
-    estimate = {"value": 0.9, "low": 0.8, "high": 0.95}
-    undefined = {"value": None, "low": None, "high": None}
-    return {
-        "images": 2,
-        "resamples": 1000,
-        "engines": {FIRST: {"srcc": estimate, "plcc_4": undefined}, SECOND: {"srcc": estimate, "plcc_4": estimate}},
-        "differences": {SECOND: {"srcc": estimate, "plcc_4": undefined}},
-        "notes": ["constant scores"],
-        "scores": [{"path": f"{i}.png", "mos": i, "engines": {FIRST: i, SECOND: 1.0 - i}} for i in (0.25, 0.5, 0.75)],
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fiqa_benchmarks.discard.files import read_quality
+from fiqa_evaluation.data_set.files import read_quality
 from fiqa_runtime.command.quality_file import QualityFile
 from fiqa_runtime.command.results import ImageResult
 from fiqa_runtime.errors import DependencyError, InputError

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import cv2
-import fiqa_benchmarks.cli
+import fiqa_evaluation.cli
 import numpy as np
 import pytest
-from fiqa_benchmarks.discard.files import read_quality
-from fiqa_benchmarks.opinions.labels import match_labels
+from fiqa_evaluation.data_set.files import read_quality
+from fiqa_evaluation.opinions.labels import match_labels
 from fiqa_runtime.diagnosis.reference import match_reference, read_reference
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.reading import find_images
@@ -90,7 +90,7 @@ def test_our_own_quality_file_fits_our_own_commands(
     monkeypatch: pytest.MonkeyPatch,
     suffix: str,
 ) -> None:
-    bench = invoker(fiqa_benchmarks.cli.main, capsys, monkeypatch)
+    evaluate = invoker(fiqa_evaluation.cli.main, capsys, monkeypatch)
     monkeypatch.chdir(tmp_path)
     for folder in ("crops", "vectors"):
         Path(folder).mkdir()
@@ -100,7 +100,7 @@ def test_our_own_quality_file_fits_our_own_commands(
     Path("pair_list.txt").write_text("0 3 1\n1 4 1\n0 1 0\n2 4 0\n2 5 1\n3 5 0\n")
     made = score("crops", "--aligned", "--engine", seeded_engine, "--quality-file", f"q{suffix}")
     assert made.code == 0, made.err
-    shown = bench(*("--edc", "pair_list.txt", "--embeddings", "vectors", "--scores", f"q{suffix}", "--json", "-"))
+    shown = evaluate(*("discard", "pair_list.txt", "--embeddings", "vectors", "--scores", f"q{suffix}", "--json", "-"))
     assert shown.code == 0, shown.err
     assert json.loads(shown.out)["comparisons"]["images"] == 6
     reference = read_reference(Path(f"q{suffix}"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fiqa_benchmarks.cli import main as bench
+from fiqa_evaluation.cli import main as evaluate
 from fiqa_export.cli import main as export
 from fiqa_runtime.cli import main as score
 
@@ -49,3 +50,22 @@ def test_quiet_and_verbose(scores: Invoke, seeded_engine: Path, crops: list[Path
     assert quiet.out == usual.out == verbose.out
     assert not quiet.err and usual.err and f"engine {seeded_engine}" in verbose.err
     assert scores("nowhere.png", *arguments[1:], "-q").is_one_line("nowhere.png"), "errors are told all the same"
+
+
+@pytest.fixture
+def evaluation(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    return invoker(evaluate, capsys, monkeypatch)
+
+
+STEPS = ("prepare", "embed", "score", "discard", "opinions", "distributions", "run")
+
+
+def test_steps_have_panels_and_an_example_each(evaluation: Invoke) -> None:
+    text = evaluation("--help").out
+    assert all(step in text for step in STEPS) and "--install-completion" in text
+    for step in STEPS:
+        shown = evaluation(step, "--help").out
+        assert shown.count("\u256d\u2500") >= 3 and f"Example: fiqa-eval {step}" in shown, step
+        assert evaluation(step, "--nope").is_one_line("--help shows what it takes"), step
+    assert re.fullmatch(r"fiqa-edge \S+, Python 3\.\S+\n", evaluation("--version").out)
+    assert evaluation("plot").is_one_line("plot")

@@ -1,0 +1,1 @@
+"""What each subcommand of `fiqa-eval` does, a file per subcommand."""

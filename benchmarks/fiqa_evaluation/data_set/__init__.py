@@ -1,0 +1,1 @@
+"""A prepared data set: its folder in CR-FIQA's layout, its pairs, templates and persons."""

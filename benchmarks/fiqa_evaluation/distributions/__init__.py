@@ -1,0 +1,1 @@
+"""How the qualities of data sets are distributed, and how far they overlap."""

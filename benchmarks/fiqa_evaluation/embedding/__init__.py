@@ -1,0 +1,1 @@
+"""Embeddings of a recognition network for every image of a prepared data set."""

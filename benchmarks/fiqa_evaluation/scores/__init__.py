@@ -1,0 +1,1 @@
+"""Quality scores of a data set, kept from run to run."""

@@ -1,0 +1,1 @@
+"""Data sets, plans, and plain computations that fiqa-eval is held against."""
