@@ -126,7 +126,7 @@ def test_the_command_closes_both_landmark_networks(seeded_engine: Path, monkeypa
     landmarkers = [Scorer(seeded_engine, "onnxruntime") for _ in range(2)]
     for name, landmarker in zip(("first", "second"), landmarkers, strict=True):
         monkeypatch.setattr(landmarker, "close", partial(closed.append, name))
-    monkeypatch.setattr("fiqa_runtime.command.score_command.open_landmarkers", lambda *arguments: tuple(landmarkers))
+    monkeypatch.setattr("fiqa_runtime.command.settings.open_landmarkers", lambda *arguments: tuple(landmarkers))
     with Scorer(seeded_engine, "onnxruntime") as scorer, ExitStack() as stack:
         scorer.card = replace(scorer.card, input=MODELS["dsl-fiqa"].input)
         assessor_for(scorer, quality([]).detector, "least-squares", "auto", None, stack)
