@@ -1,8 +1,9 @@
 """How published recognition networks are fed: 112 x 112 crops in the standard five-point alignment.
 
 An ONNX file of others carries no card, and a wrong colour order or range gives embeddings that look like any others.
-The conventions are those of the authors' own evaluation code, as its specification here gives them; none of their
-weights was at hand.
+None of these networks' weights was at hand. SFace is fed as OpenCV's own FaceRecognizerSF feeds it, which a test holds;
+ArcFace, AdaFace and MagFace as their authors describe it. For ElasticFace and CurricularFace RGB is an assumption, since
+that is what InsightFace's reader of the common sets gives: compare with a known result before relying on it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ CONVENTIONS: dict[str, Convention] = {
     "elasticface": ("RGB", 127.5, 127.5),
     "curricularface": ("RGB", 127.5, 127.5),
     "magface": ("BGR", 0.0, 255.0),
-    "sface": ("BGR", 0.0, 1.0),
+    "sface": ("RGB", 0.0, 1.0),
 }
 """By the name that ``--preset`` takes. SFace's file of OpenCV Zoo scales in its graph."""
 
