@@ -2,8 +2,8 @@
 
 An ONNX file of others carries no card, and a wrong colour order or range gives embeddings that look like any others.
 None of these networks' weights was at hand. SFace is fed as OpenCV's own FaceRecognizerSF feeds it, which a test holds;
-ArcFace, AdaFace and MagFace as their authors describe it. For ElasticFace and CurricularFace RGB is an assumption, since
-that is what InsightFace's reader of the common sets gives: compare with a known result before relying on it.
+ArcFace, AdaFace and MagFace as their authors describe it. For ElasticFace and CurricularFace RGB is an assumption,
+since that is what InsightFace's reader of the common sets gives: compare with a known result before relying on it.
 """
 
 from __future__ import annotations
