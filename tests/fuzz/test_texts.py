@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
 from hypothesis import given
 
 from tests.fuzz.damage import cases, damaged, is_done_or_one_line
+from tests.help.places import EXAMPLES
 from tests.test_foreign_files import READERS
 
 
 def _saved(array: np.ndarray) -> bytes:
     stream = io.BytesIO()
     np.save(stream, array)
+    return stream.getvalue()
+
+
+def _archive(**arrays: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)  # type: ignore[arg-type]  # whose stub takes a flag by the same way
     return stream.getvalue()
 
 
@@ -30,6 +38,16 @@ SAMPLES: dict[str, bytes] = {
     "quality.txt": b"x/images/a.jpg 0.5\n",
     "baseline.json": json.dumps({"contenders": [{"name": "a", "scores": {"0": 1.0}, "batches": {}}]}).encode(),
     "budget.toml": b"srcc = 0.99\nflips = 0.02\n",
+    "templates.txt": b"a 1 2\nb 1 3\n",
+    "persons.txt": b"a p1\n",
+    "named_pairs.txt": b"1\t2\na\t1\t2\na\t1\tb\t1\n",
+    "set.bin": pickle.dumps(([b"\xff\xd8\xff", b"\xff\xd8\xff"], [True]), 4),
+    "people.csv": b"image,person\na.png,p1\n",
+    "plan.toml": (EXAMPLES / "plan.toml").read_bytes(),
+    "embeddings.npz": _archive(a=np.ones(4, np.float32)),
+    "groups.csv": b"image,tone\na.png,dark\n",
+    "groups.json": b'[{"Image": "a.png", "tone": "dark"}]',
+    "manifest.json": b'{"schema": "fiqa-eval-set.v1", "source": {}, "images": {}}',
     "ranges.json": json.dumps({"model": "0" * 64, "calibration": "1" * 64, "ranges": {"x": [0, 1]}}).encode(),
 }
 

@@ -17,6 +17,8 @@ from fiqa_runtime.errors import InputError
 
 T = TypeVar("T")
 R = TypeVar("R")
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Set for the new processes, which would look for modules in the working folder first."""
 WAITING = 2
 """Pieces of work that wait for each process, so that none is idle and memory stays flat."""
 
@@ -30,9 +32,10 @@ def map_in_processes(
     their work. Raises what `begin` and `work` raise, InputError where a process is killed.
     """
     _refuse_modules_of_the_working_folder()
-    os.environ["PYTHONSAFEPATH"] = "1"  # or the new processes would look for modules in the working folder first
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (begin, arguments))
     left, running = iter(pieces), deque[Future[R]]()
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
     try:
         for piece in left:
             running.append(pool.submit(work, piece))
@@ -46,6 +49,10 @@ def map_in_processes(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
 
 
 def _refuse_modules_of_the_working_folder() -> None:

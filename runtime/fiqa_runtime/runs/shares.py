@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.system.documents import encoding_of
 
 T = TypeVar("T")
 
 
 def read_list(path: Path) -> list[Path]:
     """The files named in `path`, one per line; ``-`` is stdin. Blank lines are left out, and names that come again.
+
+    The text is UTF-8 or, with a byte order mark, UTF-16; bytes of names that are no text are kept.
 
     Whether the files are there is not looked at: one that is missing is refused when its turn comes. Raises InputError
     where the list cannot be read or is empty.
@@ -22,7 +25,7 @@ def read_list(path: Path) -> list[Path]:
         data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read the list {path}: {error.strerror or error}; check its name") from error
-    text = data.decode("utf-8-sig", "surrogateescape")
+    text = data.decode(encoding_of(data), "surrogateescape")
     names = dict.fromkeys(line.rstrip("\r") for line in text.split("\n") if line.strip())
     if not names:
         raise InputError(f"the list {path} names no file; write one path per line")

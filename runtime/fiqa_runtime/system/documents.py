@@ -21,16 +21,17 @@ def read_text(path: Path) -> str:
     Raises OSError where it cannot be read, ValueError (UnicodeDecodeError) where it is not text.
     """
     data = path.read_bytes()
-    return data.decode(_encoding(data))
+    return data.decode(encoding_of(data))
 
 
 def open_text(path: Path) -> io.TextIOWrapper:
     """A long text, opened to be read line by line; encodings and errors are those of :func:`read_text`."""
     stream = path.open("rb")
-    return io.TextIOWrapper(stream, encoding=_encoding(stream.peek(2)))
+    return io.TextIOWrapper(stream, encoding=encoding_of(stream.peek(2)))
 
 
-def _encoding(beginning: bytes) -> str:
+def encoding_of(beginning: bytes) -> str:
+    """The encoding of a text that begins so: UTF-8 with or without a byte order mark, or UTF-16 with one."""
     return "utf-16" if beginning.startswith(_UTF16) else "utf-8-sig"
 
 

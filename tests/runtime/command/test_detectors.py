@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fiqa_runtime.command import score_command
 from fiqa_runtime.faces.face_quality import FaceQuality
 from fiqa_runtime.faces.mtcnn_detector import MtcnnDetector
 from fiqa_runtime.images.reading import read_image
@@ -157,7 +156,7 @@ class Landmarker:
 def test_dsl_fiqa_takes_mtcnn_as_its_authors_do(
     score: Invoke, engines: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(score_command, "open_landmarkers", lambda *order: (Landmarker(), Landmarker()))
+    monkeypatch.setattr("fiqa_runtime.command.settings.open_landmarkers", lambda *order: (Landmarker(), Landmarker()))
     engine = portrait_engine("dsl-fiqa", engines)
     arguments = (photos / "near-plain.png", "--engine", engine, "--backend", "onnxruntime", "--json", "-")
     result = score(*arguments)

@@ -16,6 +16,12 @@ def test_a_list_names_each_file_once(tmp_path: Path) -> None:
     assert read_list(path) == [Path("b.png"), Path("a b.png"), Path(os.fsdecode(b"\xff.png"))]
 
 
+def test_a_list_of_powershell(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("a.png\nö.png\n", encoding="utf-16")
+    assert read_list(path) == [Path("a.png"), Path("ö.png")]
+
+
 @pytest.mark.parametrize("content", [b"", b"\n \n"])
 def test_an_empty_list_is_told(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "list.txt"
