@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -152,13 +152,19 @@ def test_metrics_are_served_and_only_there() -> None:
         server.close()
 
 
+def raise_here(number: signal.Signals) -> None:
+    """To this thread, and no further before it has come: a signal to the process may reach any thread, and later."""
+    signal.raise_signal(number)
+    time.sleep(0.01)
+
+
 def test_the_first_signal_stops_and_the_handlers_come_back() -> None:
     before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     asked: list[bool] = []
     with stopping(lambda: asked.append(True)):
-        os.kill(os.getpid(), signal.SIGTERM)
+        raise_here(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            raise_here(signal.SIGINT)
     assert asked == [True] and before == {each: signal.getsignal(each) for each in before}
 
 
