@@ -32,10 +32,10 @@ def map_in_processes(
     their work. Raises what `begin` and `work` raise, InputError where a process is killed.
     """
     _refuse_modules_of_the_working_folder()
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"  # already for the process that the pool itself begins, to track what is shared
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (begin, arguments))
     left, running = iter(pieces), deque[Future[R]]()
-    before = os.environ.get(SAFE_PATH)
-    os.environ[SAFE_PATH] = "1"
     try:
         for piece in left:
             running.append(pool.submit(work, piece))
