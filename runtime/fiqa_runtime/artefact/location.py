@@ -31,9 +31,11 @@ def default_engine() -> Path:
     """The artefact to score with where none is named: the only one of a quality network in ``engines/``, else what
     the environment variable FIQA_ENGINE names.
 
-    A plan that a link names counts once. Raises InputError where there is none, or several and no variable.
+    A plan that a link names counts once, and one beside the ONNX file it was built of does not count: that file runs on
+    every machine, and ``--engine`` names the plan. Raises InputError where there is none, or several and no variable.
     """
     found = {path.resolve(): path for path in sorted(ENGINES.glob("*")) if _gives_scores(path)}
+    found = {real: path for real, path in found.items() if real.suffix == ".onnx" or not _beside_its_onnx(real)}
     named = os.environ.get("FIQA_ENGINE")
     if len(found) == 1:
         return next(iter(found.values()))
@@ -45,6 +47,10 @@ def default_engine() -> Path:
     raise InputError(
         "no artefact to score with; make one with fiqa-export ediffiqa-t, or name a file with --engine or FIQA_ENGINE"
     )
+
+
+def _beside_its_onnx(plan: Path) -> bool:
+    return plan.with_suffix(".onnx").is_file()
 
 
 def _gives_scores(path: Path) -> bool:

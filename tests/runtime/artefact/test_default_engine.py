@@ -44,6 +44,13 @@ def test_a_plan_and_its_link_are_one() -> None:
     assert default_engine().resolve().name == "ifqa.fp16.plan"
 
 
+def test_an_onnx_file_goes_before_the_plan_that_was_built_of_it() -> None:
+    only = artefact(Path("engines/ifqa.fp16.onnx"))
+    artefact(Path("engines/ifqa.fp16.plan"))
+    Path("engines/ifqa.plan").symlink_to("ifqa.fp16.plan")
+    assert default_engine() == only
+
+
 def test_the_variable_decides_between_several_and_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="make one with fiqa-export ediffiqa-t, or name a file with --engine"):
         default_engine()
