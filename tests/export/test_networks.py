@@ -37,6 +37,8 @@ NAMES = by_size()
 """A constant and a size apart from networks that are built in every precision."""
 BYTES_PER_LAYER, BYTES_OF_CODE = 15_000, 4_000_000
 """What a plan of TensorRT-RTX holds beside weights, at most."""
+LARGE = 90_000_000
+"""Networks with more parameters are built by TensorRT in `make test-long` alone."""
 GIB = 2**30
 EXPORT = """
 import sys
@@ -110,6 +112,20 @@ def test_tensorrt_builds_every_precision(
     exported: Exported, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """TensorRT-RTX, without a GPU: no node is refused, and the weights are stored in the types of the graph."""
+    if MODELS[exported.card.model].parameters > LARGE:
+        pytest.skip("its builds take minutes: pytest -m long does them")
+    build_every_precision(exported, tmp_path, record_property)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [name for name, spec in MODELS.items() if spec.parameters > LARGE])
+def test_tensorrt_builds_large_networks(
+    name: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    build_every_precision(export(name, "seeded", tmp_path / "engines"), tmp_path, record_property)
+
+
+def build_every_precision(exported: Exported, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     needs_rtx()
     model = exported.card.model
     for precision in get_args(Precision):
