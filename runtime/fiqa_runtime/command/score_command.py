@@ -72,7 +72,7 @@ def score_images(found: Found, engine: EngineSettings, faces: FaceSettings, sett
         threshold = _threshold(scorer, settings)
         if threshold is not None:
             source = _decided(source, threshold, settings.fp32_threshold)
-        journal = _journal(scorer, source, settings)
+        journal = _journal(scorer, engine, source, settings)
         stream = source.results([file for file in files if not journal.skips(file)])
         pictures: list[Path] = []
         if settings.overlay is not None:
@@ -93,10 +93,11 @@ def score_images(found: Found, engine: EngineSettings, faces: FaceSettings, sett
     written.raise_complaints(complaint for file in quality[:1] if (complaint := file.complaint()))
 
 
-def _journal(scorer: Scorer, source: Source, settings: ScoreSettings) -> Journal:
+def _journal(scorer: Scorer, engine: EngineSettings, source: Source, settings: ScoreSettings) -> Journal:
     """The outputs that grow, and what an earlier run of the same kind has put there."""
     grow = [path for path in (settings.csv, settings.jsonl) if path is not None and str(path) != "-"]
-    run = {"engine": sha256_of(scorer.path), **source.settings}
+    network = None if engine.network is None else sha256_of(engine.network)
+    run = {"engine": sha256_of(scorer.path), "network": network, **source.settings}
     return Journal(grow, json.loads(json.dumps(run, default=str)), settings.resume)
 
 

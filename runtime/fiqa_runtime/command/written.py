@@ -96,6 +96,9 @@ class Written:
             if done.error:
                 self._complain(InputError(done.error))
         self._refused = account.refused
+        grown = None if self.csv is None else self._journal.parts.get(self.csv)
+        if self._journal.done and grown is not None and not grown.direct:
+            self._rows = _rows_in(part_of(grown.path))
 
     def _write_all(self, stream: Stream, account: Account) -> None:
         earlier = len(self._journal.done)
@@ -103,7 +106,7 @@ class Written:
         writer = None
         if rows is not None:
             writer = csv.writer(rows, lineterminator="\n" if rows is sys.stdout else "\r\n")
-            if not earlier:
+            if not self._rows:
                 writer.writerow(COLUMNS)
         with progress_bar() as report:
             for done, (result, _) in enumerate(stream, earlier + 1):
@@ -168,6 +171,12 @@ class Written:
         if self._errors:
             hidden = self._complaints - len(self._errors)
             raise InputError("; ".join(map(str, self._errors)) + (f" (and {hidden} more)" if hidden else ""))
+
+
+def _rows_in(path: Path) -> int:
+    """Rows of a CSV under its head."""
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
+        return sum(1 for _ in csv.reader(stream)) - 1
 
 
 def _show(lines: Iterable[str]) -> None:

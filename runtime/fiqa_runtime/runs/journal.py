@@ -128,11 +128,15 @@ class Journal:
         if not resume:
             raise InputError(f"{left[0]} is left of a run that was cut; add --resume to go on, or {self._anew()}")
         before = _read(self._path, self._named)
-        if before is not None and before.head != self._head:
+        if before is None:
+            if any(part.stat().st_size for part in left):
+                raise InputError(f"{left[0]} has no whole journal {self._path} to go on from; {self._anew()}")
+            return None
+        if before.head != self._head:
             raise InputError(
                 f"{left[0]} was begun with another engine, other settings or outputs; use those, or {self._anew()}"
             )
-        return before
+        return before if before.done else None
 
     def _anew(self) -> str:
         names = [*map(part_of, self._named), self._path]
@@ -140,33 +144,32 @@ class Journal:
 
 
 def _read(path: Path, outputs: Sequence[Path]) -> _Before | None:
-    """The journal at `path` as far as it is whole and its outputs hold what it says; None where there is nothing."""
+    """The journal at `path` as far as it is whole and its `outputs` hold what it says; None where its head is not."""
     try:
-        lines = path.read_bytes().splitlines(keepends=True)
-        there = [part_of(output).stat().st_size for output in outputs]
+        first, *lines = path.read_bytes().splitlines(keepends=True) or [b""]
     except OSError:
         return None
-    head, done, sizes, length = None, {}, [0] * len(outputs), 0
+    head = _entry(first, {"fiqa_journal", "run", "outputs"})
+    if head is None:
+        return None
+    there = [part.stat().st_size if part.exists() else 0 for part in map(part_of, outputs)]
+    done, sizes, length = {}, [0] * len(outputs), len(first)
     for line in lines:
-        entry = _entry(line)
-        if entry is None or (head is not None and any(a > b for a, b in zip(entry["at"], there, strict=True))):
+        entry = _entry(line, {"image", "size", "time", "outcome", "error", "at"})
+        if entry is None or len(entry["at"]) != len(there) or any(map(int.__gt__, entry["at"], there)):
             break
-        if head is None:
-            head = entry
-        else:
-            done[entry["image"]] = Done(entry["size"], entry["time"], entry["outcome"], entry["error"])
-            sizes = entry["at"]
-        length += len(line)
-    return None if head is None or not done else _Before(head, done, sizes, length)
+        done[entry["image"]] = Done(entry["size"], entry["time"], entry["outcome"], entry["error"])
+        sizes, length = entry["at"], length + len(line)
+    return _Before(head, done, sizes, length)
 
 
-def _entry(line: bytes) -> dict[str, Any] | None:
-    """One line of a journal; None where it was cut."""
+def _entry(line: bytes, keys: set[str]) -> dict[str, Any] | None:
+    """One line of a journal with just these `keys`; None where it was cut."""
     try:
         entry = json.loads(line) if line.endswith(b"\n") else None
     except ValueError:
         return None
-    return entry if isinstance(entry, dict) else None
+    return entry if isinstance(entry, dict) and entry.keys() == keys else None
 
 
 def journal_of(path: Path) -> Path:

@@ -35,9 +35,9 @@ def map_in_processes(
     before = os.environ.get(SAFE_PATH)
     os.environ[SAFE_PATH] = "1"  # already for the process that the pool itself begins, to track what is shared
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (begin, arguments))
-    left, running = iter(pieces), deque[Future[R]]()
+    running = deque[Future[R]]()
     try:
-        for piece in left:
+        for piece in pieces:
             running.append(pool.submit(work, piece))
             if len(running) > WAITING * workers:
                 yield running.popleft().result()

@@ -88,6 +88,7 @@ def test_a_cut_run_ends_as_if_it_was_never_cut(
     assert not list(tmp_path.glob("*.part")) and not list(tmp_path.glob("*.journal"))
     told = [line for line in whole.err.splitlines() if line.startswith((f"{COUNT} images", "passed over"))]
     assert told and all(line in resumed.err.splitlines() for line in told)
+    assert f"wrote {COUNT + 1} rows to" in resumed.err and f"wrote {COUNT + 1} lines to" in resumed.err
 
 
 def test_what_is_left_of_a_cut_run_is_not_lost_by_a_run_anew(
@@ -101,6 +102,16 @@ def test_what_is_left_of_a_cut_run_is_not_lost_by_a_run_anew(
     assert score(*base).is_one_line("s.csv.part is left of a run that was cut; add --resume", "s.csv.journal")
     other = score(*base, "--resume", "--threshold", "0.5")
     assert other.is_one_line("was begun with another engine, other settings or outputs")
+    more = score(*base, "--jsonl", tmp_path / "s.jsonl", "--resume")
+    assert more.is_one_line("was begun with another engine, other settings or outputs")
+    journal = tmp_path / "s.csv.journal"
+    whole = journal.read_bytes()
+    for damaged in (b"", b"{}\n", b"[1]\n" + whole, whole[:20]):
+        journal.write_bytes(damaged)
+        assert score(*base, "--resume").is_one_line("s.csv.part has no whole journal")
+    journal.unlink()
+    assert score(*base, "--resume").is_one_line("s.csv.part has no whole journal")
+    journal.write_bytes(whole)
     cv2.imwrite(str(crops / "1.png"), seeded_image(77, 100, 112))
     assert score(*base, "--resume").is_one_line("1.png has changed since it was scored")
     assert (tmp_path / "s.csv.part").read_bytes() == part
