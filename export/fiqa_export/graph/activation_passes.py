@@ -39,8 +39,9 @@ def _clipped(op: Any, x: ir.Value, weight: ir.Value, y: ir.Value, gate: ir.Value
     bias = _array(conv.inputs[2]) if len(conv.inputs) > 2 and conv.inputs[2] is not None else np.zeros(len(kernel))
     parameters = {"weight": kernel * slope, "bias": bias * slope + offset}
     stem = str(weight.name).removesuffix(".weight")
-    values = [_float(op, array, f"{stem}.{name}.gated") for name, array in parameters.items()]
-    bounds = [_float(op, np.array(bound), f"{stem}.gate.{name}") for name, bound in (("low", 0.0), ("high", 1.0))]
+    values = [_constant(op, array, weight, f"{stem}.{name}.gated") for name, array in parameters.items()]
+    limits = (("low", np.array(0.0)), ("high", np.array(1.0)))
+    bounds = [_constant(op, array, weight, f"{stem}.gate.{name}") for name, array in limits]
     return op.Clip(op.Conv(x, *values, **conv.attributes), *bounds)
 
 
@@ -49,6 +50,8 @@ def _array(value: ir.Value | None) -> np.ndarray:
     return value.const_value.numpy().astype(np.float64)
 
 
-def _float(op: Any, array: np.ndarray, name: str) -> ir.Value:
-    initializer: ir.Value = op.initializer(ir.tensor(array.astype(np.float32)), name)
+def _constant(op: Any, array: np.ndarray, weight: ir.Value, name: str) -> ir.Value:
+    """`array` in the type of `weight`, which is float16 in some files of others."""
+    assert weight.const_value is not None
+    initializer: ir.Value = op.initializer(ir.tensor(array.astype(weight.const_value.numpy().dtype)), name)
     return initializer

@@ -47,6 +47,20 @@ def test_a_gate_becomes_a_clip(tmp_path: Path, names: str, options: dict[str, An
     np.testing.assert_allclose(run(path, x), expected, atol=2e-6)
 
 
+def test_a_gate_in_half_precision_stays_in_it(tmp_path: Path) -> None:
+    nodes = [
+        node("Cast", "x", "h", to=onnx.TensorProto.FLOAT16),
+        node("Conv", "h w", "c"),
+        node("HardSigmoid", "c", "g"),
+        node("Cast", "g", to=onnx.TensorProto.FLOAT),
+    ]
+    path = save_graph(tmp_path / "g.onnx", nodes, {"w": normal(6, 4, 3, 3).astype(np.float16)}, [None, 4, 9, 8])
+    x = normal(3, 4, 9, 8)
+    expected = run(path, x)
+    assert rewritten(path)["Clip"] == 1
+    np.testing.assert_allclose(run(path, x), expected, atol=5e-3)
+
+
 def left_alone(path: Path, nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray]) -> bool:
     graph = save_graph(path / "g.onnx", nodes, weights, [None, 4, 9, 8])
     return rewritten(graph)["HardSigmoid"] == 1
