@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
-# Test processes of one thread each; tests of one network or file stay together (tests/conftest.py).
+# Test processes of one thread each; tests of one network or file stay together (tests/conftest.py). A run ends where
+# one of the processes dies: with another in its place it would wait for ever.
 JOBS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) --durations 25
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(JOBS) --max-worker-restart 0 --durations 25
 SHUFFLE ?= 1
 FUZZ ?= 20000
 # Photos for the rows of `make bench` that start from photos.

@@ -239,3 +239,21 @@ importlib.import_module({module!r}).main()
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "--help" in result.stdout
+
+
+def test_no_test_sends_a_signal_to_its_own_process() -> None:
+    """Such a signal may come late, when the test is over; then it ends the process that runs all the others.
+
+    Code for other processes is text here, or a function that only they call, which says so by its name.
+    """
+    sends = set()
+    for path in (ROOT / "tests").rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef) and not function.name.endswith("_in_a_child"):
+                sends |= {f"{path.name}:{function.name}" for node in ast.walk(function) if _signals_itself(node)}
+    assert not sends
+
+
+def _signals_itself(node: ast.AST) -> bool:
+    text = ast.unparse(node) if isinstance(node, ast.Call) else ""
+    return text.startswith(("signal.raise_signal(", "os.kill(os.getpid()", "os.abort(", "signal.pthread_kill("))

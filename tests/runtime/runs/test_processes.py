@@ -27,7 +27,7 @@ def work(piece: int) -> tuple[int, int]:
     return piece * _begun[0], os.getpid()
 
 
-def die(piece: int) -> None:
+def die_in_a_child(piece: int) -> None:
     os.kill(os.getpid(), 9)
 
 
@@ -44,4 +44,4 @@ def test_errors_come_back() -> None:
 
 def test_a_process_that_dies_is_one_line() -> None:
     with pytest.raises(InputError, match="a process of --workers ended before its time"):
-        list(map_in_processes(die, [1], 1, begin, (1,)))
+        list(map_in_processes(die_in_a_child, [1], 1, begin, (1,)))
