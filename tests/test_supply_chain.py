@@ -40,7 +40,7 @@ def test_nothing_of_the_working_folder_is_executed(
         (tmp_path / f"{name}.py").write_text(f"open({str(mark)!r}, 'a').write(__name__)\n")
     (tmp_path / "fiqa_runtime").mkdir()
     (tmp_path / "fiqa_runtime/__init__.py").write_text(f"open({str(mark)!r}, 'a').write(__name__)\n")
-    (tmp_path / "crop.png").write_bytes((ROOT / "calibration/fiqa_calibration/portrait.png").read_bytes())
+    (tmp_path / "crop.png").write_bytes((ROOT / "runtime/fiqa_runtime/images/portrait.png").read_bytes())
     words = [str(seeded_engine) if word == "ENGINE" else word for word in LINES[line][1:]]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     result = subprocess.run([program, *words], cwd=tmp_path, capture_output=True, text=True, env=environment)

@@ -8,10 +8,11 @@ In use:
         ...
 """
 
+from fiqa_runtime.images.ladder import Rung, degrade, ladders
+
 from fiqa_calibration.candidates import Candidate, folder_candidates, seeded_candidates
 from fiqa_calibration.cropper import Cropper
 from fiqa_calibration.dataset import CalibrationSet, choose
-from fiqa_calibration.ladder import Rung, degrade, ladders
 from fiqa_calibration.monotone import Monotony, monotony
 from fiqa_calibration.parity_set import ParitySet
 from fiqa_calibration.ranges import Ranges

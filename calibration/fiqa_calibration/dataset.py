@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.images.ladder import KINDS, degrade
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.seeded import rng
 from fiqa_runtime.system.files import write_text
@@ -25,7 +26,6 @@ from numpy.typing import NDArray
 
 from fiqa_calibration.candidates import Candidate, FacelessError, fits, wanted
 from fiqa_calibration.duplicates import Thumbnails
-from fiqa_calibration.ladder import KINDS, degrade
 
 MINIMUM = 32
 """Fewest images of a set: fewer say too little about the range of an activation."""

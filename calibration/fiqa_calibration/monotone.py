@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from fiqa_runtime.artefact.facts import BrokenLadder
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.images.ladder import PRISTINE, Rung
 from fiqa_runtime.scoring.agreement import Scores, score_lists
 from numpy.typing import NDArray
-
-from fiqa_calibration.ladder import PRISTINE, Rung
 
 
 @dataclass(frozen=True)

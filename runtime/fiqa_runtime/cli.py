@@ -88,7 +88,7 @@ def score(
         int | None, _speed(min=1, help="Threads of detection and backend; default: what the container grants.")
     ] = None,
     cpu_precision: Annotated[
-        str, _speed(help="exact: float32. fast: bfloat16 or float16 where the canaries allow it.")
+        str, _speed(help="exact: float32. fast: bfloat16 or float16 where the ranking of faces is kept.")
     ] = "exact",
     overlap: Annotated[
         bool, _speed("--overlap", help="Find the faces of the next photo while this one's are scored.")

@@ -106,7 +106,7 @@ def watch(
         int | None, _speed(min=1, help="Threads of detection and of scoring each; default: half of the cores.")
     ] = None,
     cpu_precision: Annotated[
-        str, _speed(help="exact: float32. fast: bfloat16 or float16 where the canaries allow it.")
+        str, _speed(help="exact: float32. fast: bfloat16 or float16 where the ranking of faces is kept.")
     ] = "exact",
     version: Version = False,
     quiet: Quiet = False,

@@ -13,8 +13,8 @@ import pytest
 from fiqa_calibration.candidates import Candidate, folder_candidates, seeded_candidates
 from fiqa_calibration.dataset import BATCH, LIMIT, CalibrationSet, choose
 from fiqa_calibration.duplicates import Thumbnails
-from fiqa_calibration.ladder import ladders
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.images.ladder import ladders
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import find_images, read_image
 from fiqa_runtime.images.seeded import seeded_image

@@ -7,11 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fiqa_calibration.ladder import KINDS
-from fiqa_calibration.parity_set import FRAMINGS, default_pictures, squared
+from fiqa_calibration.parity_set import squared
 from fiqa_export.models import build
 from fiqa_export.verdict.judgement import parity_set
 from fiqa_export.verdict.recipe import FP16, FP32, INT8, Recipe
+from fiqa_runtime.images.ladder import KINDS
+from fiqa_runtime.images.sample_pictures import FRAMINGS, default_pictures
 
 
 @pytest.mark.parametrize(

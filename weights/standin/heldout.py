@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from fiqa_calibration.ladder import KINDS, PRISTINE, Rung, ladders
 from fiqa_runtime.images.align import ARCFACE_SIZE, arcface_crop
+from fiqa_runtime.images.ladder import KINDS, PRISTINE, Rung, ladders
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.scoring.agreement import spearman

@@ -9,9 +9,9 @@ from importlib.resources import files
 
 import cv2
 import numpy as np
-from fiqa_calibration.ladder import degrade
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.images.align import ARCFACE_SIZE, least_squares
+from fiqa_runtime.images.ladder import degrade
 from fiqa_runtime.images.preprocess import Image
 from numpy.typing import NDArray
 

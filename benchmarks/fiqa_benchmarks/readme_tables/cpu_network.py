@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from fiqa_calibration.parity_set import ParitySet, default_pictures
+from fiqa_calibration.parity_set import ParitySet
 from fiqa_runtime.artefact.card import Card, read_card
 from fiqa_runtime.artefact.spec import output_of
 from fiqa_runtime.errors import FiqaError
 from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.sample_pictures import default_pictures
 from fiqa_runtime.scoring.agreement import agree
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.progress import Report, silent

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from fiqa_calibration.ladder import KINDS, PRISTINE, STRENGTHS, ladders
 from fiqa_runtime.artefact.spec import output_of
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.images.ladder import KINDS, PRISTINE, STRENGTHS, ladders
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.scoring.agreement import Scores
 from fiqa_runtime.scoring.scorer import Scorer

@@ -16,7 +16,7 @@ from fiqa_runtime.errors import ArtefactError, InputError, VerdictError
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.networks.network_file import read_network
-from fiqa_runtime.scoring.canaries import differences, tolerance
+from fiqa_runtime.scoring.canaries import differences
 from fiqa_runtime.scoring.foreign import open_foreign
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.files import sha256_of
@@ -62,7 +62,7 @@ class Recogniser:
         """
         card = self.scorer.card
         if card.canaries:
-            limits, found = tolerance(card, self.scorer.cpu_precision), differences(card, self.scorer.outputs)
+            limits, found = self.scorer.canary_limits, differences(card, self.scorer.outputs)
             missed = [name for name, limit in limits.items() if not found[name] <= limit]
             if missed:
                 raise VerdictError(f"{self.scorer.path} misses its canaries ({missed[0]}); choose another --backend")

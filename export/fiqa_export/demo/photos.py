@@ -9,9 +9,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from fiqa_calibration.ladder import degrade
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.faces.face_quality import FaceQuality
+from fiqa_runtime.images.ladder import degrade
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import rng

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fiqa_calibration.ladder import STRENGTHS, degrade
 from fiqa_runtime.faces.drawing import draw_faces
 from fiqa_runtime.faces.face_quality import Face, FaceQuality
+from fiqa_runtime.images.ladder import STRENGTHS, degrade
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import rng

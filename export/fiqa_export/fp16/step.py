@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fiqa_calibration.candidates import FIRST_SEEDED
-from fiqa_calibration.ladder import KINDS, degrade
-from fiqa_calibration.parity_set import default_pictures, resized
 from fiqa_runtime.artefact.facts import Fp16Conversion
 from fiqa_runtime.backends.base import Arrays
+from fiqa_runtime.images.ladder import KINDS, degrade
 from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.images.sample_pictures import default_pictures, resized
 from fiqa_runtime.images.seeded import rng, seeded_image
 from fiqa_runtime.system.progress import Report, silent
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fiqa_calibration.ladder import ALL
 from fiqa_calibration.monotone import monotony
-from fiqa_calibration.parity_set import RUNGS, ParitySet, default_pictures, folder_pictures, resized, squared
+from fiqa_calibration.parity_set import RUNGS, ParitySet, folder_pictures, squared
 from fiqa_runtime.artefact.facts import Budget
 from fiqa_runtime.artefact.score_map import ScoreMap
 from fiqa_runtime.artefact.spec import output_of
 from fiqa_runtime.backends.base import Arrays, Backend
+from fiqa_runtime.images.ladder import ALL
+from fiqa_runtime.images.sample_pictures import default_pictures, resized
 from fiqa_runtime.scoring.agreement import bootstrap
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.progress import Report

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiqa_runtime.artefact.card import Card
-from fiqa_runtime.artefact.spec import CpuPrecision
 from fiqa_runtime.errors import CardError
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.seeded import seeded_image
@@ -16,9 +15,6 @@ from fiqa_runtime.system.spread import evenly
 
 PROBES = 8
 """Most values that a canary remembers of one output."""
-FAST_SHARE = 0.02
-"""How far `--cpu-precision fast` may move an output, as a share of its range on the card. Errors of this size that are
-spread like the scores keep their rank correlation above 0.995, the budget of int8."""
 
 
 def probe(output: NDArray[np.floating]) -> tuple[float, ...]:
@@ -41,7 +37,7 @@ def differences(
     return largest
 
 
-def tolerance(card: Card, precision: CpuPrecision) -> dict[str, float]:
+def tolerance(card: Card) -> dict[str, float]:
     """By output name: how far canaries may be off; raises CardError where the card does not say."""
     if not card.canaries:
         raise CardError(f"the card of {card.model} has no canaries; export it with fiqa-export to get them")
@@ -51,12 +47,4 @@ def tolerance(card: Card, precision: CpuPrecision) -> dict[str, float]:
             f"the card of {card.model} does not say how far each output of its canaries may be off; "
             "export it again with fiqa-export"
         )
-    if precision == "exact":
-        return limits
-    spans = card.parity.range
-    if any(name not in spans for name in limits):
-        raise CardError(
-            f"the card of {card.model} gives no range of its outputs, so nothing bounds what --cpu-precision fast may "
-            "change; leave it out, or export the artefact again"
-        )
-    return {name: max(limit, FAST_SHARE * spans[name]) for name, limit in limits.items()}
+    return limits

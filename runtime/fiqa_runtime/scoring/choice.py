@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,11 @@ class Choice:
     remembered: str | None = None
     """The file in the user cache that the outcome was read from; None where it was found out just now."""
 
+    @property
+    def moved(self) -> Mapping[str, float]:
+        """By output: how far the arithmetic of `fast` moved the canaries when it was judged here."""
+        return next((trial.moved for trial in self.trials if trial.backend == self.backend), {})
+
     def lines(self) -> list[str]:
         """For people: the choice, then each backend that was tried."""
         note = [f"  ({self.note})"] if self.note else []
@@ -64,8 +69,8 @@ def decide(
     """The backend for `artefact` where `name` is asked for: `auto` or a backend's name.
 
     Raises InputError for an unknown name or precision, DependencyError where a named backend is not installed,
-    UnsupportedError where it is for other files, CardError where the card does not bound what `fast` may change, and
-    VerdictError where the named backend, or none of all, gives the canaries' values.
+    UnsupportedError where it is for other files, CardError where the card has no canaries to judge `fast` by, and
+    VerdictError where the named backend, or none of all, gives the canaries' values or keeps the ranking.
     """
     check_precision(precision)
     if card.format == "plan":
@@ -112,7 +117,7 @@ def _tried(
 ) -> tuple[tuple[Trial, ...], str, str | None]:
     """What became of each of `names`, the fastest that passed first, a note on where that comes from, and the file
     that remembered it."""
-    tolerance(card, precision)
+    tolerance(card)
     question = {
         "card": hashlib.sha256(card.to_json().encode()).hexdigest(),
         "artefact": card.files.get(artefact.name) or sha256_of(artefact),

@@ -51,8 +51,8 @@ class Scorer:
     Any number of threads may use one scorer.
 
     `threads`: None leaves the number to the backend, within what a container grants.
-    `cpu_precision`: `exact` is float32 arithmetic; `fast` allows bfloat16 and float16 where the canaries stay within
-    :func:`fiqa_runtime.scoring.canaries.tolerance`.
+    `cpu_precision`: `exact` is float32 arithmetic; `fast` allows bfloat16 and float16 where they keep the ranking of
+    degraded faces on this machine (:mod:`fiqa_runtime.scoring.fast`).
 
     `card` describes a file of others, which has none; its backend is loaded by whoever knows it.
 
@@ -94,9 +94,16 @@ class Scorer:
         self.choice = decide(backend, path, self.card, threads, self.cpu_precision)
         return open_backend(self.choice.backend, path, self.card, threads, self.cpu_precision)
 
+    @property
+    def canary_limits(self) -> dict[str, float]:
+        """By output: how far from the canaries it may be, which is what the card allows, and as far again as `fast`
+        was when it was judged here. Raises CardError where the card does not say."""
+        moved = self.choice.moved if self.choice else {}
+        return {name: limit + moved.get(name, 0.0) for name, limit in tolerance(self.card).items()}
+
     def _missed_canaries(self, first: int | None = None) -> str:
         """Which output is how far from the canaries, or from the `first` ones; empty where all are near enough."""
-        limits = tolerance(self.card, self.cpu_precision)
+        limits = self.canary_limits
         found = differences(replace(self.card, canaries=self.card.canaries[:first]), self.outputs)
         missed = (f"{name} is off by {found[name]:.3g}" for name, limit in limits.items() if not found[name] <= limit)
         return ", ".join(missed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fiqa_runtime.scoring.canaries import differences, tolerance
+from fiqa_runtime.scoring.canaries import differences
 from fiqa_runtime.scoring.scorer import Scorer
 
 
@@ -17,7 +17,7 @@ class SelfTest:
     largest: dict[str, float]
     """By output: largest absolute difference to the torch reference."""
     tolerance: dict[str, float]
-    """By output: what is allowed, see :func:`tolerance`."""
+    """By output: what is allowed, see :attr:`Scorer.canary_limits`."""
 
     @property
     def passed(self) -> bool:
@@ -34,5 +34,5 @@ class SelfTest:
 def self_test(scorer: Scorer) -> SelfTest:
     """Score the canaries of `scorer`'s card; raises CardError where the card has none."""
     card = scorer.card
-    limits = tolerance(card, scorer.cpu_precision)
+    limits = scorer.canary_limits
     return SelfTest(len(card.canaries), differences(card, scorer.outputs), limits)

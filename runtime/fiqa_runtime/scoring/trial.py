@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fiqa_runtime.artefact.spec import CpuPrecision
@@ -26,11 +27,14 @@ class Trial:
     passed: bool
     """Whether it ran and gave the canaries' values."""
     verdict: str
-    """What the self-test said, or why the backend did not run, in one line."""
+    """What the self-test said, of `fast` arithmetic what became of the ranking, or why the backend did not run, in one
+    line."""
     milliseconds: float | None = None
     """Fastest run of one prepared image; None where it did not run."""
     arithmetic: str = ""
     """What it computed in."""
+    moved: Mapping[str, float] = field(default_factory=dict)
+    """By output: how far arithmetic that is not float32 moves the canaries; empty for float32."""
 
     def __str__(self) -> str:
         speed = "did not run" if self.milliseconds is None else f"{self.milliseconds:.2f} ms, {self.arithmetic}"

@@ -18,8 +18,8 @@ import pytest
 from fiqa_benchmarks.report.ladders import PICTURES
 from fiqa_benchmarks.speed.bench import END_TO_END, NETWORK
 from fiqa_benchmarks.speed.latency import Timing
-from fiqa_calibration.ladder import KINDS, ladders
 from fiqa_runtime.artefact.spec import Precision
+from fiqa_runtime.images.ladder import KINDS, ladders
 from fiqa_runtime.images.reading import read_image
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer

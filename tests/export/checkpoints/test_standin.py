@@ -11,8 +11,6 @@ import fiqa_export.cli
 import numpy as np
 import pytest
 import torch
-from fiqa_calibration.ladder import KINDS, degrade
-from fiqa_calibration.parity_set import PORTRAIT
 from fiqa_export.checkpoints.checkpoint import load_reference
 from fiqa_export.models import build
 from fiqa_export.models.inputs import reference_input
@@ -20,8 +18,10 @@ from fiqa_runtime.artefact import weight_files
 from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.artefact.zoo import MODELS, STANDIN
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.images.ladder import KINDS, degrade
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.images.sample_pictures import PORTRAIT
 from fiqa_runtime.images.seeded import rng
 from fiqa_runtime.system.files import sha256_file
 

@@ -17,10 +17,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from fiqa_calibration.ladder import ladders
 from fiqa_export.pipeline import export
 from fiqa_runtime.artefact.card import Card, read_card
 from fiqa_runtime.artefact.facts import Int8Conversion
+from fiqa_runtime.images.ladder import ladders
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.seeded import rng
 from fiqa_runtime.scoring.agreement import agree

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fiqa_calibration.ladder import KINDS, PRISTINE, STRENGTHS, Rung, degrade, ladders
 from fiqa_calibration.monotone import monotony
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.images.ladder import KINDS, PRISTINE, STRENGTHS, Rung, degrade, ladders
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import find_images, read_image
 from fiqa_runtime.images.seeded import rng, seeded_image

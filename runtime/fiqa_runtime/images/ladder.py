@@ -12,10 +12,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image, check_image
 from fiqa_runtime.images.seeded import rng
-from numpy.typing import NDArray
 
 STRENGTHS = 5
 """Steps of a ladder, besides the untouched picture."""
