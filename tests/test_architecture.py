@@ -29,7 +29,19 @@ MAY_IMPORT = {
 }
 ROOMS = {
     "fiqa_runtime": (
-        *("entry", "__init__", "cli", "watch_cli", "watch_command", "command", "live", "runs", "diagnosis", "faces"),
+        *(
+            "entry",
+            "__init__",
+            "cli",
+            "watch_cli",
+            "watch_command",
+            "command",
+            "tuning",
+            "live",
+            "runs",
+            "diagnosis",
+            "faces",
+        ),
         *("scoring", "networks", "backends", "images", "artefact", "terminal", "onnx_bytes", "system", "errors"),
     ),
     "fiqa_export": (

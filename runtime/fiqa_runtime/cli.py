@@ -91,12 +91,17 @@ def score(
         str, _speed(help="exact: float32. fast: bfloat16 or float16 where the ranking of faces is kept.")
     ] = "exact",
     overlap: Annotated[
-        bool, _speed("--overlap", help="Find the faces of the next photo while this one's are scored.")
+        bool,
+        _speed("--overlap", help="Find the next photo's faces while this one's are scored, unless it is slower."),
     ] = False,
     streams: Annotated[
-        int,
-        _speed(min=1, max=MOST_STREAMS, help="Photos at once, each with its share of the threads: more per second."),
-    ] = 1,
+        int | None,
+        _speed(
+            min=1,
+            max=MOST_STREAMS,
+            help="Photos at once, each with its share of the threads. Default: measured in long runs, and remembered.",
+        ),
+    ] = None,
     workers: Annotated[
         int,
         _speed(min=1, max=MOST_STREAMS, help="Processes that score, each with its share of the threads."),
@@ -143,7 +148,13 @@ def score(
         Path | None, _check(help="--diagnose: scores from elsewhere, CSV with image,score or CR-FIQA's .txt.")
     ] = None,
     selftest: Annotated[bool, _check("--self-test", help="Re-score the card's canaries on this device.")] = False,
-    explain: Annotated[bool, _check("--explain", help="Say which backend is used here and why, and end.")] = False,
+    explain: Annotated[
+        bool,
+        _check(
+            "--explain",
+            help="Say which backend is used here and why, and with photos which way they are scored; then end.",
+        ),
+    ] = False,
     version: Version = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -174,21 +185,21 @@ def score(
     if engine is None:
         tell([f"scoring with {used}"])
     check_files(outputs, used, inputs)
-    if streams * workers > 1:
-        threads = threads_per_stream(streams * workers, threads)
+    if workers > 1:
+        threads = threads_per_stream(workers, threads)
     limit_opencv(threads)
     opened = EngineSettings(used, backend, threads, precision, spec)
     if selftest:
         show_self_test(opened, json)
         return
-    if explain:
-        show_choice(opened, json)
-        return
-    if not files and shard is None:
-        raise InputError("nothing to score; name photos, crops or folders of them")
     faces = FaceSettings(
         detector, None if preset is None else check_preset(preset), min_confidence, longest_side, method
     )
+    if explain:
+        show_choice(opened, json, files, faces, (streams, overlap))
+        return
+    if not files and shard is None:
+        raise InputError("nothing to score; name photos, crops or folders of them")
     if reference:
         with opened.open() as scorer:
             finders = [] if aligned else faces.open_detectors(opened, scorer)

@@ -9,6 +9,7 @@ from typing import Literal
 from fiqa_runtime.artefact.spec import Precision
 from fiqa_runtime.diagnosis.verdict import Diagnosis
 from fiqa_runtime.scoring.choice import Choice
+from fiqa_runtime.tuning.setup import Decision
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,8 @@ class Explanation(Choice):
     """The artefact."""
     sha256: str = ""
     """Of the artefact's file."""
+    photos: Decision | None = None
+    """With photos: which way they are scored, and what was measured."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
-"""What ``fiqa-score`` tells about an engine without any image: whether it gives the right values here, and where it
-runs."""
+"""What ``fiqa-score`` tells about an engine: whether it gives the right values here, and where and how it runs."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
-from fiqa_runtime.command.settings import EngineSettings
+from fiqa_runtime.command.photo_setup import decide_for
+from fiqa_runtime.command.settings import EngineSettings, FaceSettings
 from fiqa_runtime.errors import VerdictError
 from fiqa_runtime.scoring.agreement import json_number
 from fiqa_runtime.scoring.selftest import self_test
@@ -27,13 +29,21 @@ def show_self_test(engine: EngineSettings, json: str | None) -> None:
         sys.stdout.write(f"{result}\n")
 
 
-def show_choice(engine: EngineSettings, json: str | None) -> None:
-    """``--explain``: say which backend is used here, and why."""
+def show_choice(
+    engine: EngineSettings,
+    json: str | None,
+    files: Sequence[Path] = (),
+    faces: FaceSettings | None = None,
+    asked: tuple[int | None, bool] = (None, False),
+) -> None:
+    """``--explain``: say which backend is used here and why, and of photos which way they are scored."""
     with engine.open() as scorer:
         path, choice = scorer.path, scorer.choice
+        photos = decide_for(files, scorer, engine, faces, asked, always=True) if faces and files else None
     assert choice
     if json:
         told = {"engine": str(path), "sha256": sha256_of(path), **choice.as_json()}
-        write_json(told, json, "fiqa-score-explain.v1")
-    else:
-        sys.stdout.writelines(f"{line}\n" for line in choice.lines())
+        write_json(told | ({"photos": photos.as_json()} if photos else {}), json, "fiqa-score-explain.v1")
+        return
+    lines = [*choice.lines(), *(photos.lines() if photos else ())]
+    sys.stdout.writelines(f"{line}\n" for line in lines)

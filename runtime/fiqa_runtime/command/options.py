@@ -12,10 +12,11 @@ from fiqa_runtime.terminal.options import refuse_all_but, refuse_ignored, refuse
 from fiqa_runtime.terminal.outputs import check_outputs
 
 ENGINE = ("--engine", "--spec", "--backend", "--threads", "--cpu-precision", "--json")
-USES = {"--self-test": ENGINE, "--explain": ENGINE}
+FACES = ("--detector", "--preset", "--min-confidence", "--align", "--longest-side")
+FLOW = ("--overlap", "--streams")
+USES = {"--self-test": ENGINE, "--explain": (*ENGINE, "PATH", *FACES, *FLOW)}
 """By option: the only ones that it uses."""
 THRESHOLDS = ("--threshold", "--fp32-threshold")
-FLOW = ("--overlap", "--streams")
 IGNORES = {
     "--diagnose": (
         *FLOW,
@@ -41,7 +42,7 @@ IGNORES = {
     ),
     "--spec": ("--cpu-precision", "--fp32-threshold"),
     "--threshold": ("--fp32-threshold",),
-    "--aligned": ("--detector", "--preset", "--min-confidence", "--align", "--longest-side", *FLOW),
+    "--aligned": (*FACES, *FLOW),
     "--streams": ("--overlap",),
     "--workers": (*FLOW, "--overlay", "--landmarks"),
 }

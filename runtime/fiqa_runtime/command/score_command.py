@@ -10,24 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from fiqa_runtime.command.accounting import Account, counted
-from fiqa_runtime.command.batch import refuse_same_stems, score_crops, score_photos
+from fiqa_runtime.command.batch import refuse_same_stems, score_crops
 from fiqa_runtime.command.overlay_files import picture_places, with_pictures
+from fiqa_runtime.command.photo_setup import decide_for, open_setup, plain_setup
 from fiqa_runtime.command.quality_file import QualityFile
 from fiqa_runtime.command.results import (
     Stream,
     as_document,
 )
-from fiqa_runtime.command.settings import EngineSettings, FaceSettings, ScoreSettings, assessor_for
+from fiqa_runtime.command.settings import EngineSettings, FaceSettings, ScoreSettings
 from fiqa_runtime.command.table import Table
 from fiqa_runtime.command.threshold import calibrate_threshold, read_threshold
 from fiqa_runtime.command.worker import score_in_processes
 from fiqa_runtime.command.written import Written
-from fiqa_runtime.errors import InputError
+from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.faces.face_quality import FaceCropper
 from fiqa_runtime.faces.mtcnn_detector import MtcnnDetector
 from fiqa_runtime.images.reading import Found
 from fiqa_runtime.runs.journal import Journal
 from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.scoring.selftest import self_test
 from fiqa_runtime.system.files import sha256_of
 from fiqa_runtime.terminal.console import detail, stderr, tell
 from fiqa_runtime.terminal.outputs import check_output_folder, write_json
@@ -37,6 +39,7 @@ from fiqa_runtime.terminal.outputs import check_output_folder, write_json
 class Source:
     """Where results come from."""
 
+    scorer: Scorer
     results: Callable[[Sequence[Path]], Stream]
     """The results of some of the files, as they come."""
     settings: dict[str, Any]
@@ -64,7 +67,8 @@ def score_images(found: Found, engine: EngineSettings, faces: FaceSettings, sett
         if settings.aligned:
             source = _crops(files, scorer, engine, settings)
         else:
-            source = _photos(scorer, engine, faces, settings, stack)
+            source = _photos(files, scorer, engine, faces, settings, stack)
+            scorer = source.scorer
         if settings.reject is not None:
             calibrate_threshold(scorer, source.results(files), account, settings.reject)
             tell(account.lines())
@@ -102,37 +106,44 @@ def _journal(scorer: Scorer, engine: EngineSettings, source: Source, settings: S
 
 
 def _photos(
+    files: list[Path],
     scorer: Scorer,
     engine: EngineSettings,
     faces: FaceSettings,
     settings: ScoreSettings,
     stack: ExitStack,
 ) -> Source:
-    """Results for photos, as many at once as there are streams; `stack` closes what it opens."""
-    again = replace(engine, backend=scorer.backend.name)
-    more = (again.open() for _ in range(settings.streams - 1))
-    scorers = [scorer, *map(stack.enter_context, more)]
-    first, *others = [
-        assessor_for(each, faces.open_detector(engine, each), faces.align, engine.backend, engine.threads, stack)
-        for each in scorers
-    ]
+    """Results for photos, in the way that is fastest here or that was asked for; `stack` closes what it opens."""
+    if settings.workers > 1:
+        setup = plain_setup(scorer, engine, faces)
+    else:
+        decision = decide_for(files, scorer, engine, faces, (settings.streams, settings.overlap))
+        setup = decision.setup
+        for line in decision.lines():
+            detail(line)
+        tell([decision.left_out] if decision.left_out else [])
+    opened = open_setup(setup, engine, faces, stack, scorer)
+    if opened.scorer is not scorer and not (result := self_test(opened.scorer)).passed:
+        raise VerdictError(f"{result}, in {setup.scorer}; choose another --backend")
+    first = opened.assessors[0]
     if faces.detector is None and isinstance(first.detector, MtcnnDetector):
         stderr.print("faces are found by MTCNN, as the network's authors do; --detector yunet takes YuNet")
     detail(f"faces found by {first.settings['detector']} in {getattr(first.detector, 'engine', 'its own way')}")
     told = {"aligned": False, **first.settings}
     if settings.workers > 1:
-        return Source(lambda some: score_in_processes(some, settings.workers, again, faces), told)
-    return Source(lambda some: score_photos(some, first, settings.overlap, others), told, first.crop)
+        again = replace(engine, backend=scorer.backend.name)
+        return Source(scorer, lambda some: score_in_processes(some, settings.workers, again, faces), told)
+    return Source(opened.scorer, opened.score, told, first.crop)
 
 
 def _crops(files: list[Path], scorer: Scorer, engine: EngineSettings, settings: ScoreSettings) -> Source:
     told = {"aligned": True, **_landmark_settings(scorer, settings.landmarks)}
     if settings.workers > 1:
         again = replace(engine, backend=scorer.backend.name)
-        return Source(lambda some: score_in_processes(some, settings.workers, again, None), told)
+        return Source(scorer, lambda some: score_in_processes(some, settings.workers, again, None), told)
     if settings.landmarks is not None:
         refuse_same_stems(files)
-    return Source(lambda some: score_crops(some, scorer, settings.landmarks), told)
+    return Source(scorer, lambda some: score_crops(some, scorer, settings.landmarks), told)
 
 
 def _threshold(scorer: Scorer, settings: ScoreSettings) -> float | None:

@@ -77,12 +77,15 @@ class FaceSettings:
             return [first, other.open_detector(engine, scorer)]
         return [first]
 
-    def open_detector(self, engine: EngineSettings, scorer: Scorer) -> Detector | MtcnnDetector:
-        """The detector for the network of `scorer`, in OpenCV where `engine` is to run there, with its threads.
+    def open_detector(
+        self, engine: EngineSettings, scorer: Scorer, backend: str | None = None
+    ) -> Detector | MtcnnDetector:
+        """The detector for the network of `scorer`, with the threads of `engine`, in `backend`.
 
-        Raises InputError where a preset is given for another detector than MTCNN, and what the detectors raise.
+        None is the detector's own choice, or OpenCV where `engine` is to run there. Raises InputError where a preset is
+        given for another detector than MTCNN, and what the detectors raise.
         """
-        backend = "opencv" if engine.backend == "opencv" else "auto"
+        backend = backend or ("opencv" if engine.backend == "opencv" else "auto")
         given: dict[str, Any] = {"backend": backend, "threads": engine.threads}
         given |= {} if self.min_confidence is None else {"min_confidence": self.min_confidence}
         given |= {} if self.longest_side is None else {"longest": self.longest_side}
@@ -125,9 +128,9 @@ class ScoreSettings:
     landmarks: Path | None
     """Folder with the landmarks of each ready portrait."""
     overlap: bool
-    """Whether the faces of the next photo are found while those of this one are scored."""
-    streams: int
-    """Photos at once."""
+    """Whether the faces of the next photo are to be found while those of this one are scored."""
+    streams: int | None
+    """Photos at once; None: what is fastest."""
     threshold: str | None
     """Score from which faces are accepted, on the artefact's own scale, or `stored`."""
     fp32_threshold: float | None

@@ -3,20 +3,17 @@
     choice = decide("auto", path, card)
     print(*choice.lines(), sep="\\n")
 
-Backends are tried at batch 1, once for each combination of artefact, processor, versions, threads and precision. The
+Each backend is tried at batch 1, once for each combination of artefact, processor, versions, threads and precision. The
 user cache remembers the outcome. A backend that was named is never replaced by another.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import cv2
 
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.spec import CpuPrecision, check_precision
@@ -24,9 +21,8 @@ from fiqa_runtime.backends import DISTRIBUTIONS, PLAN_BACKEND, available, check_
 from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.scoring.canaries import tolerance
 from fiqa_runtime.scoring.trial import Trial, try_backend
-from fiqa_runtime.system.documents import parse_json
-from fiqa_runtime.system.files import sha256_of, user_cache, write_text
-from fiqa_runtime.system.host import cpu_features, cpu_model, installed_versions, own_groups, usable_cores
+from fiqa_runtime.system.files import sha256_of
+from fiqa_runtime.system.outcomes import Outcome, this_machine
 from fiqa_runtime.system.schema import from_plain
 
 FOLDER = "backends"
@@ -121,40 +117,34 @@ def _tried(
     question = {
         "card": hashlib.sha256(card.to_json().encode()).hexdigest(),
         "artefact": card.files.get(artefact.name) or sha256_of(artefact),
-        "backends": sorted(names),
-        "cpu": cpu_model(),
-        "features": cpu_features(),
-        "cores": usable_cores(own_groups()),
-        "versions": {**installed_versions(("fiqa-edge", "numpy", *DISTRIBUTIONS)), "opencv": cv2.__version__},
         "threads": threads,
         "precision": precision,
+        **this_machine(DISTRIBUTIONS),
     }
-    key = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:32]
-    file = user_cache() / FOLDER / f"{key}.json"
-    if known := _remembered(file, question, names):
-        return known, f"remembered in {file}", str(file)
-    trials = tuple(sorted((try_backend(name, artefact, threads, precision) for name in names), key=_rank))
-    if not trials[0].passed:
+    outcomes = {name: Outcome(FOLDER, {**question, "backend": name}) for name in names}
+    known = {name: trial for name, outcome in outcomes.items() if (trial := _trial(outcome.recall(), name))}
+    trials = tuple(
+        sorted((known.get(name) or try_backend(name, artefact, threads, precision) for name in names), key=_rank)
+    )
+    best = trials[0]
+    if not best.passed:
+        for name in known:
+            outcomes[name].forget()
         return trials, "measured now, and again next time: none passed", None
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, json.dumps({"question": question, "trials": [asdict(trial) for trial in trials]}, indent=1))
-    except (OSError, InputError) as error:
-        return trials, f"measured now, and again next time: {error}", None
-    return trials, f"measured now, remembered in {file}", None
+    notes = {
+        each.backend: outcomes[each.backend].remember(asdict(each)) for each in trials if each.backend not in known
+    }
+    file = str(outcomes[best.backend].file)
+    return trials, notes.get(best.backend, f"remembered in {file}"), file if best.backend in known else None
 
 
-def _remembered(file: Path, question: dict[str, Any], names: Sequence[str]) -> tuple[Trial, ...] | None:
-    """What `file` answers to `question` about the backends `names`; None where it is missing or damaged, or answers
-    another question."""
+def _trial(answer: Any, name: str) -> Trial | None:
+    """What was remembered about the backend `name`; None where that is something else."""
     try:
-        document = parse_json(file.read_text("utf-8"))
-        if document["question"] != question:
-            return None
-        trials = tuple(from_plain(Trial, trial) for trial in document["trials"])
-        return trials if {trial.backend for trial in trials} == {*names} else None
-    except (OSError, ValueError, KeyError, TypeError):
+        trial = from_plain(Trial, answer)
+    except (ValueError, TypeError):
         return None
+    return trial if trial.backend == name else None
 
 
 def _rank(trial: Trial) -> tuple[bool, float]:

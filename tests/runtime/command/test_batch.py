@@ -30,6 +30,7 @@ class Faces:
     """A detector that finds what a test says, photo after photo."""
 
     path = Path("yunet.onnx")
+    engine = "onnxruntime"
 
     def __init__(self, *photos: list[Detection] | Exception) -> None:
         self.photos = list(photos)
