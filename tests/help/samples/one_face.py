@@ -11,6 +11,7 @@ class OneFace:
     """Finds one face, which fills the picture, in every picture."""
 
     name = "one-face"
+    engine = "onnxruntime"
 
     def __init__(self, **settings: object) -> None:
         """Takes the settings of any detector, and needs none."""
