@@ -19,7 +19,7 @@ import pytest
 from tests.help.places import ROOT
 
 DOCKERFILES = sorted((ROOT / "docker").iterdir())
-COMMANDS = ("fiqa-score", "fiqa-watch", "fiqa-export", "fiqa-bench", "fiqa-eval")
+COMMANDS = ("fiqa-score", "fiqa-watch", "fiqa-serve", "fiqa-export", "fiqa-bench", "fiqa-eval")
 Install = Callable[[Path, str], Path]
 
 
