@@ -26,6 +26,7 @@ _faces, _speed = panel("How faces are found"), panel("Speed")
 EXAMPLE = "Example: fiqa-serve --engine ediffiqa-t.fp32.onnx, then curl --data-binary @photo.jpg localhost:8000/faces"
 TOKEN = "FIQA_SERVE_TOKEN"
 """Environment variable with the token."""
+LONGEST_TOKEN = 1024
 EXTRA = ("starlette", "uvicorn", "python_multipart")
 """Packages of the extra `serve`."""
 _usual = Limits()
@@ -92,7 +93,7 @@ def serve(
     used = engine or str(default_engine())
     _check_extra()
     from fiqa_runtime.serve.application import application
-    from fiqa_runtime.serve.listening import listen, serve
+    from fiqa_runtime.serve.listening import listen, serve, server_for
     from fiqa_runtime.serve.service import Service
 
     settings = EngineSettings(used, backend, threads, precision)
@@ -116,7 +117,7 @@ def serve(
             tell([f"serving {service.card.served_name} at {where}, ready after the self-test"])
             tell([f"ready: {service.check()}"])
 
-        serve(application(service, token, local), bound, limits, begin)
+        serve(server_for(application(service, token, local), limits), bound, begin)
     tell(["stopped"])
 
 
@@ -141,15 +142,18 @@ def read_token(file: Path | None) -> str | None:
     else:
         where = str(file)
         try:
-            token = file.read_text("ascii")
+            with file.open("rb") as stream:
+                token = stream.read(2 * LONGEST_TOKEN).decode("ascii")
         except OSError as error:
             told = f"cannot read the token in {file}: {error.strerror or error}; check its name and permissions"
             raise InputError(told) from error
         except ValueError as error:
             raise InputError(f"the token in {file} is not ASCII text; take letters and digits") from error
     token = token.strip()
-    if not (16 <= len(token) <= 1024 and token.isascii() and token.isprintable() and " " not in token):
-        raise InputError(f"the token in {where} is not 16 to 1024 letters and digits; openssl rand -hex 32 makes one")
+    if not (16 <= len(token) <= LONGEST_TOKEN and token.isascii() and token.isprintable() and " " not in token):
+        raise InputError(
+            f"the token in {where} is not 16 to {LONGEST_TOKEN} letters and digits; openssl rand -hex 32 makes one"
+        )
     return token
 
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -19,14 +18,13 @@ from starlette.types import ASGIApp
 from fiqa_runtime.serve.batcher import Outputs
 from fiqa_runtime.serve.bodies import picture_in
 from fiqa_runtime.serve.gate import Gate
+from fiqa_runtime.serve.pages import FILES, read_files
 from fiqa_runtime.serve.photos import faces_of, read_photo
 from fiqa_runtime.serve.problems import ProblemError
 from fiqa_runtime.serve.service import Service
 from fiqa_runtime.serve.tensors import read_request, write_answer
 from fiqa_runtime.system.host import installed_versions
 
-PAGE = Path(__file__).parent / "page"
-FILES = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 HEADER_LENGTH = "Inference-Header-Content-Length"
 SMALL = 64 << 10
 """Bytes of JSON up to which it is read at once; more is read in a thread, so that others need not wait for it."""
@@ -41,8 +39,7 @@ def application(service: Service, token: str | None = None, local: bool = True) 
     model = "/v2/models/{model}"
     known = [
         Route("/", routes.page),
-        Route("/page.css", routes.page),
-        Route("/page.js", routes.page),
+        *(Route(f"/{name}", routes.page) for name in FILES),
         Route("/v2", routes.server),
         Route("/v2/health/live", routes.live),
         Route("/v2/health/ready", routes.ready),
@@ -66,7 +63,7 @@ class _Routes:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._files = {name: (PAGE / name).read_bytes() for name in FILES}
+        self._files = read_files()
         self._version = installed_versions(["fiqa-edge"]).get("fiqa-edge", "not installed")
 
     async def page(self, request: Request) -> Response:

@@ -11,9 +11,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fiqa_runtime.serve.counters import Counters
+from fiqa_runtime.serve.pages import FILES
 from fiqa_runtime.serve.problems import ProblemError
 
-OPEN = frozenset(("/", "/page.css", "/page.js", "/v2/health/live", "/v2/health/ready"))
+OPEN = frozenset(("/", "/v2/health/live", "/v2/health/ready", *(f"/{name}" for name in FILES)))
 """Answered without a token: the page, which then asks for it, and what a supervisor looks at."""
 OWN_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 """What a machine calls itself."""

@@ -37,11 +37,8 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def serve(app: ASGIApp, bound: socket.socket, limits: Limits, begin: Callable[[], None]) -> None:
-    """Answer requests until SIGINT or SIGTERM comes, and then those that are under way.
-
-    `begin` is called in a thread once the server listens; what it raises ends the server, and is raised here.
-    """
+def server_for(app: ASGIApp, limits: Limits) -> Server:
+    """What answers with `app` within `limits`."""
     config = uvicorn.Config(
         app,
         http=cast(Any, partial(PatientProtocol, limits=limits)),
@@ -57,7 +54,14 @@ def serve(app: ASGIApp, bound: socket.socket, limits: Limits, begin: Callable[[]
         timeout_graceful_shutdown=int(2 * limits.seconds) + 1,
         h11_max_incomplete_event_size=LARGEST_HEAD,
     )
-    server = _Server(config)
+    return Server(config)
+
+
+def serve(server: Server, bound: socket.socket, begin: Callable[[], None]) -> None:
+    """Answer requests until SIGINT or SIGTERM comes, and then those that are under way.
+
+    `begin` is called in a thread beside it; what it raises ends the server, and is raised here.
+    """
     failures: list[Exception] = []
 
     def beginning() -> None:
@@ -73,7 +77,7 @@ def serve(app: ASGIApp, bound: socket.socket, limits: Limits, begin: Callable[[]
         raise failures[0]
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn's server with our way to take signals: after a graceful stop the command ends with 0."""
 
     @contextmanager
