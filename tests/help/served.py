@@ -61,12 +61,12 @@ class Answer:
         return told["detail"] == told["error"] and all(part in told["detail"] for part in parts)
 
 
-def ask(place: str, path: str, body: bytes | None = None, method: str | None = None, **headers: str) -> Answer:
+def ask(place: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
     """The answer of the server at `place` (host:port); underscores in the names of headers stand for hyphens."""
     connection = http.client.HTTPConnection(place, timeout=HANGS)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
-        connection.request(method or ("GET" if body is None else "POST"), path, body, named)
+        connection.request("GET" if body is None else "POST", path, body, named)
         answer = connection.getresponse()
         found = {name.lower(): value for name, value in answer.getheaders()}
         return Answer(answer.status, found, answer.read())

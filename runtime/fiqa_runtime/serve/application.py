@@ -55,7 +55,7 @@ def application(service: Service, token: str | None = None, local: bool = True) 
     handlers: Mapping[Any, Any] = {ProblemError: _problem, HTTPException: _refused, Exception: _failed}
     app = Starlette(routes=known, exception_handlers=handlers)
     app.router.redirect_slashes = False
-    return Gate(app, service.counters, token, local)
+    return Gate(app, service.counters, service.limits, token, local)
 
 
 class _Routes:

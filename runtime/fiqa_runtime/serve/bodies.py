@@ -21,7 +21,8 @@ class Bodies:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._held = 0
+        self.held = 0
+        """Bytes of all bodies."""
 
     @asynccontextmanager
     async def body_of(self, request: Request) -> AsyncIterator[bytes]:
@@ -44,7 +45,7 @@ class Bodies:
         except ClientDisconnect as error:
             raise bad("the connection was closed before the body had come") from error
         finally:
-            self._held -= sum(map(len, chunks))
+            self.held -= sum(map(len, chunks))
 
     async def _read(self, request: Request, chunks: list[bytes]) -> None:
         taken = 0
@@ -52,12 +53,12 @@ class Bodies:
             taken += len(chunk)
             if taken > self._limits.body:
                 raise self._too_long()
-            if self._held + len(chunk) > HELD * self._limits.body:
+            if self.held + len(chunk) > HELD * self._limits.body:
                 raise ProblemError(
                     HTTPStatus.TOO_MANY_REQUESTS, "other requests hold all the memory for bodies", retry=True
                 )
             chunks.append(chunk)
-            self._held += len(chunk)
+            self.held += len(chunk)
 
     def _too_long(self) -> ProblemError:
         megabytes = self._limits.body / (1 << 20)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -11,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fiqa_runtime.serve.counters import Counters
+from fiqa_runtime.serve.limits import Limits
 from fiqa_runtime.serve.pages import FILES
 from fiqa_runtime.serve.problems import ProblemError
 
@@ -18,6 +21,8 @@ OPEN = frozenset(("/", "/v2/health/live", "/v2/health/ready", *(f"/{name}" for n
 """Answered without a token: the page, which then asks for it, and what a supervisor looks at."""
 OWN_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 """What a machine calls itself."""
+LINGER = 2.0
+"""Seconds in which the rest of a body is read that nobody wants."""
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -40,8 +45,9 @@ class Gate:
     host name, by which such a page could pass for one of ours (DNS rebinding).
     """
 
-    def __init__(self, app: ASGIApp, counters: Counters, token: str | None, local: bool) -> None:
+    def __init__(self, app: ASGIApp, counters: Counters, limits: Limits, token: str | None, local: bool) -> None:
         self._app = app
+        self._limits = limits
         self._counters = counters
         self._token = None if token is None else token.encode()
         self._local = local
@@ -49,18 +55,27 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         start = time.perf_counter()
-        status = 0
+        headers = Headers(scope=scope)
+        status, whole = 0, False
+
+        async def noted() -> Message:
+            nonlocal whole
+            message = await receive()
+            whole = not message.get("more_body", False)
+            return message
 
         async def counted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if status >= HTTPStatus.BAD_REQUEST and not whole and _closes(headers):
+                    await _discard(noted, self._limits)
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        refusal = self._refusal(Headers(scope=scope), str(scope["path"]))
+        refusal = self._refusal(headers, str(scope["path"]))
         try:
-            await (self._app if refusal is None else refusal.response())(scope, receive, counted)
+            await (self._app if refusal is None else refusal.response())(scope, noted, counted)
         finally:
             route = getattr(scope.get("endpoint"), "__name__", "none")
             self._counters.count_answer(route, status, time.perf_counter() - start)
@@ -84,6 +99,26 @@ class Gate:
         kind, _, token = given.partition(" ")
         known = self._token or b""
         return hmac.compare_digest(token.strip().encode("utf-8", "surrogateescape"), known) & (kind.lower() == "bearer")
+
+
+def _closes(headers: Headers) -> bool:
+    """Whether the connection is closed after the answer, and its body is under way."""
+    return headers.get("connection", "").lower() == "close" and "expect" not in headers
+
+
+async def _discard(receive: Receive, limits: Limits) -> None:
+    """Read the rest of a body that nobody wants, within limits: a connection that is closed before it has come is
+    reset, and the answer may be lost."""
+
+    async def read() -> None:
+        taken, more = 0, True
+        while more and taken <= limits.body:
+            message = await receive()
+            taken += len(message.get("body", b""))
+            more = message.get("more_body", False)
+
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(read(), LINGER)
 
 
 def _name(host: str) -> str:

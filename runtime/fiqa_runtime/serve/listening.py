@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 def server_for(app: ASGIApp, limits: Limits) -> Server:
     """What answers with `app` within `limits`."""
+    logging.getLogger("uvicorn.error").addFilter(_is_of_interest)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app,
         http=cast(Any, partial(PatientProtocol, limits=limits)),
@@ -55,6 +58,11 @@ def server_for(app: ASGIApp, limits: Limits) -> Server:
         h11_max_incomplete_event_size=LARGEST_HEAD,
     )
     return Server(config)
+
+
+def _is_of_interest(record: logging.LogRecord) -> bool:
+    """Whether a line of the log says more than that a request was broken off, which a second Ctrl-C does."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
 def serve(server: Server, bound: socket.socket, begin: Callable[[], None]) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Protocol
 
+import cv2
+
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.face_quality import Face, LeftOutError
@@ -51,14 +53,17 @@ def faces_of(image: Image, assessor: Assessor, card: Card) -> dict[str, Any]:
         faces, left_out = error.faces, str(error)
     except InputError as error:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+    except cv2.error as error:
+        told = f"OpenCV refuses the picture ({error.err}); shrink it"
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, told) from error
     height, width = image.shape[:2]
-    told = {} if left_out is None else {"left_out": left_out}
+    more = {} if left_out is None else {"left_out": left_out}
     return {
         "model": card.model,
         "precision": card.precision,
         "higher_is_better": True,
         "width": width,
         "height": height,
-        **told,
+        **more,
         "faces": [face.as_dict() for face in faces],
     }

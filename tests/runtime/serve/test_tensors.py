@@ -154,7 +154,7 @@ def test_any_other_request_is_read_or_refused(changes: dict[str, Any], more: Any
     try:
         found = read_request(text + tail, str(len(text)), SIGNATURE)
     except ProblemError as error:
-        assert json.loads(error.response().body)["status"] == 400
+        assert json.loads(bytes(error.response().body))["status"] == 400
     else:
         assert found.crops.shape == (1, 2, 2, 3) and not tail
 
