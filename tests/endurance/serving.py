@@ -4,8 +4,8 @@
 
 The server is a process of its own on this machine, and so are its clients, which take their share of the cores. By
 turns, `Scorer` scores batches of 8 alone, and clients ask for 8 crops, and for one, in binary, each as soon as it has
-its answer: crops per second (medians) and how long an answer takes. Then come requests that are almost right: none may end
-in a 500, and the server's memory and open files stay flat. The network has seeded weights, and the detector is a
+its answer: crops per second (medians) and how long an answer takes. Then come requests that are almost right: none may
+end in a 500, and the server's memory and open files stay flat. The network has seeded weights, and the detector is a
 stand-in, so that no file from outside is needed.
 """
 
