@@ -93,6 +93,7 @@ def serve(
     used = engine or str(default_engine())
     _check_extra()
     from fiqa_runtime.serve.application import application
+    from fiqa_runtime.serve.gate import is_own
     from fiqa_runtime.serve.listening import listen, serve, server_for
     from fiqa_runtime.serve.service import Service
 
@@ -107,8 +108,8 @@ def serve(
         assessor = assessor_for(scorer, faces.open_detector(settings, scorer), faces.align, backend, threads, stack)
         service = Service(scorer, assessor, limits)
         stack.callback(service.close)
-        local = host in ("127.0.0.1", "localhost", "::1")
         shown, port = bound.getsockname()[:2]
+        local = is_own(shown)
         where = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
         if not local and token is None:
             tell([f"anybody who reaches {where} may ask; --token-file FILE or {TOKEN} asks for a token"])

@@ -7,6 +7,7 @@ import hmac
 import time
 from contextlib import suppress
 from http import HTTPStatus
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,8 +20,6 @@ from fiqa_runtime.serve.problems import ProblemError
 
 OPEN = frozenset(("/", "/v2/health/live", "/v2/health/ready", *(f"/{name}" for name in FILES)))
 """Answered without a token: the page, which then asks for it, and what a supervisor looks at."""
-OWN_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
-"""What a machine calls itself."""
 LINGER = 2.0
 """Seconds in which the rest of a body is read that nobody wants."""
 HEADERS = {
@@ -86,7 +85,7 @@ class Gate:
                 return None
             return ProblemError(HTTPStatus.UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN")
         host = headers.get("host", "")
-        if self._local and _name(host) not in OWN_NAMES:
+        if self._local and not is_own(_name(host)):
             return ProblemError(
                 HTTPStatus.MISDIRECTED_REQUEST, "this server answers for localhost alone; give it a token"
             )
@@ -119,6 +118,14 @@ async def _discard(receive: Receive, limits: Limits) -> None:
 
     with suppress(asyncio.TimeoutError):
         await asyncio.wait_for(read(), LINGER)
+
+
+def is_own(name: str) -> bool:
+    """Whether `name` is what a machine calls itself: localhost, or an address that no other machine reaches."""
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _name(host: str) -> str:

@@ -20,6 +20,7 @@ from fiqa_runtime.serve.limits import Limits
 
 from tests.help.commands import Invoke, invoker
 from tests.help.limits import HANGS
+from tests.help.samples.map_engines import map_engines
 from tests.help.samples.one_face import OneFace
 from tests.help.served import ask, command, picture, place_of
 
@@ -92,6 +93,11 @@ def test_missed_canaries_end_it_with_3(serve: Invoke, monkeypatch: pytest.Monkey
     result = serve()
     assert result.code == 3 and "serving ediffiqa-t-fp32 at http://127.0.0.1:" in result.err
     assert "self-test FAILED on 4 canaries" in result.err.splitlines()[-1]
+
+
+def test_a_card_without_canaries_cannot_be_checked(serve: Invoke, tmp_path: Path) -> None:
+    engine = map_engines(tmp_path)["fp32"]
+    assert serve("--engine", engine).ends_in("has no canaries; export it with fiqa-export to get them")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

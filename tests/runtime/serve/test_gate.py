@@ -45,12 +45,20 @@ def test_the_token_opens_everything(guarded: str) -> None:
 
 def test_without_a_token_pages_of_others_may_not_ask(place: str) -> None:
     port = place.split(":")[1]
-    for host in ("localhost", f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}"):
+    for host in ("localhost", f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}", "127.0.0.9"):
         assert ask(place, "/v2", host=host).status == 200
         assert ask(place, "/faces", picture()[0], host=host, origin=f"http://{host}").status == 200
         for origin in ("http://evil.example", "null", f"http://localhost:{int(port) ^ 1}", "http://[", "x"):
             assert ask(place, "/faces", picture()[0], host=host, origin=origin).is_problem(403, "other origins")
-    for host in ("evil.example", f"evil.example:{port}", "localhost.evil.example", "[", "@localhost@evil", ""):
+    for host in (
+        "evil.example",
+        f"evil.example:{port}",
+        "localhost.evil.example",
+        "[",
+        "@localhost@evil",
+        "10.0.0.1",
+        "",
+    ):
         assert ask(place, "/v2", host=host).is_problem(421, "localhost alone")
 
 

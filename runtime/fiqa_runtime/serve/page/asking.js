@@ -15,7 +15,7 @@ export async function ask(blob, token) {
       await pause(after * tried);
       continue;
     }
-    const told = await answer.json();
+    const told = await answer.json().catch(() => ({ detail: `the server answers ${answer.status}` }));
     if (!answer.ok) throw Object.assign(new Error(told.detail), { status: answer.status });
     return told;
   }
