@@ -8,7 +8,8 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,15 @@ def ask(place: str, path: str, body: bytes | None = None, **headers: str) -> Ans
         return Answer(answer.status, found, answer.read())
     finally:
         connection.close()
+
+
+def until(done: Callable[[], Any]) -> Any:
+    """What `done` gives once that is something."""
+    end = time.monotonic() + HANGS
+    while not (found := done()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found
 
 
 class HeldBackend:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import signal
 import socket
-import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +21,7 @@ from tests.help.commands import Invoke, invoker
 from tests.help.limits import HANGS
 from tests.help.samples.map_engines import map_engines
 from tests.help.samples.one_face import OneFace
-from tests.help.served import ask, command, picture, place_of
+from tests.help.served import ask, command, picture, place_of, until
 
 TOKEN = "a-token-of-some-length"
 
@@ -155,12 +154,15 @@ def begun(place: str, body: bytes, lacks: int) -> http.client.HTTPConnection:
 def refused(place: str) -> None:
     """Wait until nobody listens there any more."""
     host, port = place.split(":")
-    while True:
+
+    def closed() -> bool:
         try:
             socket.create_connection((host, int(port)), HANGS).close()
         except ConnectionRefusedError:
-            return
-        threading.Event().wait(0.02)
+            return True
+        return False
+
+    until(closed)
 
 
 @pytest.fixture(scope="session")

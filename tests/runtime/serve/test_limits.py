@@ -20,7 +20,7 @@ from fiqa_runtime.serve.service import Service
 
 from tests.help.limits import HANGS
 from tests.help.samples.one_face import OneFace
-from tests.help.served import PATIENT, Answer, HeldBackend, ask, picture, served, service_for
+from tests.help.served import PATIENT, Answer, HeldBackend, ask, picture, served, service_for, until
 
 INFER = "/v2/models/ediffiqa-t-fp32/infer"
 SHORT = 0.3
@@ -97,13 +97,11 @@ def test_bodies_hold_so_much_memory_and_no_more(scorer: Scorer) -> None:
             client.sendall(data[:-1])
             clients.append(client)
         held = HELD * (len(data) - 1)
-        while service.bodies.held < held:
-            threading.Event().wait(0.01)
+        until(lambda: service.bodies.held == held)
         assert ask(place, "/faces", data).is_problem(429, "other requests hold")
         for client in clients:
             client.close()
-        while service.bodies.held:
-            threading.Event().wait(0.01)
+        until(lambda: not service.bodies.held)
         finder.free.set()
         assert ask(place, "/faces", data).status == 200
 
@@ -173,10 +171,8 @@ def test_bodies_in_parts_and_without_a_length(place: str) -> None:
 def test_a_client_that_leaves_takes_nothing_along(place: str, service: Service) -> None:
     with connected(place) as client:
         client.sendall(b"POST /faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999\r\n\r\nabc")
-        while not service.bodies.held:
-            threading.Event().wait(0.01)
-    while service.bodies.held or service.under_way:
-        threading.Event().wait(0.01)
+        until(lambda: service.bodies.held)
+    until(lambda: not service.bodies.held and not service.under_way)
     assert ask(place, "/faces", picture()[0]).status == 200
 
 

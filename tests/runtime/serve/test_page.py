@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,9 +20,8 @@ from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.serve.service import Service
 
 from tests.help.chromium import opened_browser, picture_of
-from tests.help.limits import HANGS
 from tests.help.samples.one_face import OneFace
-from tests.help.served import picture, served, service_for
+from tests.help.served import picture, served, service_for, until
 
 TOKEN = "0123456789abcdef"
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
@@ -60,15 +58,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for index, path in enumerate(paths):
         path.write_bytes(picture(".png", index, *SIZES[index])[0])
     return paths
-
-
-def until(done: Callable[[], Any]) -> Any:
-    """What `done` gives once that is something."""
-    end = time.monotonic() + HANGS
-    while not (found := done()):
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return found
 
 
 def by_id(browser: Any, name: str) -> Any:
