@@ -13,6 +13,7 @@ import cv2
 import pytest
 from fiqa_runtime import serve_cli
 from fiqa_runtime.command.settings import FaceSettings
+from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.scoring.selftest import SelfTest
 from fiqa_runtime.serve import service
 from fiqa_runtime.serve.limits import Limits
@@ -48,9 +49,10 @@ def test_without_the_extra(serve: Invoke, monkeypatch: pytest.MonkeyPatch) -> No
     assert serve().is_one_line("fiqa-serve needs uvicorn; pip install 'fiqa-edge[serve]'")
 
 
-def test_an_engine_that_is_missing_or_gives_no_scores(serve: Invoke, yunet: Path) -> None:
+def test_an_engine_that_is_missing_or_gives_no_scores(serve: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     assert serve("--engine", "none.onnx").is_one_line("no artefact at none.onnx")
-    assert serve("--engine", yunet).is_one_line("gives no quality scores")
+    monkeypatch.setattr(Scorer, "has_score", False)
+    assert serve().is_one_line("ediffiqa-t gives no quality scores; name an artefact of a quality network")
 
 
 def test_a_port_that_is_taken_and_an_address_that_is_not_ours(serve: Invoke) -> None:
@@ -163,11 +165,3 @@ def refused(place: str) -> None:
         return False
 
     until(closed)
-
-
-@pytest.fixture(scope="session")
-def yunet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A detector's artefact."""
-    from fiqa_export.pipeline import export
-
-    return export("yunet-n", "seeded", tmp_path_factory.mktemp("detector")).path
