@@ -29,19 +29,8 @@ MAY_IMPORT = {
 }
 ROOMS = {
     "fiqa_runtime": (
-        *(
-            "entry",
-            "__init__",
-            "cli",
-            "watch_cli",
-            "watch_command",
-            "command",
-            "tuning",
-            "live",
-            "runs",
-            "diagnosis",
-            "faces",
-        ),
+        *("entry", "__init__", "cli", "watch_cli", "serve_cli", "watch_command", "command", "tuning", "serve"),
+        *("live", "runs", "diagnosis", "faces"),
         *("scoring", "networks", "backends", "images", "artefact", "terminal", "onnx_bytes", "system", "errors"),
     ),
     "fiqa_export": (
@@ -76,6 +65,10 @@ EXPORT_INSIDE_FUNCTIONS = {"contenders", "readme_tables"}
 RUNTIME_TOP_LEVEL = {
     "cli.py": {"typer"},
     "watch_cli.py": {"typer"},
+    "serve_cli.py": {"typer"},
+    **{f"serve/{name}.py": {"starlette"} for name in ("application", "gate", "problems")},
+    "serve/bodies.py": {"starlette", "python_multipart"},
+    "serve/listening.py": {"starlette", "uvicorn"},
     "terminal/common_options.py": {"typer"},
     "terminal/console.py": {"typer", "rich"},
     "backends/onnxruntime.py": {"onnxruntime"},
@@ -98,6 +91,7 @@ COMMANDS = {
     "fiqa-export": "fiqa_export.cli",
     "fiqa-score": "fiqa_runtime.cli",
     "fiqa-watch": "fiqa_runtime.watch_cli",
+    "fiqa-serve": "fiqa_runtime.serve_cli",
     "fiqa-bench": "fiqa_benchmarks.cli",
     "fiqa-eval": "fiqa_evaluation.cli",
 }

@@ -15,6 +15,7 @@ from docs.generate.markdown import table
 COMMANDS = {
     "fiqa-score": "fiqa_runtime.cli",
     "fiqa-watch": "fiqa_runtime.watch_cli",
+    "fiqa-serve": "fiqa_runtime.serve_cli",
     "fiqa-export": "fiqa_export.cli",
     "fiqa-bench": "fiqa_benchmarks.cli",
     "fiqa-eval": "fiqa_evaluation.cli",

@@ -14,7 +14,7 @@ from fiqa_runtime.command.threshold import StoredThreshold
 from fiqa_runtime.networks.network_file import VERSION as NETWORK_VERSION
 from fiqa_runtime.networks.network_file import NetworkFile
 
-from docs.generate.kinds import bench, evaluation, export, score, watch
+from docs.generate.kinds import bench, evaluation, export, score, serve, watch
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,16 @@ DOCUMENTS = {
         own_marks={},
     ),
     "watch": Document(watch.Watch, "What became of a stream", "`fiqa-watch --json`", "fiqa-watch.v1.json"),
+    "faces": Document(
+        serve.FacesAnswer, "The faces of a photo", "`fiqa-serve`, to `/faces`", "fiqa-serve-faces.v1.json", own_marks={}
+    ),
+    "problem": Document(
+        serve.ProblemAnswer,
+        "Why a request is refused",
+        "`fiqa-serve`, to any request",
+        "fiqa-serve-problem.v1.json",
+        own_marks={},
+    ),
     "threshold": Document(
         StoredThreshold,
         "A threshold kept beside an artefact",

@@ -22,6 +22,11 @@ def watch() -> None:
     _run("fiqa_runtime.watch_cli")
 
 
+def serve() -> None:
+    """``fiqa-serve``."""
+    _run("fiqa_runtime.serve_cli")
+
+
 def export() -> None:
     """``fiqa-export``."""
     _run("fiqa_export.cli")

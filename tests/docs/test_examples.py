@@ -17,7 +17,7 @@ import fiqa_runtime
 import numpy as np
 import pytest
 from fiqa_export.pipeline import Options, export
-from fiqa_runtime import watch_cli
+from fiqa_runtime import serve_cli, watch_cli
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.scorer import Scorer
 from typer.main import get_command
@@ -92,17 +92,20 @@ def options_of(words: list[str]) -> set[str]:
     return {word for word in words if word.startswith("--")}
 
 
-def test_service_and_container_type_options_that_there_are() -> None:
+@pytest.mark.parametrize(
+    ("folder", "name", "app"), [("live", "watch", watch_cli.app), ("serve", "serve", serve_cli.app)], ids=str
+)
+def test_service_and_container_type_options_that_there_are(folder: str, name: str, app: Any) -> None:
     yaml = pytest.importorskip("yaml")
-    known = {option for parameter in get_command(watch_cli.app).params for option in parameter.opts}
+    known = {option for parameter in get_command(app).params for option in parameter.opts}
     unit = configparser.RawConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment, method-assign]  # keys of systemd have capitals
-    unit.read(EXAMPLES / "live" / "fiqa-watch.service")
+    unit.read(EXAMPLES / folder / f"fiqa-{name}.service")
     program, *words = shlex.split(unit["Service"]["ExecStart"])
-    assert Path(program).name == "fiqa-watch" and options_of(words) <= known
-    service = yaml.safe_load((EXAMPLES / "live" / "compose.yaml").read_text("utf-8"))["services"]["watch"]
-    assert service["entrypoint"] == ["fiqa-watch"] and options_of(service["command"]) <= known
-    assert (EXAMPLES / "live" / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+    assert Path(program).name == f"fiqa-{name}" and options_of(words) <= known
+    service = yaml.safe_load((EXAMPLES / folder / "compose.yaml").read_text("utf-8"))["services"][name]
+    assert service["entrypoint"] == [f"fiqa-{name}"] and options_of(service["command"]) <= known
+    assert (EXAMPLES / folder / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
 
 
 @pytest.fixture

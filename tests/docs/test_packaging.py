@@ -15,11 +15,12 @@ from typing import Any
 
 import fiqa_runtime
 import pytest
+from fiqa_runtime.serve.pages import FILES
 
 from tests.help.places import ROOT
 
 DOCKERFILES = sorted((ROOT / "docker").iterdir())
-COMMANDS = ("fiqa-score", "fiqa-watch", "fiqa-export", "fiqa-bench", "fiqa-eval")
+COMMANDS = ("fiqa-score", "fiqa-watch", "fiqa-serve", "fiqa-export", "fiqa-bench", "fiqa-eval")
 Install = Callable[[Path, str], Path]
 
 
@@ -140,6 +141,7 @@ def test_wheel_and_sdist_hold_what_is_needed(built: Path) -> None:
         names = archive.namelist()
     assert "fiqa_runtime/weights/ediffiqa-t.standin.pth" in names
     assert "fiqa_benchmarks/report/page.html.jinja" in names
+    assert {f"fiqa_runtime/serve/page/{name}" for name in FILES} <= {*names}
     assert {f"{package}/py.typed" for package in ("fiqa_runtime", "fiqa_export")} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "docs/", "examples/"))]
     with tarfile.open(sdist) as source:

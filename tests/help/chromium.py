@@ -26,15 +26,18 @@ FLAGS = (
 
 
 @contextmanager
-def opened_browser(profile: Path) -> Iterator[Any]:
-    """A browser with a fresh profile that logs its console and every request; skips the test where there is none."""
+def opened_browser(profile: Path, *more: str) -> Iterator[Any]:
+    """A browser with a fresh profile, and `more` flags, that logs its console and every request.
+
+    Skips the test where there is none.
+    """
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     chromium, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
     if not chromium or not driver:
         pytest.skip("no chromium with chromedriver here: apt-get install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+    for flag in (*FLAGS, *more, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))

@@ -44,7 +44,7 @@ def write_triton(artefact: Path, card: Card, folder: Path) -> Path:
     """
     artefact = artefact.resolve()
     configuration = triton_config(artefact.name, card)
-    model = folder / _model_name(card)
+    model = folder / card.served_name
     check_output_folder(model)
     latest = max((int(path.name) for path in model.iterdir() if path.name.isdigit()), default=0)
     if not _holds(model / str(latest) / artefact.name, card):
@@ -64,7 +64,7 @@ def triton_config(file: str, card: Card) -> str:
     outputs = [_tensor(output.name, _output_dims(output, card.input.framing, *image[1:])) for output in card.outputs]
     return f"""\
 {VERSION_COMPATIBLE if card.plan and card.plan.flags.version_compatible else ""}\
-name: "{_model_name(card)}"
+name: "{card.served_name}"
 backend: "{"tensorrt" if card.format == "plan" else "onnxruntime"}"
 default_model_filename: "{file}"
 max_batch_size: {max_batch(card)}
@@ -74,10 +74,6 @@ dynamic_batching {{ max_queue_delay_microseconds: {MAX_QUEUE_DELAY} }}
 instance_group [ {{ count: 1 kind: {"KIND_GPU" if card.format == "plan" else "KIND_AUTO"} }} ]
 version_policy: {{ latest {{ num_versions: 1 }} }}
 """
-
-
-def _model_name(card: Card) -> str:
-    return f"{card.model}-{card.precision}"
 
 
 def _tensor(name: str, dims: tuple[int, ...], kind: str = "TYPE_FP32") -> str:

@@ -110,6 +110,11 @@ class Card:
     def __repr__(self) -> str:
         return f"<Card {self.model} {self.precision} {self.format}, weights: {self.weights.description}>"
 
+    @property
+    def served_name(self) -> str:
+        """What servers call the model."""
+        return f"{self.model}-{self.precision}"
+
     def as_json(self) -> dict[str, Any]:
         """The card as plain data."""
         plain = asdict(self) | {name: {} for name in NESTED if getattr(self, name) is None}

@@ -47,20 +47,27 @@ def read_image(path: str | Path) -> Image:
     them, are refused too: in 8 bits almost nothing would be left of them.
     """
     path = Path(path)
-    data = _read(path)
+    return decode_image(_read(path), str(path))
+
+
+def decode_image(data: bytes, name: str, most_pixels: int = MOST_PIXELS) -> Image:
+    """The picture in the bytes of a file, as :func:`read_image` gives it; errors call it `name`.
+
+    Raises InputError as :func:`read_image` does, and where it has more than `most_pixels`.
+    """
     width, height = image_size(data) or (0, 0)
-    if width * height > MOST_PIXELS:
-        raise InputError(f"{path} has {width} x {height} pixels, more than {MOST_PIXELS:,}; shrink or cut it first")
+    if width * height > most_pixels:
+        raise InputError(f"{name} has {width} x {height} pixels, more than {most_pixels:,}; shrink or cut it first")
     try:
         image = _decoded(data) if data else None
     except cv2.error as error:
-        raise InputError(f"OpenCV refuses {path} ({error.err}); shrink it or save it as PNG") from error
+        raise InputError(f"OpenCV refuses {name} ({error.err}); shrink it or save it as PNG") from error
     except ValueError as error:
-        raise InputError(f"{path} is {error}; copy or download it again") from error
+        raise InputError(f"{name} is {error}; copy or download it again") from error
     if image is None:
-        raise InputError(f"{path} is damaged, cut short or not an image; copy it again or save it as PNG")
+        raise InputError(f"{name} is damaged, cut short or not an image; copy it again or save it as PNG")
     if image.max() < 1 << 4:
-        _refuse_unscaled(path, data)
+        _refuse_unscaled(name, data)
     return np.asarray(image, np.uint8)
 
 
@@ -186,13 +193,13 @@ def _decoded(data: bytes) -> Image | None:
     return None if image is None else np.asarray(image, np.uint8)
 
 
-def _refuse_unscaled(path: Path, data: bytes) -> None:
+def _refuse_unscaled(name: str, data: bytes) -> None:
     """Raise InputError where `data` has 16 bits per channel and uses a sixteenth of them at most; black is let by."""
     deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     largest = int(deep.max()) if deep is not None and deep.dtype == np.uint16 else 0
     if largest:
         factor = 1 << (16 - largest.bit_length())
         raise InputError(
-            f"{path} has 16 bits per channel, but its largest value is {largest:,} of 65,535, so that it is almost "
+            f"{name} has 16 bits per channel, but its largest value is {largest:,} of 65,535, so that it is almost "
             f"black; multiply its values by {factor:,} and save it again"
         )

@@ -17,6 +17,7 @@ from fiqa_runtime.faces.face_quality import FaceQuality
 from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.live import BestShots, Event, Floors, Frame, Frames, IouTracker, Meter, find_source, watch_staged
 from fiqa_runtime.scoring.scorer import Scorer
+from fiqa_runtime.system.stopping import stopping
 from fiqa_runtime.terminal.console import detail, tell
 from fiqa_runtime.terminal.outputs import write_json
 from fiqa_runtime.watch_command.lines import JsonLines, Table, line_of
@@ -26,7 +27,6 @@ from fiqa_runtime.watch_command.pictures import Pictures
 from fiqa_runtime.watch_command.pixels import OverlayVideo, Window, draw_people
 from fiqa_runtime.watch_command.report import Report
 from fiqa_runtime.watch_command.settings import OutputSettings, ShotSettings, StreamSettings
-from fiqa_runtime.watch_command.stopping import stopping
 from fiqa_runtime.watch_command.webhook import Webhook
 
 HEALTH = 10.0

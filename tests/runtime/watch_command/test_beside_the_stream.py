@@ -21,10 +21,10 @@ import numpy as np
 import pytest
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.live import Counts, Frames, Speed, Tally
+from fiqa_runtime.system.stopping import stopping
 from fiqa_runtime.watch_command.losses import Losses
 from fiqa_runtime.watch_command.metrics import Metrics, metrics_text
 from fiqa_runtime.watch_command.report import Report
-from fiqa_runtime.watch_command.stopping import stopping
 from fiqa_runtime.watch_command.webhook import WAITING, Webhook
 
 from tests.help.commands import Invoke

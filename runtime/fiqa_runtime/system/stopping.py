@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end a stream in good order; a second Ctrl-C ends it at once."""
+"""SIGINT and SIGTERM end what runs for long in good order; a second Ctrl-C ends it at once."""
 
 from __future__ import annotations
 
