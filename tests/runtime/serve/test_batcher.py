@@ -55,7 +55,7 @@ def test_what_waits_is_scored_together(batcher: Batcher, backend: HeldBackend, s
     backend.free.set()
     found = np.concatenate([each.result(HANGS)["score"] for each in futures])[:, 0]
     assert backend.sizes == [1, 25]
-    allowed = tolerance(scorer.card, "exact")["score"]
+    allowed = tolerance(scorer.card)["score"]
     assert np.abs(found - scorer.score(CROPS)).max() <= allowed
     assert abs(one.result(HANGS)["score"][0, 0] - found[3]) <= allowed
 
@@ -85,7 +85,7 @@ def test_more_crops_than_a_batch_from_a_photo(batcher: Batcher, backend: HeldBac
 
 def test_every_thread_gets_its_own_scores(batcher: Batcher, scorer: Scorer) -> None:
     right = scorer.score(CROPS)
-    allowed = tolerance(scorer.card, "exact")["score"]
+    allowed = tolerance(scorer.card)["score"]
 
     def ask(index: int) -> None:
         for shift in range(6):

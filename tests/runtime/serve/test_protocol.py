@@ -78,7 +78,7 @@ def test_scores_of_shared_batches_are_within_the_tolerance_of_the_canaries(place
     asked = [client.async_infer(MODEL, [tensor(crops[index : index + 1])]) for index in range(len(crops))]
     found = np.array([each.get_result().as_numpy("score")[0, 0] for each in asked])
     client.close()
-    assert np.abs(found - single).max() <= tolerance(scorer.card, "exact")["score"]
+    assert np.abs(found - single).max() <= tolerance(scorer.card)["score"]
 
 
 def test_without_asked_outputs_all_come_in_binary(client: Any, scorer: Scorer) -> None:
