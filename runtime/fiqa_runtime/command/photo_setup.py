@@ -44,69 +44,70 @@ class OpenSetup:
         yield from score_photos(paths, self.assessors[0], self.setup.overlap, self.assessors[1:])
 
 
-def open_setup(
-    setup: Setup, engine: EngineSettings, faces: FaceSettings, stack: ExitStack, scorer: Scorer | None = None
-) -> OpenSetup:
-    """`setup` with what it needs, which `stack` closes; raises what opening raises.
+@dataclass(frozen=True)
+class Bench:
+    """What is open already, and the settings to open more with."""
 
-    `scorer` is one that is open already: it is used where the setup has one, in that backend.
-    """
-    threads = engine.threads if setup.streams == 1 else threads_per_stream(setup.streams, engine.threads)
-    named = replace(engine, backend=setup.scorer, threads=threads)
-    if scorer is not None and setup.streams == 1 and scorer.backend.name == setup.scorer:
-        scorers = [scorer]
-    else:
-        scorers = [stack.enter_context(named.open()) for _ in range(setup.streams)]
-    assessors = [
-        assessor_for(
-            each, faces.open_detector(named, each, setup.detector), faces.align, engine.backend, threads, stack
-        )
-        for each in scorers
-    ]
-    return OpenSetup(setup, scorers[0], assessors, threads or math.ceil(usable_cores(own_groups())))
+    scorer: Scorer
+    detector: Detector | MtcnnDetector
+    engine: EngineSettings
+    faces: FaceSettings
+
+    @property
+    def plain(self) -> Setup:
+        """One photo after the other, with what is open."""
+        engine = self.detector.engine
+        return Setup("opencv" if engine == FACE_DETECTOR_YN else engine, self.scorer.backend.name)
+
+    def open(self, setup: Setup, stack: ExitStack) -> OpenSetup:
+        """`setup` with what it needs, which `stack` closes; raises what opening raises."""
+        threads = self.engine.threads
+        if setup.streams > 1:
+            threads = threads_per_stream(setup.streams, threads)
+        named = replace(self.engine, backend=setup.scorer, threads=threads)
+        if setup.streams == 1 and setup.scorer == self.plain.scorer:
+            scorers = [self.scorer]
+        else:
+            scorers = [stack.enter_context(named.open()) for _ in range(setup.streams)]
+        assessors = []
+        for scorer in scorers:
+            detector = self.detector
+            if setup.streams > 1 or setup.detector != self.plain.detector:
+                detector = self.faces.open_detector(named, scorer, setup.detector)
+            align, backend = self.faces.align, self.engine.backend
+            assessors.append(assessor_for(scorer, detector, align, backend, threads, stack))
+        return OpenSetup(setup, scorers[0], assessors, threads or math.ceil(usable_cores(own_groups())))
+
+    def decide(
+        self, files: Sequence[Path], asked: tuple[int | None, bool] = (None, False), always: bool = False
+    ) -> Decision:
+        """The way to score the photos `files`, see :func:`fiqa_runtime.tuning.measuring.decide_setup`.
+
+        `asked`: the streams that the user asks for, None to leave them open, and whether for overlap.
+        """
+        cores = max(int(self.engine.threads or usable_cores(own_groups())), 1)
+        choice = self.scorer.choice if self.engine.backend == "auto" else None
+        question = {
+            "artefact": sha256_of(self.scorer.path),
+            "detector": {key: str(value) for key, value in finder_settings(self.detector).items()},
+            "align": self.faces.align,
+            "size": _size_class(files),
+            "threads": self.engine.threads,
+            "precision": self.engine.precision,
+        }
+
+        def open_one(setup: Setup, stack: ExitStack) -> Score:
+            opened = self.open(setup, stack)
+            return lambda paths: deque(opened.score(paths), maxlen=0)
+
+        waiting = stderr.status("finding out which way these photos are scored fastest; once on this machine")
+        with waiting if stderr.is_terminal else nullcontext():
+            return decide_setup(files, candidates(self.plain, choice, cores, *asked), question, open_one, always)
 
 
-def plain_setup(scorer: Scorer, engine: EngineSettings, faces: FaceSettings) -> Setup:
-    """One photo after the other with `scorer`, and the detector in the backend of its own choice."""
-    return _plain(faces.open_detector(engine, scorer), scorer)
-
-
-def _plain(detector: Detector | MtcnnDetector, scorer: Scorer) -> Setup:
-    return Setup("opencv" if detector.engine == FACE_DETECTOR_YN else detector.engine, scorer.backend.name)
-
-
-def decide_for(
-    files: Sequence[Path],
-    scorer: Scorer,
-    engine: EngineSettings,
-    faces: FaceSettings,
-    asked: tuple[int | None, bool] = (None, False),
-    always: bool = False,
-) -> Decision:
-    """The way to score the photos `files` with the network of `scorer`, see :func:`decide_setup`.
-
-    `asked`: the streams that the user asks for, None to leave them open, and whether for overlap.
-    """
-    detector = faces.open_detector(engine, scorer)
-    cores = max(int(engine.threads or usable_cores(own_groups())), 1)
-    choice = scorer.choice if engine.backend == "auto" else None
-    among = candidates(_plain(detector, scorer), choice, cores, *asked)
-    question = {
-        "artefact": sha256_of(scorer.path),
-        "detector": {key: str(value) for key, value in finder_settings(detector).items()},
-        "align": faces.align,
-        "size": _size_class(files),
-        "threads": engine.threads,
-        "precision": engine.precision,
-    }
-
-    def open_one(setup: Setup, stack: ExitStack) -> Score:
-        opened = open_setup(setup, engine, faces, stack, scorer)
-        return lambda paths: deque(opened.score(paths), maxlen=0)
-
-    waiting = stderr.status("finding out which way these photos are scored fastest; once on this machine")
-    with waiting if stderr.is_terminal else nullcontext():
-        return decide_setup(files, among, question, open_one, always)
+def open_bench(engine: EngineSettings, faces: FaceSettings, scorer: Scorer) -> Bench:
+    """`scorer` with the detector that suits it; raises what opening that raises."""
+    return Bench(scorer, faces.open_detector(engine, scorer), engine, faces)
 
 
 def _size_class(files: Sequence[Path]) -> int | None:

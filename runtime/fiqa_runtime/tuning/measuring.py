@@ -101,8 +101,11 @@ def _photos_to_measure(files: Sequence[Path], among: Candidates, open_one: Open,
     """How many photos to measure on; none where that takes too much of the run."""
     fewest = max(FEWEST_PHOTOS, 2 * max((streams for streams, _ in among.ways), default=1))
     most = max(MOST_PHOTOS, fewest)
-    if always or not files:
+    if always:
         return min(most, len(files))
+    runs = (len(among.pairs) + len(among.ways) + 1) * (ROUNDS + 1)
+    if SHARE * len(files) <= fewest * runs:
+        return 0
     middle = files[len(files) // 2]
     with ExitStack() as stack:
         score = open_one(among.pairs[0], stack)
@@ -112,7 +115,6 @@ def _photos_to_measure(files: Sequence[Path], among: Candidates, open_one: Open,
         seconds = time.perf_counter() - before
     if seconds <= 0:
         return 0
-    runs = (len(among.pairs) + len(among.ways) + 1) * (ROUNDS + 1)
     photos = int((SHARE * seconds * len(files) - OPENING) / (seconds * runs))
     return 0 if photos < fewest else min(photos, most)
 

@@ -82,6 +82,7 @@ def test_a_short_run_is_not_measured(workshop: Workshop) -> None:
     found = workshop.decide(FILES[:100])
     assert (found.setup, found.timings) == (ORT, ())
     assert "so few photos" in found.why
+    assert not workshop.opened, "a single photo does not wait for that"
     assert workshop.decide(FILES[:100], streams=2).setup == Setup("onnxruntime", "onnxruntime", 2), "as asked"
     assert workshop.decide(FILES[:100], always=True).timings, "someone wants to know"
 
