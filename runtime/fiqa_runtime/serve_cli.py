@@ -73,7 +73,7 @@ def serve(
     backend: Annotated[str, _speed(help=f"auto, {', '.join(ONNX_BACKENDS)} or {PLAN_BACKEND}.")] = "auto",
     threads: Annotated[int | None, _speed(min=1, help="Threads of detection and of scoring each.")] = None,
     cpu_precision: Annotated[
-        str, _speed(help="exact: float32. fast: bfloat16 or float16 where the canaries allow it.")
+        str, _speed(help="exact: float32. fast: bfloat16 or float16 where the ranking of faces is kept.")
     ] = "exact",
     version: Version = False,
     quiet: Quiet = False,
