@@ -16,6 +16,7 @@ from fiqa_runtime.faces.face_quality import FaceQuality
 from fiqa_runtime.live import BestShots, Economy, Frame, Frames, Meter, watch_staged
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.progress import Report, silent
+from numpy.typing import NDArray
 
 from fiqa_benchmarks.watch.clips import RATE, crowd, make_clips, write_clip
 from fiqa_benchmarks.watch.heads import Head
@@ -54,14 +55,15 @@ class Loss:
     switches: int
     """Times when a track went over to another person."""
     near: float
-    """Share of the visits whose best shot is at most 0.01 below the best of every face of every frame."""
+    """Share of the visits whose best shot is at most 0.01 below the best of every face of every frame, searched at the
+    same size."""
     median: float
-    """Of the best of every face of every frame minus the best shot, over the visits."""
+    """Of that best minus the best shot, over the visits."""
     p95: float
-    near_frame: float
-    """The same share where the frame that was chosen is judged as every face of every frame is, and not as it was
-    seen."""
-    median_frame: float
+    near_full: float
+    """The same share, against every frame searched at full resolution."""
+    median_full: float
+    p95_full: float
     scored: float
     """Share of the faces that were scored."""
 
@@ -116,8 +118,8 @@ class WatchResult:
         for name, loss in self.losses.items():
             yield (
                 f"  {name}: {loss.near:.0%} of {loss.visits} visits within {NEAR} of the best, "
-                f"loss median {loss.median:.4f} p95 {loss.p95:.4f} (by the chosen frame: {loss.near_frame:.0%}, median "
-                f"{loss.median_frame:.4f}); {loss.missed} missed, {loss.split} split, "
+                f"loss median {loss.median:.4f} p95 {loss.p95:.4f} (searched at full resolution: {loss.near_full:.0%}, "
+                f"median {loss.median_full:.4f} p95 {loss.p95_full:.4f}); {loss.missed} missed, {loss.split} split, "
                 f"{loss.switches} switches, {loss.wrong_finals} of {loss.tracks} tracks without their one end, "
                 f"{loss.events_per_track:.1f} events a track, {loss.scored:.0%} of the faces scored"
             )
@@ -162,21 +164,31 @@ def _lose(qualities: dict[int, FaceQuality], heads: Sequence[Head], path: Path, 
     for done, clip in enumerate(clips):
         report("clips", done, len(clips))
         truths = write_clip(clip, heads, path, *CLIP_SIZE)
-        by_frame = frame_qualities(path, truths, qualities[WAYS[0].longest])
+        every = {n: frame_qualities(path, truths, quality) for n, quality in qualities.items()}
         for way in WAYS:
-            judge(path, truths, by_frame, way, qualities[way.longest], verdicts[way.name])
+            full = every[WAYS[0].longest]
+            judge(path, truths, every[way.longest], full, way, qualities[way.longest], verdicts[way.name])
     report("clips", len(clips), len(clips))
     return verdicts
 
 
 def _loss(verdict: Verdict) -> Loss:
-    losses, frames = (np.array(values or [np.inf]) for values in (verdict.losses, verdict.frame_losses))
+    losses, full = (np.array(values or [np.inf]) for values in (verdict.losses, verdict.full_losses))
     return Loss(
         *(verdict.tracks, verdict.wrong_finals, verdict.events / max(verdict.tracks, 1), verdict.visits),
-        *(verdict.missed, verdict.split, verdict.switches, float((losses <= NEAR).sum()) / max(verdict.visits, 1)),
-        *(float(np.median(losses)), float(np.percentile(losses, 95))),
-        *(float((frames <= NEAR).sum()) / max(verdict.visits, 1), float(np.median(frames))),
+        *(verdict.missed, verdict.split, verdict.switches),
+        *_spread(losses, verdict.visits),
+        *_spread(full, verdict.visits),
         verdict.scored / max(verdict.faces, 1),
+    )
+
+
+def _spread(losses: NDArray[np.float64], visits: int) -> tuple[float, float, float]:
+    """Share of the visits that are near, median, 95 %."""
+    return (
+        float((losses <= NEAR).sum()) / max(visits, 1),
+        float(np.median(losses)),
+        float(np.percentile(losses, 95)),
     )
 
 

@@ -22,6 +22,8 @@ Visit = tuple[int, int]
 """An actor, and how often they have come before."""
 Truths = Sequence[Sequence[Truth]]
 """By frame."""
+Qualities = dict[Visit, dict[int, float]]
+"""By visit and frame: the score of the face."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,11 @@ class Verdict:
     switches: int = 0
     """Times when a track went over to another person."""
     losses: list[float] = field(default_factory=list)
-    """By visit: the highest quality that scoring every face of every frame gives, minus that of the best shot. It is
-    negative where the best shot is better, as may be: a detector on a smaller frame places landmarks otherwise."""
-    frame_losses: list[float] = field(default_factory=list)
-    """By visit: the same highest quality, minus the one that the same scoring gives the frame that was chosen."""
+    """By visit: the highest quality that scoring every face of every frame gives, searched at the same size, minus that
+    of the best shot."""
+    full_losses: list[float] = field(default_factory=list)
+    """The same against every frame searched at full resolution. It is negative where the best shot is better, as may
+    be: on a smaller frame a detector places landmarks otherwise, and no worse."""
     seconds: float = 0.0
     frames: int = 0
     faces: int = 0
@@ -77,9 +80,9 @@ class Recorder(IouTracker):
         return tracks
 
 
-def frame_qualities(path: Path, truths: Truths, quality: FaceQuality) -> dict[Visit, dict[int, float]]:
+def frame_qualities(path: Path, truths: Truths, quality: FaceQuality) -> Qualities:
     """By visit and frame: the score of the face, every frame searched by the detector of `quality`."""
-    found: dict[Visit, dict[int, float]] = defaultdict(dict)
+    found: Qualities = defaultdict(dict)
     for frame in Frames(path):
         for face in quality.assess(frame.image):
             visit = _who(face, truths[frame.index])
@@ -89,9 +92,12 @@ def frame_qualities(path: Path, truths: Truths, quality: FaceQuality) -> dict[Vi
 
 
 def judge(
-    path: Path, truths: Truths, qualities: dict[Visit, dict[int, float]], way: Way, quality: FaceQuality, into: Verdict
+    path: Path, truths: Truths, every: Qualities, full: Qualities, way: Way, quality: FaceQuality, into: Verdict
 ) -> None:
-    """Watch the clip at `path` in one `way`, and add what came of it `into` a verdict."""
+    """Watch the clip at `path` in one `way`, and add what came of it `into` a verdict.
+
+    `every` and `full` are what scoring every face of every frame gives, searched at the size of `way` and in full.
+    """
     tracker = Recorder()
     shots = BestShots(quality, tracker, every=way.every, economy=way.economy)
     begin = time.perf_counter()
@@ -108,14 +114,14 @@ def judge(
         visit = _who(event.face, truths[event.frame])
         if visit is not None:
             chosen[visit].append(event)
-    for visit, by_frame in qualities.items():
+    for visit, by_frame in full.items():
         into.visits += 1
         into.missed += visit not in chosen
         into.split += len(chosen[visit]) > 1
         if chosen[visit]:
-            highest, mine = max(by_frame.values()), chosen[visit]
-            into.losses.append(highest - max(event.quality or -np.inf for event in mine))
-            into.frame_losses.append(highest - max(by_frame.get(event.frame, -np.inf) for event in mine))
+            mine = max(event.quality or -np.inf for event in chosen[visit])
+            into.losses.append(max(every[visit].values(), default=mine) - mine)
+            into.full_losses.append(max(by_frame.values()) - mine)
 
 
 def _add_tally(tally: Tally, into: Verdict) -> None:

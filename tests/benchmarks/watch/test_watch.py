@@ -68,7 +68,7 @@ def test_true_faces_are_followed_without_a_switch(heads: list[Head], name: str, 
     truths = write_clip(clip_of(name, heads), heads, path, 480, 270)
     score = Sharpness()
     by_frame = frame_qualities(path, truths, FaceQuality(score, TrueFaces(truths)))
-    judge(path, truths, by_frame, ALL, FaceQuality(score, TrueFaces(truths)), verdict)
+    judge(path, truths, by_frame, by_frame, ALL, FaceQuality(score, TrueFaces(truths)), verdict)
     assert verdict.switches == verdict.missed == verdict.split == verdict.wrong_finals == 0
     assert verdict.tracks == verdict.finals == verdict.visits == len(by_frame)
     assert verdict.losses == [0.0] * verdict.visits
@@ -79,7 +79,8 @@ def test_the_economy_spares_faces_and_loses_little(heads: list[Head], tmp_path: 
     truths = write_clip(clip_of("blurring", heads), heads, path, 480, 270)
     score = Sharpness()
     by_frame = frame_qualities(path, truths, FaceQuality(score, TrueFaces(truths)))
-    judge(path, truths, by_frame, Way("spare", 640, 1, Economy()), FaceQuality(score, TrueFaces(truths)), verdict)
+    spare = Way("spare", 640, 1, Economy())
+    judge(path, truths, by_frame, by_frame, spare, FaceQuality(score, TrueFaces(truths)), verdict)
     assert verdict.scored < 0.8 * verdict.faces
     assert max(verdict.losses) < 0.03 * max(by_frame[0, 0].values())
 
@@ -92,7 +93,8 @@ def test_a_real_detector_finds_the_best_shot(tmp_path: Path, scorer: Any) -> Non
     actor = Actor(0, lambda t: Look(0.4 + 0.2 * t, 0.5, 0.8, blur=6 * abs(t - 0.5)))
     truths = write_clip(Clip("one", 0.4, (actor,)), [head], path, 320, 240)
     quality = FaceQuality(scorer, finder)
-    judge(path, truths, frame_qualities(path, truths, quality), ALL, quality, verdict)
+    every = frame_qualities(path, truths, quality)
+    judge(path, truths, every, every, ALL, quality, verdict)
     assert verdict.tracks == verdict.finals == verdict.visits == 1 and verdict.losses == [0.0]
 
 
