@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fiqa_runtime.command.photo_setup import open_bench
+from fiqa_runtime.command.photo_setup import opener_for
 from fiqa_runtime.command.settings import EngineSettings, FaceSettings
 from fiqa_runtime.errors import VerdictError
 from fiqa_runtime.scoring.agreement import json_number
@@ -39,7 +39,7 @@ def show_choice(
     """``--explain``: say which backend is used here and why, and of photos which way they are scored."""
     with engine.open() as scorer:
         path, choice = scorer.path, scorer.choice
-        photos = open_bench(engine, faces, scorer).decide(files, asked, always=True) if faces and files else None
+        photos = opener_for(engine, faces, scorer).decide(files, asked, always=True) if faces and files else None
     assert choice
     if json:
         told = {"engine": str(path), "sha256": sha256_of(path), **choice.as_json()}

@@ -25,6 +25,11 @@ from fiqa_runtime.terminal.console import stderr
 from fiqa_runtime.tuning.measuring import Score, candidates, decide_setup
 from fiqa_runtime.tuning.setup import Decision, Setup
 
+MOST_AT_ONCE = 8
+"""Photos at once that are tried where nobody asks for a number."""
+MOST_BYTES = 1 << 30
+"""Of all copies of the network together, where nobody asks for a number."""
+
 
 @dataclass(frozen=True)
 class OpenSetup:
@@ -45,7 +50,7 @@ class OpenSetup:
 
 
 @dataclass(frozen=True)
-class Bench:
+class Opener:
     """What is open already, and the settings to open more with."""
 
     scorer: Scorer
@@ -85,7 +90,6 @@ class Bench:
 
         `asked`: the streams that the user asks for, None to leave them open, and whether for overlap.
         """
-        cores = max(int(self.engine.threads or usable_cores(own_groups())), 1)
         choice = self.scorer.choice if self.engine.backend == "auto" else None
         question = {
             "artefact": sha256_of(self.scorer.path),
@@ -96,18 +100,29 @@ class Bench:
             "precision": self.engine.precision,
         }
 
+        among = candidates(self.plain, choice, self._most_at_once(), *asked)
+
         def open_one(setup: Setup, stack: ExitStack) -> Score:
             opened = self.open(setup, stack)
             return lambda paths: deque(opened.score(paths), maxlen=0)
 
         waiting = stderr.status("finding out which way these photos are scored fastest; once on this machine")
         with waiting if stderr.is_terminal else nullcontext():
-            return decide_setup(files, candidates(self.plain, choice, cores, *asked), question, open_one, always)
+            return decide_setup(files, among, question, open_one, always)
+
+    def _most_at_once(self) -> int:
+        """Photos that may be tried at once where the user does not say: one per core, as far as memory bears that."""
+        cores = max(int(self.engine.threads or usable_cores(own_groups())), 1)
+        path, card = self.scorer.path.resolve(), self.scorer.card
+        if card.format == "plan":
+            return 1  # each copy would take the memory of the GPU
+        copies = MOST_BYTES // max(sum((path.parent / name).stat().st_size for name in (card.files or (path.name,))), 1)
+        return max(min(cores, MOST_AT_ONCE, copies), 1)
 
 
-def open_bench(engine: EngineSettings, faces: FaceSettings, scorer: Scorer) -> Bench:
+def opener_for(engine: EngineSettings, faces: FaceSettings, scorer: Scorer) -> Opener:
     """`scorer` with the detector that suits it; raises what opening that raises."""
-    return Bench(scorer, faces.open_detector(engine, scorer), engine, faces)
+    return Opener(scorer, faces.open_detector(engine, scorer), engine, faces)
 
 
 def _size_class(files: Sequence[Path]) -> int | None:

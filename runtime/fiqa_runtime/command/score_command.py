@@ -12,7 +12,7 @@ from typing import Any
 from fiqa_runtime.command.accounting import Account, counted
 from fiqa_runtime.command.batch import refuse_same_stems, score_crops
 from fiqa_runtime.command.overlay_files import picture_places, with_pictures
-from fiqa_runtime.command.photo_setup import open_bench
+from fiqa_runtime.command.photo_setup import opener_for
 from fiqa_runtime.command.quality_file import QualityFile
 from fiqa_runtime.command.results import (
     Stream,
@@ -114,15 +114,15 @@ def _photos(
     stack: ExitStack,
 ) -> Source:
     """Results for photos, in the way that is fastest here or that was asked for; `stack` closes what it opens."""
-    bench = open_bench(engine, faces, scorer)
-    setup = bench.plain
+    opener = opener_for(engine, faces, scorer)
+    setup = opener.plain
     if settings.workers == 1:
-        decision = bench.decide(files, (settings.streams, settings.overlap))
+        decision = opener.decide(files, (settings.streams, settings.overlap))
         setup = decision.setup
         for line in decision.lines():
             detail(line)
         tell([decision.left_out] if decision.left_out else [])
-    opened = bench.open(setup, stack)
+    opened = opener.open(setup, stack)
     if opened.scorer is not scorer and not (result := self_test(opened.scorer)).passed:
         raise VerdictError(f"{result}, in {setup.scorer}; choose another --backend")
     first = opened.assessors[0]

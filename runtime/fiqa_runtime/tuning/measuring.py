@@ -59,13 +59,15 @@ class Candidates:
     """The way that the user asks for."""
 
 
-def candidates(plain: Setup, choice: Choice | None, cores: int, streams: int | None, overlap: bool) -> Candidates:
+def candidates(
+    plain: Setup, choice: Choice | None, most_at_once: int, streams: int | None, overlap: bool
+) -> Candidates:
     """For the pair `plain`, and where `choice` tried several backends, those that were right and nearly as fast.
 
-    `streams` and `overlap` are the user's; None and False leave that open.
+    `streams` and `overlap` are the user's; None and False leave that open, and then up to `most_at_once` are tried.
     """
     asked = (streams or 1, overlap) if streams is not None or overlap else None
-    open_ways: tuple[Way, ...] = ((1, True), (cores, False)) if cores > 1 else ()
+    open_ways: tuple[Way, ...] = ((1, True), (most_at_once, False)) if most_at_once > 1 else ((1, True),)
     ways = open_ways if asked is None else (asked,) if asked != (1, False) else ()
     passed = [trial for trial in choice.trials if trial.passed and trial.milliseconds] if choice else []
     times = {trial.backend: trial.milliseconds or 0.0 for trial in passed}

@@ -133,3 +133,20 @@ def test_another_backend_is_held_against_the_canaries_before_it_is_used(
     result = score(*photos, "--engine", seeded_engine)
     assert result.code == VerdictError.exit_code
     assert "in openvino; choose another --backend" in result.err
+
+
+@pytest.mark.parametrize(("cores", "most_bytes", "tried"), [(2, 1 << 30, 2), (64, 1 << 30, 8), (64, 1 << 20, None)])
+def test_copies_of_the_network_fit_into_memory(
+    score: Invoke,
+    seeded_engine: Path,
+    photos: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    cores: int,
+    most_bytes: int,
+    tried: int | None,
+) -> None:
+    monkeypatch.setattr("fiqa_runtime.command.photo_setup.usable_cores", lambda groups: float(cores))
+    monkeypatch.setattr("fiqa_runtime.command.photo_setup.MOST_BYTES", most_bytes)
+    found = explained(score, seeded_engine, photos, "--backend", "onnxruntime")
+    streams = {timing["setup"]["streams"] for timing in found["photos"]["timings"]}
+    assert streams == {1, tried or 1}

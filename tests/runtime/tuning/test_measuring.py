@@ -130,7 +130,7 @@ def test_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
         (found, scored) for found in ("onnxruntime", "opencv") for scored in ("onnxruntime", "openvino")
     }
     assert auto.ways == ((1, True), (2, False))
-    assert candidates(ORT, None, 1, None, False).ways == (), "one core has one thing to do at a time"
+    assert candidates(ORT, None, 1, None, False).ways == ((1, True),)
     assert candidates(ORT, Choice("onnxruntime", "named"), 4, None, False).pairs == (ORT,)
     assert candidates(ORT, None, 4, 3, False).ways == ((3, False),)
     assert candidates(ORT, None, 4, None, True).ways == ((1, True),)
