@@ -1,10 +1,13 @@
 """``make kill``: commands are killed (SIGKILL) at random moments; what is left loads and is right, or is nothing.
 
-    python -m tests.endurance.kill [--kills 100] [--seed 0]
+    python -m tests.endurance.kill [--kills 100] [--resumes 50] [--seed 0]
 
 Each command is then run once to its end, which has to succeed over whatever the kills have left, and no temporary file
 may stay behind that its own rules would clear. The int8 export, which takes minutes, is killed within its first one and
 not run to its end.
+
+Then a run over many crops is killed again and again and goes on with ``--resume``, in one process and in two: its outputs
+have to end byte for byte as those of a run that was never cut.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 import cv2
@@ -28,6 +33,8 @@ from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.scoring.selftest import self_test
 
 CROPS = 60
+MANY = 1000
+"""Crops of the runs that go on."""
 LONG = {"int8 export": 40.0}
 """Seconds within which a command is killed that is never run to its end."""
 
@@ -100,10 +107,37 @@ def leftovers(folder: Path) -> list[str]:
     return [str(path.relative_to(folder)) for path in (*files, *places)]
 
 
+def resumed(folder: Path, engine: Path, kills: int, chance: random.Random) -> Iterator[str]:
+    """What is wrong after runs that were killed `kills` times in all, and went on until they ended."""
+    (folder / "many").mkdir()
+    for index in range(MANY):
+        cv2.imwrite(str(folder / f"many/{index:04}.jpg"), seeded_image(index, 112, 112))
+    names = ("m.csv", "m.jsonl")
+    outputs = [folder / name for name in names]
+    score = ("fiqa_runtime.cli", str(folder / "many"), "--aligned", "--engine", str(engine), "--backend", "onnxruntime")
+    command = (*score, "--csv", str(outputs[0]), "--jsonl", str(outputs[1]), "--resume")
+    start = time.perf_counter()
+    if run(command, None) != 0:
+        yield "the run that is not killed fails"
+    seconds = time.perf_counter() - start
+    uncut = [path.read_bytes() for path in outputs]
+    killed = 0
+    for workers in cycle(("1", "2")):
+        for path in outputs:
+            path.unlink()
+        while (code := run((*command, "--workers", workers), chance.uniform(0.3, 1.0) * seconds)) is None:
+            killed += 1
+        if code != 0 or [path.read_bytes() for path in outputs] != uncut:
+            yield f"after {killed} kills a run with --workers {workers} ends with {code}, or otherwise than an uncut one"
+        if killed >= kills:
+            return
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description="Kill commands at random moments and look at what is left.")
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--resumes", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     chance = random.Random(given.seed)
@@ -131,8 +165,11 @@ def main() -> None:
             if run(arguments, None) != 0:
                 wrong.append(f"{kind} does not run over what the kills have left")
         left = leftovers(folder)
+        wrong += resumed(folder, engine, given.resumes, chance)
     told = ", ".join(f"{outcome} {count}" for outcome, count in sorted(outcomes.items()))
-    sys.stdout.write(f"{given.kills} kills ({told}): {len(wrong)} wrong, {len(left)} leftovers\n")
+    sys.stdout.write(
+        f"{given.kills} kills ({told}), {given.resumes} of runs that went on: {len(wrong)} wrong, {len(left)} leftovers\n"
+    )
     sys.stdout.writelines(f"  {line}\n" for line in (*wrong, *left))
     raise SystemExit(3 if wrong or left else 0)
 
