@@ -40,7 +40,7 @@ fuzz: $(VENV)/.dev ## damaged files and random command lines: FUZZ=20000 cases, 
 soak: $(VENV)/.dev ## 200,000 scores, 5,000 photos, 100,000 frames of a stream: memory and open files stay flat
 	$(VENV)/bin/python -m tests.endurance.soak
 
-kill: $(VENV)/.dev ## 100 kills of export, int8 export and scoring: nothing that loads is wrong, leftovers go
+kill: $(VENV)/.dev ## 100 kills of export, int8 export and scoring, 50 of runs that go on: nothing that loads is wrong, leftovers go
 	$(VENV)/bin/python -m tests.endurance.kill
 
 threads: $(VENV)/.dev ## 10,000 scores from 8 threads on each backend are bit-equal to serial ones; threads against processes

@@ -6,8 +6,8 @@ Each command is then run once to its end, which has to succeed over whatever the
 may stay behind that its own rules would clear. The int8 export, which takes minutes, is killed within its first one and
 not run to its end.
 
-Then a run over many crops is killed again and again and goes on with ``--resume``, in one process and in two: its outputs
-have to end byte for byte as those of a run that was never cut.
+Then a run over many crops is killed again and again and goes on with ``--resume``, in one process and in two: its
+outputs have to end byte for byte as those of a run that was never cut.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def resumed(folder: Path, engine: Path, kills: int, chance: random.Random) -> It
         while (code := run((*command, "--workers", workers), chance.uniform(0.3, 1.0) * seconds)) is None:
             killed += 1
         if code != 0 or [path.read_bytes() for path in outputs] != uncut:
-            yield f"after {killed} kills a run with --workers {workers} ends with {code}, or otherwise than an uncut one"
+            yield f"after {killed} kills --workers {workers} ends with {code}, or otherwise than an uncut run"
         if killed >= kills:
             return
 
@@ -167,9 +167,8 @@ def main() -> None:
         left = leftovers(folder)
         wrong += resumed(folder, engine, given.resumes, chance)
     told = ", ".join(f"{outcome} {count}" for outcome, count in sorted(outcomes.items()))
-    sys.stdout.write(
-        f"{given.kills} kills ({told}), {given.resumes} of runs that went on: {len(wrong)} wrong, {len(left)} leftovers\n"
-    )
+    told += f", {given.resumes} of runs that went on"
+    sys.stdout.write(f"{given.kills} kills ({told}): {len(wrong)} wrong, {len(left)} leftovers\n")
     sys.stdout.writelines(f"  {line}\n" for line in (*wrong, *left))
     raise SystemExit(3 if wrong or left else 0)
 
