@@ -149,7 +149,7 @@ def cr_fiqa_draws(
         flags = comparisons.genuine[kept]
         if not flags.any() or flags.all():
             continue
-        part = Comparisons(comparisons.pairs[kept], flags, comparisons.distance[kept])
+        part = Comparisons(comparisons.pairs[kept], flags, comparisons.distance[kept], comparisons.of_templates)
         for name, quality in qualities.items():
             for found, curve in zip(
                 drawn[name], cr_fiqa_curves(part, quality, lower.get(name, False), limits), strict=True

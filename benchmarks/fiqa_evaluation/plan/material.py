@@ -22,6 +22,7 @@ from fiqa_evaluation.plan.plan_file import Plan, RecogniserTable, SetTable
 from fiqa_evaluation.plan.steps import Steps, content_of, digest
 from fiqa_evaluation.scores.score_set import identity_of, score_set, setup_of, write_quality
 from fiqa_evaluation.sources.find_source import Wanted
+from fiqa_evaluation.sources.photo_crops import is_mtcnn
 from fiqa_evaluation.sources.preparing import prepare_set
 
 NEITHER = "as given"
@@ -92,14 +93,19 @@ def _prepared(table: SetTable, detector: str, root: Path, out: Path, report: Rep
         None if table.pairs is None else root / table.pairs,
         table.impostor_share,
         table.seed,
-        None if detector == NEITHER else detector,
-        table.preset if detector not in (NEITHER, "yunet") else None,
+        None if detector == NEITHER else _beside(root, detector),
+        table.preset if is_mtcnn(detector) else None,
     )
     key = digest(
         {"source": content_of(source), **wanted.as_json(), "share": wanted.impostor_share, "seed": wanted.seed}
     )
     done = prepare_set(source, out / "sets" / key[:12], table.name, wanted, False, report)
     return open_set(done.folder)
+
+
+def _beside(root: Path, name: str) -> str:
+    """The file `name` beside the plan, where there is one; else `name`."""
+    return str(root / name) if (root / name).is_file() else name
 
 
 def opened_engines(plan: Plan, root: Path) -> list[Engine]:
