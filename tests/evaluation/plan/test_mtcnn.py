@@ -102,7 +102,7 @@ def run(evaluate: Invoke, folder: Path, engine: Path, detectors: list[str]) -> A
     return json.loads((folder / "found.json").read_text("utf-8"))
 
 
-def scores(folder: Path, digest: str) -> list[float]:
+def scores(folder: Path, digest: str) -> Any:
     """Those of a prepared set of the plan, by its quality file."""
     (data,) = [open_set(p) for p in (folder / "plan/sets").glob("*/photos") if p.parent.name == digest]
     files = (folder / "plan/scores").glob("*/seeded-net_photos.txt")
