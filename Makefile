@@ -10,7 +10,7 @@ FUZZ ?= 20000
 # Photos for the rows of `make bench` that start from photos.
 IMAGES ?= $(FIQA_IMAGES_DIR)
 
-.PHONY: help demo test test-shuffled test-files test-slow test-long fuzz soak kill threads lint format docs sbom lock audit bench clean
+.PHONY: help demo test test-shuffled test-files test-slow test-long fuzz soak kill threads eval-speed lint format docs sbom lock audit bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ kill: $(VENV)/.dev ## 100 kills of export, int8 export and scoring: nothing that
 
 threads: $(VENV)/.dev ## 10,000 scores from 8 threads on each backend are bit-equal to serial ones; threads against processes
 	$(VENV)/bin/python -m tests.endurance.threads
+
+eval-speed: $(VENV)/.dev ## fiqa-eval score and embed against the bare backend on prepared tensors, by turns
+	$(VENV)/bin/python -m tests.endurance.evaluation
 
 lint: $(VENV)/.dev ## ruff, its formatting, mypy --strict over packages and tests
 	$(VENV)/bin/ruff check .

@@ -1,1 +1,1 @@
-"""Runs that take long, started by hand: `make soak`, `make kill`, `make threads`."""
+"""Runs that take long, started by hand: `make soak`, `make kill`, `make threads`, `make eval-speed`."""

@@ -65,7 +65,7 @@ class Made:
     content: str
     refused: Mapping[str, str]
     images_per_second: float | None
-    """None where it was kept from an earlier run."""
+    """None where some of it was kept from before."""
     weights: str
     """Kind of the network's weights."""
 
@@ -178,7 +178,8 @@ def scores(each: PlanSet, engine: Engine, out: Path, steps: Steps, report: Repor
         if not done.scores:
             raise InputError(f"{engine.name} can score none of the images: {next(iter(done.refused.values()))}")
         write_quality(each.data, done, place)
-        return {"refused": done.refused, "speed": len(done.scores) / took, "weights": engine.card.weights.kind}
+        speed = len(done.scores) / took if done.whole else None
+        return {"refused": done.refused, "speed": speed, "weights": engine.card.weights.kind}
 
     file = place / each.data.quality_file(engine.name).name
     return _made(f"score-{each.data.name}-{each.detector}-{engine.name}", content, steps, make, file)

@@ -145,6 +145,7 @@ def test_opinions_equal_scipy_over_all_and_over_each_tone(workshop: Workshop) ->
 def test_what_precision_costs_and_how_detectors_differ(workshop: Workshop) -> None:
     document = workshop.document
     assert len(document["precision"]) == len(SETS) * 2
+    assert any(abs(row["difference"]) > 1e-3 for row in document["precision"]), "a curve that moves"
     for row in document["precision"]:
         assert (row["low_precision"], row["reference"]) == ("standin8", "standin")
         (part,) = [p for p in document["discard"] if (p["set"], p["recogniser"]) == (row["set"], row["recogniser"])]
@@ -169,7 +170,7 @@ def test_the_int8_engine_computes_in_int8_and_the_page_says_what_that_costs(work
     assert kinds["QuantizeLinear"] > 20 and kinds["DequantizeLinear"] > kinds["QuantizeLinear"], "weights too"
     data = folder_of(workshop, "bin")
     exact, coarse = (read_quality(scores_file(workshop, data, n), data.names) for n in ("standin", "standin8"))
-    assert np.abs(coarse - exact).max() > 1e-4 and spearman(exact, coarse) > 0.8
+    assert np.abs(coarse - exact).max() > 1e-4 and 0.5 < spearman(exact, coarse) < 0.99
     moved = sum(row["moved"] for row in workshop.document["precision"])
     told = f"standin8 in place of standin: the curve moves measurably in {moved} of {2 * len(SETS)} combinations"
     assert told in " ".join(workshop.out.split())

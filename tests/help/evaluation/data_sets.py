@@ -140,15 +140,15 @@ def cut_embedding(engine: Path, folder: Path) -> Path:
     return path
 
 
-def int8_copy(engine: Path, path: Path, crops: Sequence[Picture]) -> Path:
-    """The engine with every layer that can in int8, by the largest activations over `crops`, which are fed as ArcFace
-    is; without the search for what has to stay in float32, which takes minutes."""
+def int8_copy(engine: Path, path: Path, crop: Picture) -> Path:
+    """The engine with every layer that can in int8, without the search for what has to stay in float32, which takes
+    minutes. Activations are cut off at half of the largest for one `crop`, so that scores change their order."""
     model = open_graph(engine)
     layers = candidates(model.graph)
     read = {str(value.name): 1 for node in layers for value in activations_read(node)}
-    feeds = ({"input": fed(crop)} for crop in crops)
-    largest = {name: float(found.channels.max()) for name, found in measure(engine, read, feeds).items()}
-    insert_qdq(model, [str(node.name) for node in layers], largest)
+    measured = measure(engine, read, [{"input": fed(crop)}])
+    ranges = {name: float(found.channels.max()) / 2 for name, found in measured.items()}
+    insert_qdq(model, [str(node.name) for node in layers], ranges)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_model(model, path)
     card_beside_alone(replace(read_card(engine), precision="int8", conversion=int8_conversion()), path)

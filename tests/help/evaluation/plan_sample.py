@@ -163,7 +163,7 @@ def write_material(folder: Path, seeded_engine: Path) -> None:
     write_recogniser(folder / "net.onnx")
     standin = export("ediffiqa-t", "standin", folder / "standin").path
     cut_embedding(standin, folder)
-    int8_copy(standin, folder / "standin/ediffiqa-t.int8.onnx", [face(k, k % 4) for k in range(12)])
+    int8_copy(standin, folder / "standin/ediffiqa-t.int8.onnx", face(0, 3))
     (folder / "seeded").mkdir()
     for file in (seeded_engine, card_path(seeded_engine)):
         shutil.copy2(file, folder / "seeded" / file.name)
