@@ -11,7 +11,7 @@ FUZZ ?= 20000
 # Photos for the rows of `make bench` that start from photos.
 IMAGES ?= $(FIQA_IMAGES_DIR)
 
-.PHONY: help demo test test-shuffled test-files test-slow test-long fuzz soak kill threads serving lint format docs sbom lock audit bench clean
+.PHONY: help demo test test-shuffled test-files test-slow test-long fuzz soak kill threads serving eval-speed lint format docs sbom lock audit bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ threads: $(VENV)/.dev ## 10,000 scores from 8 threads on each backend are bit-eq
 
 serving: $(VENV)/.dev ## fiqa-serve under 32 clients against the scorer alone, and 10,000 fuzzed requests
 	$(VENV)/bin/python -m tests.endurance.serving
+
+eval-speed: $(VENV)/.dev ## fiqa-eval score and embed against the bare backend on prepared tensors, by turns
+	$(VENV)/bin/python -m tests.endurance.evaluation
 
 lint: $(VENV)/.dev ## ruff, its formatting, mypy --strict over packages and tests
 	$(VENV)/bin/ruff check .

@@ -27,7 +27,7 @@ class Field:
 @cache
 def fields_of(kind: type) -> tuple[Field, ...]:
     """The fields of the dataclass `kind`, those that it inherits too."""
-    hints, texts = get_type_hints(kind), _texts(kind)
+    hints, texts = get_type_hints(kind, include_extras=True), _texts(kind)
     return tuple(
         Field(
             field.name,

@@ -143,7 +143,7 @@ DOCUMENTS = {
         evaluation.Discard, "Error versus discard", "`fiqa-eval discard --json`", "fiqa-eval-discard.v1.json"
     ),
     "distributions": Document(
-        evaluation.Distributions,
+        evaluation.SetsCompared,
         "Quality distributions",
         "`fiqa-eval distributions --json`",
         "fiqa-eval-distributions.v1.json",

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
+from fiqa_runtime.scoring.agreement import NumberOrNaN
+
 from docs.generate.dataclass_docs import fields_of, summary
 from docs.generate.documents import DOCUMENTS, Document
 from docs.generate.kinds import may_lack
@@ -87,6 +89,8 @@ class _Writer:
         origin, arguments = get_origin(kind), get_args(kind)
         if kind is Any:
             return {}
+        if kind == NumberOrNaN:
+            return self.value(float | None)
         if origin in (Union, types.UnionType):
             return {"anyOf": [self.value(each) for each in arguments]}
         if origin is Literal:

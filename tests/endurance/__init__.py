@@ -1,1 +1,1 @@
-"""Runs that take long, started by hand: `make soak`, `make kill`, `make threads`, `make serving`."""
+"""Runs that take long, started by hand: `make soak`, `kill`, `threads`, `serving`, `eval-speed`."""

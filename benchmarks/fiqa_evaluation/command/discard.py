@@ -10,13 +10,14 @@ import typer
 from fiqa_benchmarks.speed.machine import versions
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.terminal.common_options import Quiet, Verbose, panel
-from fiqa_runtime.terminal.console import progress_bar
+from fiqa_runtime.terminal.console import progress_bar, tell
 from fiqa_runtime.terminal.outputs import check_outputs
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from fiqa_evaluation.command.results import Results, numbers, words
+from fiqa_evaluation.data_set.files import LOWER_IS_BETTER
 from fiqa_evaluation.data_set.set_folder import PAIRS, open_set
 from fiqa_evaluation.discard.evaluate import (
     ALSO,
@@ -28,7 +29,13 @@ from fiqa_evaluation.discard.evaluate import (
     evaluate,
     start_names,
 )
-from fiqa_evaluation.discard.inputs import Files, check_metric, load, named_scores
+from fiqa_evaluation.discard.inputs import Files, Loaded, check_metric, load, named_scores
+from fiqa_evaluation.discard.published_files import (
+    check_published,
+    model_name,
+    write_published,
+    write_template_lists,
+)
 from fiqa_evaluation.discard.start import STARTS, Start
 
 SHOWN = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
@@ -79,6 +86,9 @@ def discard(
     ] = 0,
     seed: Annotated[int, _sure(min=0, help="Seed of the draws.")] = 0,
     json: Annotated[str | None, _where(help="Write one JSON document to FILE, or '-' for stdout.")] = None,
+    as_published: Annotated[
+        Path | None, _where(metavar="DIR", help="Write the .npy and .txt files of CR-FIQA's own evaluation.")
+    ] = None,
     figure: Annotated[Path | None, _where(help="Write the curves as .pdf, .svg or .png, for a paper.")] = None,
     html: Annotated[Path | None, _where(help="Write one self-contained page with plots.")] = None,
     quiet: Quiet = False,
@@ -102,6 +112,9 @@ def discard(
     out = Results(json, html, figure)
     check_outputs(out.files(), inputs)
     out.check_installed()
+    dataset = files.pairs.absolute().parent.name
+    if as_published is not None:
+        check_published(as_published, protocol, list(files.scores), dataset)
     with progress_bar() as report:
         report("read pairs, embeddings and scores", 0, 1)
         loaded = load(files, bootstrap > 0)
@@ -124,6 +137,8 @@ def discard(
     for row in document["edc"]:
         row["file"] = str(files.scores[row["name"]])
     show(out.console, found, wanted, counts, metric)
+    if as_published is not None:
+        _publish(as_published, dataset, files, loaded, found)
     out.write(document, SCHEMA, "Error versus discard", {"discard": [{"title": "", **document}]})
 
 
@@ -144,6 +159,13 @@ def show(console: Console, found: Evaluation, wanted: Wanted, counts: dict[str, 
         console.print(escape(line), highlight=False, soft_wrap=True)
     for note in notes_of(found):
         console.print(f"[yellow]{escape(note)}[/]", highlight=False, soft_wrap=True)
+
+
+def _publish(folder: Path, dataset: str, files: Files, loaded: Loaded, found: Evaluation) -> None:
+    write_published(folder, dataset, model_name(files.embeddings, dataset), found.methods)
+    if loaded.templates:
+        write_template_lists(folder, loaded.comparisons, loaded.names, loaded.qualities, files.lower)
+    tell([f"wrote {folder / dataset}"])
 
 
 def notes_of(found: Evaluation) -> list[str]:
@@ -194,7 +216,8 @@ def _files(
     if not scores:
         raise InputError("there are no scores; name quality files in --scores, or write some with fiqa-eval score")
     named = named_scores(scores, dataset)
-    return Files(pairs, embeddings, named, templates, persons, check_metric(metric), lower_is_better)
+    lower = frozenset(named) if lower_is_better else LOWER_IS_BETTER.intersection(named)
+    return Files(pairs, embeddings, named, templates, persons, check_metric(metric), lower)
 
 
 def _starts(fmr: str | None, fnmr: str | None) -> tuple[Start, ...]:

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+BLOCK = 4096
+"""Embeddings that are checked at once."""
 LOWER_IS_BETTER = frozenset({"PFE"})
 """Methods whose scores CR-FIQA's scripts reverse; they go by the name alone."""
 
@@ -114,17 +116,26 @@ def read_embeddings(folder: Path, names: Sequence[str]) -> NDArray[np.floating]:
     vector of finite numbers, is all zero, or has another length than the first.
     """
     first = _read_vector(folder / f"{names[0]}.npy")
+    head = _head(folder / f"{names[0]}.npy", first)
     table = np.empty((len(names), first.size), first.dtype)
-    for row, name in enumerate(names):
-        path = folder / f"{name}.npy"
-        vector = _read_vector(path)
-        if vector.size != first.size:
-            raise InputError(
-                f"{path} has {vector.size} numbers, {names[0]}.npy {first.size}; extract all with one model"
-            )
-        if vector.dtype != table.dtype:
-            table = table.astype(np.promote_types(table.dtype, vector.dtype), copy=False)
-        table[row] = vector
+    for start in range(0, len(names), BLOCK):
+        block = names[start : start + BLOCK]
+        for row, name in enumerate(block, start):
+            path = folder / f"{name}.npy"
+            vector = _alike(path, head, first)
+            if vector is None:
+                vector = _read_vector(path)
+            if vector.size != first.size:
+                raise InputError(
+                    f"{path} has {vector.size} numbers, {names[0]}.npy {first.size}; extract all with one model"
+                )
+            if vector.dtype != table.dtype:
+                table = table.astype(np.promote_types(table.dtype, vector.dtype), copy=False)
+            table[row] = vector
+        rows = table[start : start + len(block)]
+        good = np.isfinite(rows).all(axis=1) & rows.any(axis=1)
+        if not good.all():
+            raise _unusable(folder / f"{block[int(np.argmin(good))]}.npy")
     return table
 
 
@@ -169,5 +180,29 @@ def _read_vector(path: Path) -> NDArray[np.floating]:
     vector = values.reshape(-1)
     vector = vector if vector.dtype.kind == "f" else vector.astype(np.float64)
     if not np.isfinite(vector).all() or not vector.any():
-        raise InputError(f"{path} is zero or not finite; extract the embedding of this image again")
+        raise _unusable(path)
     return vector
+
+
+def _unusable(path: Path) -> InputError:
+    return InputError(f"{path} is zero or not finite; extract the embedding of this image again")
+
+
+def _head(path: Path, vector: NDArray[np.floating]) -> bytes:
+    """What stands before the numbers in the file of `vector`; empty where the file holds anything else."""
+    content = path.read_bytes()
+    head = content[: len(content) - vector.nbytes]
+    return head if content[len(head) :] == vector.tobytes() else b""
+
+
+def _alike(path: Path, head: bytes, first: NDArray[np.floating]) -> NDArray[np.floating] | None:
+    """The numbers of a file that begins as the first one does and is as long, which saves parsing the same head again;
+    None for any other file."""
+    try:
+        with path.open("rb", buffering=0) as stream:
+            content = stream.read(len(head) + first.nbytes + 1)
+    except OSError:
+        return None
+    if not head or len(content) != len(head) + first.nbytes or not content.startswith(head):
+        return None
+    return np.frombuffer(content, first.dtype, offset=len(head))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.scoring.agreement import json_number, percentile_interval
+from fiqa_runtime.scoring.agreement import NumberOrNaN, json_number, percentile_interval
 from fiqa_runtime.system.progress import Report, silent
 from numpy.typing import NDArray
 
@@ -57,9 +57,9 @@ class Difference:
     start: str
     """Starting error, in words."""
     limit: float
-    value: float
-    low: float
-    high: float
+    value: NumberOrNaN
+    low: NumberOrNaN
+    high: NumberOrNaN
     """95 % interval."""
 
     @property
@@ -149,7 +149,7 @@ def cr_fiqa_draws(
         flags = comparisons.genuine[kept]
         if not flags.any() or flags.all():
             continue
-        part = Comparisons(comparisons.pairs[kept], flags, comparisons.distance[kept])
+        part = Comparisons(comparisons.pairs[kept], flags, comparisons.distance[kept], comparisons.of_templates)
         for name, quality in qualities.items():
             for found, curve in zip(
                 drawn[name], cr_fiqa_curves(part, quality, lower.get(name, False), limits), strict=True

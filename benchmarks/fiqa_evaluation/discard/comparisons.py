@@ -28,6 +28,8 @@ class Comparisons:
     """(P,): whether both images show the same person."""
     distance: Floats
     """(P,): distance of the two embeddings, finite; small distances mean similar faces."""
+    of_templates: bool = False
+    """Whether templates are compared, and not images."""
 
     def __post_init__(self) -> None:
         count = len(self.pairs)
@@ -80,13 +82,15 @@ def pair_distances(embeddings: NDArray[np.floating], pairs: Ints, metric: Metric
         raise InputError(f"embedding {where} (counted from 0) is zero or not finite; extract it again")
     distance = np.empty(len(pairs))
     step = max(1, CHUNK_BYTES // (8 * embeddings.shape[1]))
+    order = np.argsort(pairs[:, 0], kind="stable")  # so that a row is read once for its many pairs
     for start in range(0, len(pairs), step):
-        left, right = pairs[start : start + step].T
-        a, b = embeddings[left].astype(np.float64), embeddings[right].astype(np.float64)
+        places = order[start : start + step]
+        left, right = pairs[places].T
+        a, b = (embeddings.take(rows, axis=0).astype(np.float64, copy=False) for rows in (left, right))
         if metric == "cosine":
             cosine = np.einsum("ij,ij->i", a, b) / (norms[left] * norms[right])
-            distance[start : start + step] = np.arccos(np.clip(cosine, -1, 1)) / np.pi
+            distance[places] = np.arccos(np.clip(cosine, -1, 1)) / np.pi
         else:
             a = a / norms[left, None] - b / norms[right, None]
-            distance[start : start + step] = np.einsum("ij,ij->i", a, a)
+            distance[places] = np.einsum("ij,ij->i", a, a)
     return distance

@@ -164,9 +164,9 @@ def cr_fiqa_curves(
     """The protocol of CR-FIQA's scripts: one curve for each FMR of :data:`FMRS`. `quality` (N,) has one score per
     image.
 
-    - A pair's quality is the smaller number of its two images, also where lower is better. Pairs are discarded in a
-      *stable* ascending order of it. For `lower_is_better` (in the scripts: the method named PFE) the whole order is
-      reversed.
+    - A pair's quality is the smaller number of its two images, also where lower is better; of two templates it is then
+      the larger one. Pairs are discarded in a *stable* ascending order of it. For `lower_is_better` (in the scripts:
+      the method named PFE) the whole order is reversed.
     - At each fraction u of :data:`FRACTIONS` the first trunc(u * P) of all P pairs are discarded, genuine and impostor
       alike. A new threshold is taken from the rest: the observed distance whose FMR (distance at or below) is nearest
       to the aim, and the largest of several such. A genuine pair matches *below* the threshold; at the threshold it is
@@ -181,7 +181,7 @@ def cr_fiqa_curves(
     Raises InputError where `quality` is not finite or does not fit.
     """
     pairs = len(comparisons.genuine)
-    worse = pair_quality(comparisons, quality)
+    worse = published_quality(comparisons, quality, lower_is_better)
     notes = (
         ("every pair has the same quality, so the curve follows the order of the list",) if not np.ptp(worse) else ()
     )
@@ -232,6 +232,14 @@ def _cr_fiqa_curve(
         pauc={limit: _trapezoid(fnmr[: int(limit / STEP + 1e-9) + 1]) for limit in limits},
         notes=notes,
     )
+
+
+def published_quality(comparisons: Comparisons, quality: Floats, lower_is_better: bool) -> Floats:
+    """The quality of each pair (P,) as CR-FIQA's scripts take it: that for images takes the smaller number also where
+    lower is better, that for templates takes the larger one there."""
+    if comparisons.of_templates and lower_is_better:
+        return -pair_quality(comparisons, -quality)
+    return pair_quality(comparisons, quality)
 
 
 def pair_quality(comparisons: Comparisons, quality: Floats) -> Floats:

@@ -11,7 +11,6 @@ from fiqa_runtime.errors import InputError
 
 from fiqa_evaluation.data_set.embedding_files import read_vectors
 from fiqa_evaluation.data_set.files import (
-    LOWER_IS_BETTER,
     Floats,
     Ints,
     PairList,
@@ -37,13 +36,8 @@ class Files:
     persons: Path | None = None
     """Who is on which image; None: as far as the genuine pairs tell."""
     metric: Metric = "cosine"
-    lower_is_better: bool = False
-    """Of all methods; those named PFE always are."""
-
-    @property
-    def lower(self) -> frozenset[str]:
-        """Methods of which low scores are good."""
-        return frozenset(name for name in self.scores if self.lower_is_better or name in LOWER_IS_BETTER)
+    lower: frozenset[str] = frozenset()
+    """Methods of which low scores are good."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +45,8 @@ class Loaded:
     """What is in them."""
 
     comparisons: Comparisons
+    names: tuple[str, ...]
+    """Images or templates (N) of the pairs."""
     identity: Ints | None
     """(N,): person on each image or template; None where nobody asked."""
     qualities: dict[str, Floats]
@@ -77,7 +73,8 @@ def load(files: Files, persons: bool = True) -> Loaded:
     vectors = read_vectors(files.embeddings, listed.names)
     distance = pair_distances(vectors, listed.pairs, files.metric)
     identity = _identity(files, listed) if persons else None
-    return Loaded(Comparisons(listed.pairs, listed.genuine, distance), identity, qualities, len(listed.names), 0)
+    comparisons = Comparisons(listed.pairs, listed.genuine, distance)
+    return Loaded(comparisons, listed.names, identity, qualities, len(listed.names), 0)
 
 
 def _load_templates(files: Files, listed: PairList, persons: bool) -> Loaded:
@@ -89,8 +86,8 @@ def _load_templates(files: Files, listed: PairList, persons: bool) -> Loaded:
     vectors = templates.embeddings(read_vectors(files.embeddings, templates.images))
     distance = pair_distances(vectors, listed.pairs, files.metric)
     identity = identities_of_pairs(len(listed.names), listed.pairs, listed.genuine) if persons else None
-    comparisons = Comparisons(listed.pairs, listed.genuine, distance)
-    return Loaded(comparisons, identity, qualities, len(templates.images), len(listed.names))
+    comparisons = Comparisons(listed.pairs, listed.genuine, distance, of_templates=True)
+    return Loaded(comparisons, listed.names, identity, qualities, len(templates.images), len(listed.names))
 
 
 def _identity(files: Files, listed: PairList) -> Ints:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.scoring.agreement import NumberOrNaN, json_number
 
 from fiqa_evaluation.data_set.files import Floats
 
@@ -32,10 +33,10 @@ class Spread:
 
     images: int
     mean: float
-    deviation: float
+    deviation: NumberOrNaN
     """Standard deviation, of a sample."""
     quantiles: Mapping[float, float]
-    """By share of :data:`SHARES`."""
+    """By share of the images that lie below, 0.05 to 0.95."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class Contrast:
     p: float
     """Probability of such a distance or a larger one where both sets come from one distribution."""
     superiority: float
+    """Probability that an image of the first set is better than one of the second, ties by half."""
     overlap: float
+    """Area that the histograms of both share, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Distributions:
     sets: Mapping[str, Spread]
     contrasts: tuple[Contrast, ...]
     edges: tuple[float, ...]
-    """Edges of the bins over all sets (BINS + 1)."""
+    """Edges of the forty bins over all sets (41)."""
     shares: Mapping[str, tuple[float, ...]]
     """By set: share of its images in each bin."""
     notes: tuple[str, ...] = ()
@@ -70,7 +73,7 @@ class Distributions:
         found = asdict(self)
         for name, spread in self.sets.items():
             found["sets"][name]["quantiles"] = {f"{share:g}": value for share, value in spread.quantiles.items()}
-            found["sets"][name]["deviation"] = None if math.isnan(spread.deviation) else spread.deviation
+            found["sets"][name]["deviation"] = json_number(spread.deviation)
         return found
 
 

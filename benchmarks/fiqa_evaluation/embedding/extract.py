@@ -21,7 +21,7 @@ from fiqa_evaluation.embedding.recogniser import Recogniser
 from fiqa_evaluation.embedding.store import Store
 
 CHUNK = 64
-"""Images per step: so many are read ahead, and lost where a run is cut."""
+"""Images per step: so many are read ahead."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,14 @@ def embed_set(data: SetFolder, recogniser: Recogniser, out: Path, report: Report
     def read(start: int) -> tuple[list[Image | None], dict[str, str]]:
         return _read(data, data.names[start : start + CHUNK])
 
-    for start, (images, refused) in zip(starts, work_ahead(read, starts), strict=True):
-        report(f"embed {data.name}", start, len(data.names))
-        there = [place for place, image in enumerate(images) if image is not None]
-        if there:
-            vectors = recogniser.embed([image for image in images if image is not None])
-            store.rows[[start + place for place in there]] = vectors
-        store.keep(start + len(images), refused)
+    with store.keeping():
+        for start, (images, refused) in zip(starts, work_ahead(read, starts), strict=True):
+            report(f"embed {data.name}", start, len(data.names))
+            there = [place for place, image in enumerate(images) if image is not None]
+            if there:
+                vectors = recogniser.embed([image for image in images if image is not None])
+                store.rows[[start + place for place in there]] = vectors
+            store.finish(start + len(images), refused)
     report(f"embed {data.name}", len(data.names), len(data.names))
     refused = store.refused
     kept = [place for place, name in enumerate(data.names) if name not in refused]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from numpy.typing import NDArray
 from fiqa_evaluation.embedding.recogniser import NEAR
 
 ROWS, STATE = "rows.npy", "state.json"
+EVERY = 1.0
+"""Seconds after which rows are written through to the disk, which takes as long as some embeddings do."""
 
 
 class Store:
@@ -41,7 +45,7 @@ class Store:
             )
         self._kept = state
         self.rows: Any = np.load(path / ROWS, mmap_mode="r+")
-        self.keep(state["done"], {})
+        self._keep()
 
     @property
     def done(self) -> int:
@@ -53,11 +57,24 @@ class Store:
         """Why images have no row, by name."""
         return dict(self._kept["refused"])
 
-    def keep(self, done: int, refused: Mapping[str, str]) -> None:
-        """Say that everything before the row `done` is finished."""
-        self.rows.flush()
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Keep what is finished within, also where that is interrupted."""
+        try:
+            yield
+        finally:
+            self._keep()
+
+    def finish(self, done: int, refused: Mapping[str, str]) -> None:
+        """Say that everything before the row `done` is finished; a killed run loses a second of it."""
         self._kept = {**self._kept, "done": done, "refused": {**self._kept["refused"], **refused}}
+        if time.monotonic() > self._due:
+            self._keep()
+
+    def _keep(self) -> None:
+        self.rows.flush()
         write_text(self.path / STATE, json.dumps(self._kept))
+        self._due = time.monotonic() + EVERY
 
     def remove(self) -> None:
         """Delete the folder."""

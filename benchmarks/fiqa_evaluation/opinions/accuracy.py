@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from fiqa_runtime.errors import DependencyError, InputError
-from fiqa_runtime.scoring.agreement import Scores, pearson, percentile_interval, score_lists, spearman
+from fiqa_runtime.scoring.agreement import NumberOrNaN, Scores, pearson, percentile_interval, score_lists, spearman
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -37,9 +37,9 @@ SLOPES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 class Estimate:
     """A statistic and its percentile bootstrap 95 % interval; NaN where it is undefined."""
 
-    value: float
-    low: float
-    high: float
+    value: NumberOrNaN
+    low: NumberOrNaN
+    high: NumberOrNaN
 
     def __str__(self) -> str:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
@@ -54,10 +54,10 @@ class Accuracy:
     resamples: int
     """Number of bootstrap draws for each interval."""
     engines: Mapping[str, Mapping[str, Estimate]]
-    """Estimates by engine and by name of :data:`STATISTICS`."""
+    """Estimates by engine and by statistic, such as `srcc`."""
     differences: Mapping[str, Mapping[str, Estimate]]
     """For every engine but the first: its statistics minus those of the first engine, over the same draws."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
     """What a reader must know, such as constant scores."""
 
     def __str__(self) -> str:

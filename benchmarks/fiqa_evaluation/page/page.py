@@ -18,6 +18,16 @@ TEMPLATE = "page.html.jinja"
 PARTS = ("discard", "distributions", "opinions", "faces", "precision", "detectors", "overview", "could_not")
 """Lists of the document; each may be absent."""
 
+REPRODUCED = (
+    "The published code of CR-FIQA gives the same error rates, thresholds and areas, to 1e-12, on made-up embeddings "
+    "and qualities. Its own output on published data was not at hand.",
+    "No figure of a paper was reproduced, for want of data: LFW, XQLFW, Adience, IJB-C, CGFIQA-40k and published "
+    "recognisers were not at hand when fiqa-eval was made. So no number here has been held against a published one.",
+    "Before you put a number beside one of a paper, compare the definitions: protocol, recogniser, limit of the area, "
+    "and how faces were found and cut.",
+)
+"""What a reader may take a number of fiqa-eval for: whether it has ever met a published one."""
+
 
 def write_page(document: Mapping[str, Any], path: Path) -> None:
     """Write what was found as one HTML page to `path`.
@@ -52,6 +62,7 @@ def page(document: Mapping[str, Any]) -> str:
         document=filled,
         findings=findings(document),
         warnings=warnings(document),
+        reproduced=REPRODUCED,
         discard=list(zip(filled["discard"], discard_plots(filled["discard"]), strict=True)),
         differences=[_differences(part) for part in filled["discard"]],
         spreads=distribution_plots(filled["distributions"]),

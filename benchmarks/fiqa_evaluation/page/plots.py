@@ -92,7 +92,10 @@ def _fnmr(key: str, rows: Sequence[Document]) -> Plot:
     notes = ["FNMR: share of genuine pairs that no longer match. A good quality score makes it fall early."]
     notes += ["Shaded: 95 % intervals, from draws of persons."] * any("low" in row for row in rows)
     notes += ["Drawn and listed at 20 fractions; the areas are those of the whole curve."] * (protocol == "edc")
-    said = dict.fromkeys(f"{row['name']}: {note}" for row in rows for note in row.get("notes", ()))
+    said: dict[str, list[str]] = {}
+    for row in rows:
+        for note in row.get("notes", ()):
+            said.setdefault(note, []).append(row["name"])
     return Plot(
         key,
         f"Error versus discard at {start} ({protocol})",
@@ -100,7 +103,7 @@ def _fnmr(key: str, rows: Sequence[Document]) -> Plot:
         inline_svg(page, key),
         ("discarded", *(row["name"] for row in rows)),
         table,
-        (*notes, *said),
+        (*notes, *(note if len(of) == len(rows) else f"{', '.join(of)}: {note}" for note, of in said.items())),
     )
 
 

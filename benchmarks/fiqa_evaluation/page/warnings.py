@@ -43,5 +43,5 @@ def _line(note: str, places: list[str]) -> str:
     if not places:
         return note[:1].upper() + note[1:]
     rest = len(places) - MOST_NAMED
-    named = ", ".join(places if rest <= 0 else places[:MOST_NAMED])
+    named = "; ".join(places if rest <= 0 else places[:MOST_NAMED])
     return f"{named}{f' and {rest} more evaluations' if rest > 0 else ''}: {note}"

@@ -22,6 +22,7 @@ from fiqa_evaluation.plan.plan_file import Plan, RecogniserTable, SetTable
 from fiqa_evaluation.plan.steps import Steps, content_of, digest
 from fiqa_evaluation.scores.score_set import identity_of, score_set, setup_of, write_quality
 from fiqa_evaluation.sources.find_source import Wanted
+from fiqa_evaluation.sources.photo_crops import is_mtcnn
 from fiqa_evaluation.sources.preparing import prepare_set
 
 NEITHER = "as given"
@@ -64,7 +65,7 @@ class Made:
     content: str
     refused: Mapping[str, str]
     images_per_second: float | None
-    """None where it was kept from an earlier run."""
+    """None where some of it was kept from before."""
     weights: str
     """Kind of the network's weights."""
 
@@ -92,14 +93,19 @@ def _prepared(table: SetTable, detector: str, root: Path, out: Path, report: Rep
         None if table.pairs is None else root / table.pairs,
         table.impostor_share,
         table.seed,
-        None if detector == NEITHER else detector,
-        table.preset if detector not in (NEITHER, "yunet") else None,
+        None if detector == NEITHER else _beside(root, detector),
+        table.preset if is_mtcnn(detector) else None,
     )
     key = digest(
         {"source": content_of(source), **wanted.as_json(), "share": wanted.impostor_share, "seed": wanted.seed}
     )
     done = prepare_set(source, out / "sets" / key[:12], table.name, wanted, False, report)
     return open_set(done.folder)
+
+
+def _beside(root: Path, name: str) -> str:
+    """The file `name` beside the plan, where there is one; else `name`."""
+    return str(root / name) if (root / name).is_file() else name
 
 
 def opened_engines(plan: Plan, root: Path) -> list[Engine]:
@@ -172,7 +178,8 @@ def scores(each: PlanSet, engine: Engine, out: Path, steps: Steps, report: Repor
         if not done.scores:
             raise InputError(f"{engine.name} can score none of the images: {next(iter(done.refused.values()))}")
         write_quality(each.data, done, place)
-        return {"refused": done.refused, "speed": len(done.scores) / took, "weights": engine.card.weights.kind}
+        speed = len(done.scores) / took if done.whole else None
+        return {"refused": done.refused, "speed": speed, "weights": engine.card.weights.kind}
 
     file = place / each.data.quality_file(engine.name).name
     return _made(f"score-{each.data.name}-{each.detector}-{engine.name}", content, steps, make, file)

@@ -96,6 +96,7 @@ def _discard(
             each.data.templates,
             each.data.persons,
             settings.metric,
+            lower,
         )
         loaded = load(files, settings.bootstrap > 0)
         result = evaluate(loaded.comparisons, loaded.identity, loaded.qualities, lower, wanted, report)

@@ -140,7 +140,6 @@ def overview(
                     f"FNMR, {IN_WORDS} discarded": _with_band(row),
                     f"pAUC {limit}": _number(row["pauc"][limit], ".6f"),
                     "of random": _number(row["pauc_relative"][limit], ".3f"),
-                    "AUC": _number(row["auc"], ".6f"),
                     "scored/s": _speed(scored[part["set"]][row["name"]]),
                     "embedded/s": _speed(embedded[part["recogniser"]][part["set"]]),
                 }

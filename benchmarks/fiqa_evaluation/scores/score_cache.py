@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -18,6 +20,8 @@ _TABLE = (
     "PRIMARY KEY (image, engine, setup)) WITHOUT ROWID"
 )
 _QUERY_SIZE = 500
+EVERY = 1.0
+"""Seconds between two writes to the disk."""
 
 
 class ScoreCache:
@@ -84,6 +88,26 @@ class ScoreCache:
                 self._connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)", rows)
         except sqlite3.Error as error:
             raise self._damaged(error) from error
+
+    @contextmanager
+    def gathering(self) -> Iterator[Callable[[Mapping[str, float]], None]]:
+        """Gives a function that puts scores a second's worth at a time, since each write to the disk takes as long as
+        some scores; what is left is put at the end, also where the work is interrupted."""
+        waiting: dict[str, float] = {}
+        due = time.monotonic() + EVERY
+
+        def gather(scores: Mapping[str, float]) -> None:
+            nonlocal due
+            waiting.update(scores)
+            if time.monotonic() > due:
+                self.put(waiting)
+                waiting.clear()
+                due = time.monotonic() + EVERY
+
+        try:
+            yield gather
+        finally:
+            self.put(waiting)
 
     def _damaged(self, error: sqlite3.Error) -> InputError:
         return InputError(f"{self.path} cannot be used as a score cache ({error}); delete it or name another file")

@@ -25,7 +25,7 @@ from fiqa_evaluation.scores.score_cache import ScoreCache
 
 CACHE = "scores.sqlite"
 CHUNK = 64
-"""Images per step of the progress bar, after each of which the scores are kept."""
+"""Images per step of the progress bar."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Scored:
     """By name of the image."""
     refused: dict[str, str]
     """Why images have no score, by name."""
+    whole: bool
+    """Whether every score was computed now, and none kept from before."""
 
 
 def identity_of(scorer: Scorer) -> str:
@@ -73,8 +75,9 @@ def score_set(
     refused = {name: f"there is no image {data.file(name)}" for name, digest in digests.items() if digest is None}
     files = {digest: name for name, digest in digests.items() if digest is not None}
     setup = setup_of(scorer) + (" exchanged" if data.exchanged else "")
-    with ScoreCache(cache, identity_of(scorer), setup) as kept:
+    with ScoreCache(cache, identity_of(scorer), setup) as kept, kept.gathering() as gathered:
         known = kept.get(list(files))
+        whole = not known
         waiting = [(digest, name) for digest, name in files.items() if digest not in known]
         starts = range(0, len(waiting), CHUNK)
 
@@ -84,12 +87,12 @@ def score_set(
         for start, (images, unreadable) in zip(starts, work_ahead(read, starts), strict=True):
             report(f"score {data.name} with {method}", start, len(waiting))
             fresh, unusable = _score(scorer, images)
-            kept.put(fresh)
+            gathered(fresh)
             known |= fresh
             refused |= {name: (unreadable | unusable)[d] for name, d in digests.items() if d in unreadable | unusable}
     report(f"score {data.name} with {method}", len(waiting), len(waiting))
     scores = {name: known[digest] for name, digest in digests.items() if digest is not None and digest in known}
-    return Scored(method, scores, refused)
+    return Scored(method, scores, refused, whole)
 
 
 def write_quality(data: SetFolder, scored: Scored, folder: Path | None = None) -> Path:

@@ -35,9 +35,12 @@ class Wanted:
 
     def as_json(self) -> dict[str, object]:
         """What decides how the images become."""
-        listed = {"pairs": sha256_file(self.pairs)} if self.pairs else {}
-        found = {} if self.detector is None else {"detector": self.detector, "preset": self.preset, "align": self.align}
-        return {**listed, **found}
+        listed: dict[str, object] = {"pairs": sha256_file(self.pairs)} if self.pairs else {}
+        if self.detector is None:
+            return listed
+        file = Path(self.detector)
+        detector = sha256_file(file) if file.is_file() else self.detector
+        return {**listed, "detector": detector, "preset": self.preset, "align": self.align}
 
 
 def open_source(path: Path, wanted: Wanted) -> Source:

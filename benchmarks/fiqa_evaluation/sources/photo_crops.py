@@ -17,12 +17,17 @@ YUNET, MTCNN = "yunet", "mtcnn"
 NOSE = 2
 
 
+def is_mtcnn(detector: str) -> bool:
+    """Whether `detector` is MTCNN, by name or by one of its files."""
+    return detector == MTCNN or Path(detector).name.startswith(GROUPS["mtcnn"])
+
+
 def open_finder(detector: str, preset: str | None, threads: int | None = None) -> FaceFinder:
     """The detector called `yunet` or `mtcnn`, or in a file of either; `preset` says how MTCNN is used.
 
     Raises InputError where the preset is given for another detector, and what the detectors raise.
     """
-    if detector == MTCNN or Path(detector).name.startswith(GROUPS["mtcnn"]):
+    if is_mtcnn(detector):
         path = None if detector == MTCNN else detector
         return MtcnnDetector(path, check_preset(preset or "facenet"), threads=threads)
     if preset is not None:

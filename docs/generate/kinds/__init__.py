@@ -1,6 +1,7 @@
 """What is in the JSON documents of the commands. An entry with a default here may be missing from a document.
 
 The commands put these documents together from dictionaries; tests hold real documents against the dataclasses here.
+Parts that a package keeps as dataclasses of plain values are those dataclasses themselves.
 """
 
 from __future__ import annotations

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Estimates = Mapping[str, "Estimate"]
+from fiqa_evaluation.discard.bootstrap import Difference
+from fiqa_evaluation.discard.start import Start
+from fiqa_evaluation.distributions.compare import Distributions
+from fiqa_evaluation.opinions.accuracy import Accuracy
 
 
 @dataclass(frozen=True)
@@ -31,19 +34,10 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class StartingError:
-    """The error that fixed the threshold before anything was discarded."""
-
-    by: str
-    """`fmr` or `fnmr`."""
-    rate: float
-
-
-@dataclass(frozen=True)
 class FalseMatches:
     """The false match rate of the impostor pairs left, at the same threshold."""
 
-    start: StartingError
+    start: Start
     discard: tuple[float, ...]
     fmr: tuple[float, ...]
     auc: float
@@ -71,7 +65,7 @@ class Curve:
     """The same divided by the starting FNMR times the limit: 1 is no better than discarding at random."""
     pauc_above_best: Mapping[str, float | None]
     """The same less the area of a score that discards nothing but errors."""
-    start: StartingError | None
+    start: Start | None
     """Null for CR-FIQA's protocol, which takes its thresholds anew."""
     genuine: int
     impostor: int
@@ -99,16 +93,9 @@ class DetCurve:
 
 
 @dataclass(frozen=True)
-class MethodDifference:
+class MethodDifference(Difference):
     """Partial area of one method minus that of another, over the same draws."""
 
-    first: str
-    second: str
-    start: str
-    limit: float
-    value: float | None
-    low: float | None
-    high: float | None
     verdict: str
     """In words."""
 
@@ -125,15 +112,6 @@ class Discard:
     """Empty without a bootstrap."""
     persons: int | None
     """Persons that were drawn."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A statistic and its bootstrap 95 % interval; null where it is undefined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
@@ -175,29 +153,12 @@ class RefusedImage:
 
 
 @dataclass(frozen=True)
-class GroupFit:
-    """How well scores fit the opinions of some of the images."""
-
-    images: int
-    resamples: int
-    engines: Mapping[str, Estimates]
-    differences: Mapping[str, Estimates]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class OpinionFit:
+class OpinionFit(Accuracy):
     """How well scores fit people's opinions."""
 
-    images: int
-    resamples: int
-    engines: Mapping[str, Estimates]
-    differences: Mapping[str, Estimates]
-    """Each engine minus the first, over the same draws."""
-    notes: tuple[str, ...]
     column: str | None
     """What the groups are by."""
-    groups: Mapping[str, GroupFit]
+    groups: Mapping[str, Accuracy]
     """By value of the column."""
     labels: OpinionLabels
     accounting: OpinionAccount
@@ -214,48 +175,11 @@ class Opinions:
 
 
 @dataclass(frozen=True)
-class SetSpread:
-    """The qualities of one set."""
-
-    images: int
-    mean: float
-    deviation: float | None
-    quantiles: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class SetContrast:
-    """Two sets against each other."""
-
-    first: str
-    second: str
-    distance: float
-    """Of Kolmogorov and Smirnov."""
-    p: float
-    superiority: float
-    """Probability that an image of the first is better."""
-    overlap: float
-
-
-@dataclass(frozen=True)
-class SetDistributions:
-    """Several sets by one method."""
-
-    method: str
-    sets: Mapping[str, SetSpread]
-    contrasts: tuple[SetContrast, ...]
-    edges: tuple[float, ...]
-    shares: Mapping[str, tuple[float, ...]]
-    """Share of each set's images between two edges."""
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Distributions:
+class SetsCompared:
     """How the qualities of data sets differ."""
 
     versions: Mapping[str, str]
-    distributions: tuple[SetDistributions, ...]
+    distributions: tuple[Distributions, ...]
 
 
 @dataclass(frozen=True)
@@ -382,7 +306,7 @@ class PlanResults:
     plan: Mapping[str, Any]
     """The plan with its defaults."""
     discard: tuple[PlanCurves, ...]
-    distributions: tuple[SetDistributions, ...]
+    distributions: tuple[Distributions, ...]
     opinions: tuple[PlanOpinions, ...]
     faces: tuple[ShownFaces, ...]
     precision: tuple[PrecisionCost, ...]

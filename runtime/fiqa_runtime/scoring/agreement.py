@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,6 +183,10 @@ def _kendall(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return math.nan
     return float(kendalltau(a, b).statistic)
+
+
+NumberOrNaN = Annotated[float, "null in JSON"]
+"""A number that is NaN where it is undefined; JSON documents have null there."""
 
 
 def json_number(value: float | None) -> float | None:

@@ -57,8 +57,11 @@ def document() -> dict[str, Any]:
 
 def test_the_first_sentences_say_what_was_found_and_how_sure_it_is(document: dict[str, Any]) -> None:
     first, second, *rest = findings(document)
-    assert first.startswith("good sorts out recognition errors best in 2 of 2 combinations of set and recogniser")
-    assert "in none of them it is surely" in first, "its twin is as good"
+    said = (
+        "good sorts out recognition errors best, or as well as the best, in 2 of 2 combinations of set and recogniser."
+    )
+    assert first.startswith(said) and "better than discarding at random in 2 of them" in first
+    assert "surely (95 %) better than every other method in none" in first, "its twin is as good"
     assert f"surely better (95 %) than {HOSTILE}, and not to be told apart from twin on these pairs" in second
     good = document["discard"][0]["edc"][0]
     assert f"{good['fnmr'][0]:.4f} to {good['fnmr'][4]:.4f} [{good['low'][4]:.4f}, {good['high'][4]:.4f}]" in second
@@ -75,7 +78,20 @@ def test_without_a_bootstrap_nothing_is_sure_and_without_errors_nothing_is_found
         for row in part["edc"]:
             row["fnmr"] = [0.0] * 20
     assert findings(flawless)[0] == "In none of 2 combinations of set and recogniser is there an error to sort out."
-    assert "nothing to sort out" in findings(flawless)[1]
+    assert "nothing to sort out: a at FMR 0.01 and b at FMR 0.01." in findings(flawless)[1]
+
+
+def test_combinations_without_errors_and_scores_that_harm_are_told(document: dict[str, Any]) -> None:
+    flawless = discard_part("a", 5, error=False)
+    for row in flawless["edc"]:
+        row["fnmr"] = [0.0] * 20
+    harmful = discard_part("c", 5)
+    for row in harmful["edc"]:
+        row["pauc_relative"] = dict.fromkeys(row["pauc_relative"], 1.1)
+    found = findings({"discard": [flawless, document["discard"][0], harmful]})
+    assert "in 2 of 2 combinations of set and recogniser (in 1 more no genuine pair fails)" in found[0]
+    assert "better than discarding at random in 1 of them" in found[0]
+    assert sum("nothing to sort out" in line for line in found) == 1
 
 
 def test_warnings_are_said_once_with_where_they_hold(document: dict[str, Any]) -> None:
@@ -83,7 +99,7 @@ def test_warnings_are_said_once_with_where_they_hold(document: dict[str, Any]) -
     assert said[0] == "seeded-net has seeded weights" and len(set(said)) == len(said)
     many = {"discard": [{**discard_part(f"s{k}", 0)} for k in range(5)]}
     (line,) = [line for line in warnings(many) if "no intervals" in line]
-    assert line.startswith("s0, s1, s2 and 2 more evaluations: no intervals")
+    assert line.startswith("s0; s1; s2 and 2 more evaluations: no intervals")
 
 
 def test_precision_and_detectors_in_words() -> None:
@@ -118,6 +134,14 @@ def test_names_are_text_and_nothing_comes_from_elsewhere(document: dict[str, Any
     assert "http://" not in html.replace("http://www.w3.org/", "") and "https://" not in html
     assert "default-src 'none'" in html
     assert html.index("Before you believe it") < html.index("<main")
+
+
+def test_a_page_says_what_was_reproduced_and_what_was_not(document: dict[str, Any]) -> None:
+    html = page(document)
+    section = html[html.index('<section id="reproduced"') :]
+    here, general = map(section.index, ("no published data set was at hand", "No figure of a paper was reproduced"))
+    assert here < general < section.index("</section>")
+    assert "No figure of a paper was reproduced" in page({**document, "could_not": ()}), "also where nothing is missing"
 
 
 def test_nothing_to_show(tmp_path: Path) -> None:

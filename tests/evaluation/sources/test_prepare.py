@@ -110,6 +110,17 @@ def test_xqlfw(evaluate: Invoke, tmp_path: Path) -> None:
     assert ["person_3_0002", "person_3"] in rows_of(folder / "persons.txt")
 
 
+def test_a_list_that_names_more_than_the_folder_holds(evaluate: Invoke, tmp_path: Path) -> None:
+    """What the list names and the folder lacks is counted and listed, its pairs fall away, the others go on."""
+    write_tree(tmp_path / "xqlfw/xqlfw_aligned_112", persons=5)
+    (tmp_path / "xqlfw/xqlfw_pairs.txt").write_text(lfw_list(6))
+    result = evaluate("prepare", tmp_path / "xqlfw", "--out", tmp_path / "data")
+    parts = ("3 listed images are missing and 0 were refused, as person_5_0003", "6 pairs were left out")
+    assert result.ends_in(*parts), result.err
+    assert len(rows_of(tmp_path / "data/xqlfw/pair_list.txt")) == 24 - 6
+    assert manifest(tmp_path / "data/xqlfw")["missing"]["count"] == 3
+
+
 def test_folders_of_persons_are_compared_all_with_all(evaluate: Invoke, tmp_path: Path) -> None:
     write_tree(tmp_path / "mine", persons=4, per_person=3, suffix=".png")
     assert evaluate("prepare", tmp_path / "mine", "--out", tmp_path / "data").code == 0

@@ -10,11 +10,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnx
+from fiqa_calibration.activations import measure
+from fiqa_export.graph.loading import open_graph
+from fiqa_export.graph.loading import save_graph as save_model
+from fiqa_export.int8.qdq import activations_read, candidates, insert_qdq
 from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.images.align import STANDARD
 from fiqa_runtime.images.seeded import seeded_image
-from onnx import numpy_helper
 from onnx import utils as onnx_utils
 
 from tests.help.samples.cards import card_beside_alone, int8_conversion
@@ -138,18 +140,24 @@ def cut_embedding(engine: Path, folder: Path) -> Path:
     return path
 
 
-def coarse_copy(engine: Path, path: Path) -> Path:
-    """The engine with its weights rounded to 8 bits per tensor and kept as float32; its card calls that int8."""
-    model = onnx.load(engine)
-    for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype == np.float32 and values.ndim > 1:
-            step = np.abs(values).max() / 127
-            tensor.CopyFrom(numpy_helper.from_array(np.rint(values / step).astype(np.float32) * step, tensor.name))
+def int8_copy(engine: Path, path: Path, crop: Picture) -> Path:
+    """The engine with every layer that can in int8, without the search for what has to stay in float32, which takes
+    minutes. Activations are cut off at half of the largest for one `crop`, so that scores change their order."""
+    model = open_graph(engine)
+    layers = candidates(model.graph)
+    read = {str(value.name): 1 for node in layers for value in activations_read(node)}
+    measured = measure(engine, read, [{"input": fed(crop)}])
+    ranges = {name: float(found.channels.max()) / 2 for name, found in measured.items()}
+    insert_qdq(model, [str(node.name) for node in layers], ranges)
     path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, path)
+    save_model(model, path)
     card_beside_alone(replace(read_card(engine), precision="int8", conversion=int8_conversion()), path)
     return path
+
+
+def fed(crop: Picture) -> np.ndarray:
+    """A crop as eDifFIQA and ArcFace are fed."""
+    return np.asarray(((crop[:, :, ::-1].astype(np.float32) - 127.5) / 127.5).transpose(2, 0, 1)[None])
 
 
 def rows_of(path: Path) -> Sequence[list[str]]:

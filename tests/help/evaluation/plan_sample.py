@@ -26,9 +26,10 @@ from fiqa_runtime.images.align import STANDARD
 
 from tests.help.evaluation.data_sets import (
     bin_content,
-    coarse_copy,
     cut_embedding,
     face,
+    fed,
+    int8_copy,
     lfw_list,
     plain_embedding,
     write_bin,
@@ -162,7 +163,7 @@ def write_material(folder: Path, seeded_engine: Path) -> None:
     write_recogniser(folder / "net.onnx")
     standin = export("ediffiqa-t", "standin", folder / "standin").path
     cut_embedding(standin, folder)
-    coarse_copy(standin, folder / "standin/ediffiqa-t.int8.onnx")
+    int8_copy(standin, folder / "standin/ediffiqa-t.int8.onnx", face(0, 3))
     (folder / "seeded").mkdir()
     for file in (seeded_engine, card_path(seeded_engine)):
         shutil.copy2(file, folder / "seeded" / file.name)
@@ -189,11 +190,6 @@ def run(folder: Path, *options: object) -> None:
             fiqa_evaluation.cli.main()
         except SystemExit as stop:
             assert not stop.code
-
-
-def fed(crop: np.ndarray) -> np.ndarray:
-    """A crop as eDifFIQA and ArcFace are fed."""
-    return np.asarray(((crop[:, :, ::-1].astype(np.float32) - 127.5) / 127.5).transpose(2, 0, 1)[None])
 
 
 @cache
