@@ -11,7 +11,7 @@ FUZZ ?= 20000
 # Photos for the rows of `make bench` that start from photos.
 IMAGES ?= $(FIQA_IMAGES_DIR)
 
-.PHONY: help demo test test-shuffled test-files test-slow test-long fuzz soak kill threads serving eval-speed lint format docs sbom lock audit bench clean
+.PHONY: help demo test test-shuffled test-files test-slow test-long fuzz soak kill threads scale serving eval-speed lint format docs sbom lock audit bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ kill: $(VENV)/.dev ## 100 kills of export, int8 export and scoring, 50 of runs t
 
 threads: $(VENV)/.dev ## 10,000 scores from 8 threads on each backend are bit-equal to serial ones; threads against processes
 	$(VENV)/bin/python -m tests.endurance.threads
+
+scale: $(VENV)/.dev ## fiqa-score over 200,000 crops: two processes against one, what writing costs, memory stays flat
+	$(VENV)/bin/python -m tests.endurance.scale
 
 serving: $(VENV)/.dev ## fiqa-serve under 32 clients against the scorer alone, and 10,000 fuzzed requests
 	$(VENV)/bin/python -m tests.endurance.serving

@@ -1,1 +1,1 @@
-"""Runs that take long, started by hand: `make soak`, `kill`, `threads`, `serving`, `eval-speed`."""
+"""Runs that take long, started by hand: `make soak`, `kill`, `threads`, `scale`, `serving`, `eval-speed`."""
