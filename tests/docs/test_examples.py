@@ -48,6 +48,18 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_run_is_planned(run: Run) -> None:
+    printed = run("plan_a_run.py", "1e9", "3.6", "--machines", "10", "--cores", "10", "--days-between-failures", "1e6")
+    assert printed.splitlines()[0] == "1,000 core hours; 10.0 hours of work for each of 10 machines"
+    assert printed.count("10.0 hours, 95 %: 10.0") == 2, "nothing fails"
+    module = runpy.run_path(str(EXAMPLES / "plan_a_run.py"))
+    share, between, restart = 8.0, 10.0, 0.5
+    one = (share, 1, between, restart, np.random.default_rng(0))
+    assert module["hours_with_resume"](*one).mean() == pytest.approx(share + share / between * restart, rel=0.05)
+    expected = (np.exp(share / between) - 1) * (between + restart)
+    assert module["hours_without"](*one).mean() == pytest.approx(expected, rel=0.1)
+
+
 def test_score_photos(run: Run, seeded_engine: Path, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torn = photo.with_name("torn.png")
     torn.write_bytes(b"no picture")
