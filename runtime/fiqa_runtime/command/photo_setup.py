@@ -100,7 +100,10 @@ class Opener:
             "precision": self.engine.precision,
         }
 
-        among = candidates(self.plain, choice, self._most_at_once(), *asked)
+        copies = self._copies()
+        cores = max(int(self.engine.threads or usable_cores(own_groups())), 1)
+        among = candidates(self.plain, choice, min(cores, MOST_AT_ONCE, copies), *asked)
+        among = replace(among, pairs=among.pairs[:copies])
 
         def open_one(setup: Setup, stack: ExitStack) -> Score:
             opened = self.open(setup, stack)
@@ -110,14 +113,13 @@ class Opener:
         with waiting if stderr.is_terminal else nullcontext():
             return decide_setup(files, among, question, open_one, always)
 
-    def _most_at_once(self) -> int:
-        """Photos that may be tried at once where the user does not say: one per core, as far as memory bears that."""
-        cores = max(int(self.engine.threads or usable_cores(own_groups())), 1)
+    def _copies(self) -> int:
+        """How often the network may be open at once where the user does not say, as far as memory bears that."""
         path, card = self.scorer.path.resolve(), self.scorer.card
         if card.format == "plan":
             return 1  # each copy would take the memory of the GPU
-        copies = MOST_BYTES // max(sum((path.parent / name).stat().st_size for name in (card.files or (path.name,))), 1)
-        return max(min(cores, MOST_AT_ONCE, copies), 1)
+        size = sum((path.parent / name).stat().st_size for name in (card.files or (path.name,)))
+        return max(MOST_BYTES // max(size, 1), 1)
 
 
 def opener_for(engine: EngineSettings, faces: FaceSettings, scorer: Scorer) -> Opener:

@@ -147,6 +147,7 @@ def test_copies_of_the_network_fit_into_memory(
 ) -> None:
     monkeypatch.setattr("fiqa_runtime.command.photo_setup.usable_cores", lambda groups: float(cores))
     monkeypatch.setattr("fiqa_runtime.command.photo_setup.MOST_BYTES", most_bytes)
-    found = explained(score, seeded_engine, photos, "--backend", "onnxruntime")
-    streams = {timing["setup"]["streams"] for timing in found["photos"]["timings"]}
-    assert streams == {1, tried or 1}
+    setups = [timing["setup"] for timing in explained(score, seeded_engine, photos)["photos"]["timings"]]
+    assert {setup["streams"] for setup in setups} == {1, tried or 1}
+    pairs = {(setup["detector"], setup["scorer"]) for setup in setups}
+    assert len(pairs) == (6 if tried else 1), "each pair has its own copy"
