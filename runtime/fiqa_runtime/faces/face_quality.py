@@ -17,7 +17,7 @@ from fiqa_runtime.images.align import Method
 from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.images.photo import Photo, as_image
 from fiqa_runtime.images.preprocess import Image
-from fiqa_runtime.system.parallel import work_ahead
+from fiqa_runtime.system.parallel import work_ahead_where_faster
 
 FaceCropper = Callable[[Image, NDArray[np.floating]], Image]
 """Photo and five landmarks -> the uint8 BGR crop that the network scores."""
@@ -162,14 +162,15 @@ class FaceQuality:
     def assess_all(
         self, images: Iterable[Photo | None], on_error: Callable[[FiqaError], None] | None = None
     ) -> Iterator[list[Face]]:
-        """:meth:`assess` of a stream of photos or frames, in order; finds the faces of the next one while scoring.
+        """:meth:`assess` of a stream of photos or frames, in order.
 
+        It finds the faces of the next one while scoring, unless the first hundred show that to be slower.
         A photo that cannot be used, as the None that OpenCV gives for a frame that is missing, stops nothing:
         `on_error` is told why, and its result is the faces that could be scored, mostly none. Without `on_error` that
         is raised in the place of the result, and ``next`` goes on with the photo behind it. For people who move see
         :mod:`fiqa_runtime.live`.
         """
-        return _InPlace(work_ahead(self._begun, images), on_error)
+        return _InPlace(work_ahead_where_faster(self._begun, images), on_error)
 
     def _begun(self, photo: Photo | None) -> Callable[[], list[Face]]:
         try:
