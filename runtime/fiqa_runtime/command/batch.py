@@ -13,20 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiqa_runtime.command.results import ImageResult
-from fiqa_runtime.errors import ArtefactError, FiqaError, InputError
+from fiqa_runtime.errors import FiqaError, InputError
 from fiqa_runtime.faces.face_quality import Face, LeftOutError
 from fiqa_runtime.images.crop_sampling import check_landmarks
 from fiqa_runtime.images.framing import unlike_a_crop
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.rows.crops import OF_ONE_IMAGE, most_at_once, scores_of
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.documents import read_array
 from fiqa_runtime.system.parallel import work_ahead, work_side_by_side
 
 E = TypeVar("E", bound=FiqaError)
 Finish = Callable[[], list[Face]]
-OF_ONE_IMAGE = (InputError, ArtefactError)
-"""Errors that stop one image and not the rest; an ArtefactError is a score that is not a number."""
 
 
 class Assessor(Protocol):
@@ -90,8 +89,7 @@ def score_crops(
     `landmarks`: a folder with ``<name of the picture>.npy`` (68, 2), as DSL-FIQA's script writes them.
     """
     files = iter(paths)
-    size = 1 if scorer.card.input.sampling else scorer.card.max_batch
-    while chunk := list(islice(files, size)):
+    while chunk := list(islice(files, most_at_once(scorer))):
         crops: dict[Path, Image] = {}
         points: dict[Path, NDArray[np.float32]] = {}
         errors: dict[Path, FiqaError] = {}
@@ -116,14 +114,13 @@ def score_crops(
 def _scores(
     crops: dict[Path, Image], scorer: Scorer, points: dict[Path, NDArray[np.float32]]
 ) -> dict[Path, float | FiqaError]:
-    """The score of each crop, or why it has none. Crops are scored together, and one by one where one is refused."""
-    landmarks = [points[path] for path in crops] if points else None
-    try:
-        return dict(zip(crops, scorer.score(list(crops.values()), landmarks).tolist(), strict=True))
-    except OF_ONE_IMAGE as error:
-        if len(crops) == 1:
-            return {path: _named(path, error) for path in crops}
-    return {path: _scores({path: crop}, scorer, points)[path] for path, crop in crops.items()}
+    """The score of each crop, or why it has none."""
+    scores = scores_of(list(crops.values()), scorer, [points[path] for path in crops] if points else None)
+    named = (
+        _named(path, score) if isinstance(score, FiqaError) else score
+        for path, score in zip(crops, scores, strict=True)
+    )
+    return dict(zip(crops, named, strict=True))
 
 
 def read_landmarks(path: Path) -> NDArray[np.float32]:
