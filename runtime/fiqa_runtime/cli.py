@@ -129,8 +129,11 @@ def score(
         Path | None, _where(help="Write one line of JSON per image to FILE, or '-' for stdout, as results come.")
     ] = None,
     csv: Annotated[Path | None, _where(help="Write one line per face to FILE, or '-' for stdout.")] = None,
+    parquet: Annotated[
+        Path | None, _where(help="Write one row per image, with its faces, to a Parquet FILE; needs pyarrow.")
+    ] = None,
     resume: Annotated[
-        bool, _where("--resume", help="Go on from what a run with --csv or --jsonl that was cut has left.")
+        bool, _where("--resume", help="Go on from what a run with --csv, --jsonl or --parquet that was cut has left.")
     ] = False,
     quality_file: Annotated[
         list[Path] | None,
@@ -176,9 +179,7 @@ def score(
         ("--spec", spec),
     ]
     outputs = [
-        ("--json", json),
-        ("--jsonl", jsonl),
-        ("--csv", csv),
+        *(("--json", json), ("--jsonl", jsonl), ("--csv", csv), ("--parquet", parquet)),
         *(("--quality-file", file) for file in quality_file or []),
     ]
     used = engine or str(default_engine())
@@ -215,7 +216,8 @@ def score(
             fp32_threshold,
             None if reject is None else read_share(reject),
         ),
-        *(json, jsonl, csv, tuple(quality_file or ()), overlay, resume, workers),
+        *(json, jsonl, csv, parquet),
+        *(tuple(quality_file or ()), overlay, resume, workers),
     )
     score_images(found, opened, faces, settings)
 

@@ -26,6 +26,7 @@ IGNORES = {
         *THRESHOLDS,
         "--csv",
         "--jsonl",
+        "--parquet",
         "--quality-file",
         "--overlay",
     ),
@@ -37,6 +38,7 @@ IGNORES = {
         "--csv",
         "--json",
         "--jsonl",
+        "--parquet",
         "--quality-file",
         "--overlay",
     ),
@@ -60,11 +62,11 @@ def check_options(typed: Collection[str]) -> None:
             "--calibrate-threshold and --reject SHARE go together, as in --reject 5%; give both or neither"
         )
     refuse_ignored(typed, IGNORES)
-    if "--resume" in typed and not {"--jsonl", "--csv"} & {*typed}:
-        raise InputError("--resume goes on with what --csv FILE or --jsonl FILE has; add one of them")
+    if "--resume" in typed and not {"--jsonl", "--csv", "--parquet"} & {*typed}:
+        raise InputError("--resume goes on with what --csv, --jsonl or --parquet FILE has; add one of them")
     if "--landmarks" in typed and "--aligned" not in typed:
         raise InputError("--landmarks are those of ready crops; add --aligned or leave them out")
-    if "--quality-file" in typed and not {"--json", "--jsonl", "--csv"} & {*typed}:
+    if "--quality-file" in typed and not {"--json", "--jsonl", "--csv", "--parquet"} & {*typed}:
         refuse_unused("--quality-file without --csv or --json", [name for name in THRESHOLDS if name in typed])
 
 

@@ -13,7 +13,7 @@ from fiqa_runtime.command.accounting import Account, counted
 from fiqa_runtime.command.batch import refuse_same_stems, score_crops
 from fiqa_runtime.command.overlay_files import picture_places, with_pictures
 from fiqa_runtime.command.photo_setup import decide_for, open_setup, plain_setup
-from fiqa_runtime.command.quality_file import QualityFile
+from fiqa_runtime.command.quality_file import QualityFile, refuse_names_that_are_not_utf8
 from fiqa_runtime.command.results import (
     Stream,
     as_document,
@@ -27,6 +27,8 @@ from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.faces.face_quality import FaceCropper
 from fiqa_runtime.faces.mtcnn_detector import MtcnnDetector
 from fiqa_runtime.images.reading import Found
+from fiqa_runtime.rows.parquet_output import to_parquet
+from fiqa_runtime.rows.schema import require_pyarrow
 from fiqa_runtime.runs.journal import Journal
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.scoring.selftest import self_test
@@ -57,6 +59,9 @@ def score_images(found: Found, engine: EngineSettings, faces: FaceSettings, sett
     files = found.images
     account = Account(len(files), found.passed_over)
     quality = [QualityFile(path, files) for path in settings.quality_files]
+    if settings.parquet is not None:
+        require_pyarrow()
+        refuse_names_that_are_not_utf8(settings.parquet, [*files, *found.passed_over])
     with ExitStack() as stack:
         scorer = stack.enter_context(engine.open())
         if not scorer.has_score:
@@ -82,9 +87,10 @@ def score_images(found: Found, engine: EngineSettings, faces: FaceSettings, sett
         if settings.overlay is not None:
             stream = with_pictures(stream, places, scorer, source.crop, pictures)
         table = None
-        if not (settings.json or settings.jsonl or settings.csv or quality):
+        if not (settings.json or settings.jsonl or settings.csv or settings.parquet or quality):
             table = Table(files, settings.aligned, threshold)
-        written = Written(journal, settings.csv, settings.jsonl, quality, settings.json is not None, table)
+        outputs = (settings.csv, settings.jsonl, settings.parquet)
+        written = Written(journal, *outputs, quality, settings.json is not None, table)
         written.consume(stream, account)
         if settings.json:
             write_json(
@@ -99,10 +105,12 @@ def score_images(found: Found, engine: EngineSettings, faces: FaceSettings, sett
 
 def _journal(scorer: Scorer, engine: EngineSettings, source: Source, settings: ScoreSettings) -> Journal:
     """The outputs that grow, and what an earlier run of the same kind has put there."""
-    grow = [path for path in (settings.csv, settings.jsonl) if path is not None and str(path) != "-"]
+    outputs = (settings.csv, settings.jsonl, settings.parquet)
+    grow = [path for path in outputs if path is not None and str(path) != "-"]
     network = None if engine.network is None else sha256_of(engine.network)
     run = {"engine": sha256_of(scorer.path), "network": network, **source.settings}
-    return Journal(grow, json.loads(json.dumps(run, default=str)), settings.resume)
+    convert = {} if settings.parquet is None else {settings.parquet: to_parquet}
+    return Journal(grow, json.loads(json.dumps(run, default=str)), settings.resume, convert)
 
 
 def _photos(

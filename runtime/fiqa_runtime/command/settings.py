@@ -140,6 +140,7 @@ class ScoreSettings:
     json: str | None
     jsonl: Path | None
     csv: Path | None
+    parquet: Path | None
     quality_files: tuple[Path, ...]
     overlay: Path | None
     """Folder for annotated copies."""

@@ -47,7 +47,9 @@ def require_pyarrow() -> None:
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError as error:
-        raise DependencyError("rows and Parquet files need pyarrow; pip install 'fiqa-edge[parquet]'") from error
+        raise DependencyError(
+            "Parquet and Arrow need pyarrow; pip install 'fiqa-edge[parquet]', or write .csv"
+        ) from error
 
 
 def face_type(decided: bool = False) -> Any:
