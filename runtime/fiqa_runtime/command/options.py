@@ -13,13 +13,15 @@ from fiqa_runtime.terminal.outputs import check_outputs
 
 ENGINE = ("--engine", "--spec", "--backend", "--threads", "--cpu-precision", "--json")
 FACES = ("--detector", "--preset", "--min-confidence", "--align", "--longest-side")
+COLUMNS = ("--image-column", "--id-column")
 FLOW = ("--overlap", "--streams")
-USES = {"--self-test": ENGINE, "--explain": (*ENGINE, "PATH", *FACES, *FLOW)}
+USES = {"--self-test": ENGINE, "--explain": (*ENGINE, "PATH", *COLUMNS, *FACES, *FLOW)}
 """By option: the only ones that it uses."""
 THRESHOLDS = ("--threshold", "--fp32-threshold")
 IGNORES = {
     "--diagnose": (
         *FLOW,
+        *COLUMNS,
         "--resume",
         "--workers",
         "--landmarks",

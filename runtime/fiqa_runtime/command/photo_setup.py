@@ -12,12 +12,14 @@ from pathlib import Path
 from fiqa_runtime.command.batch import score_photos
 from fiqa_runtime.command.results import Stream
 from fiqa_runtime.command.settings import EngineSettings, FaceSettings, assessor_for
+from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detection import finder_settings
 from fiqa_runtime.faces.detector import FACE_DETECTOR_YN, Detector
 from fiqa_runtime.faces.face_quality import FaceQuality
 from fiqa_runtime.faces.mtcnn_detector import MtcnnDetector
 from fiqa_runtime.faces.portrait_quality import PortraitQuality
 from fiqa_runtime.images.dimensions import image_size
+from fiqa_runtime.rows.pictures import Pictures
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.files import sha256_of
 from fiqa_runtime.system.host import limit_opencv, own_groups, threads_per_stream, usable_cores
@@ -37,17 +39,23 @@ class OpenSetup:
     """As many as it takes photos at once."""
     opencv_threads: int
     """Threads of OpenCV, which has one number for the whole process."""
+    pictures: Pictures
 
     def score(self, paths: Sequence[Path]) -> Stream:
         """The results of `paths`, in their order, as they come."""
         limit_opencv(self.opencv_threads)
-        yield from score_photos(paths, self.assessors[0], self.setup.overlap, self.assessors[1:])
+        yield from score_photos(paths, self.assessors[0], self.setup.overlap, self.assessors[1:], self.pictures)
 
 
 def open_setup(
-    setup: Setup, engine: EngineSettings, faces: FaceSettings, stack: ExitStack, scorer: Scorer | None = None
+    setup: Setup,
+    engine: EngineSettings,
+    faces: FaceSettings,
+    pictures: Pictures,
+    stack: ExitStack,
+    scorer: Scorer | None = None,
 ) -> OpenSetup:
-    """`setup` with what it needs, which `stack` closes; raises what opening raises.
+    """`setup` with what it needs, which `stack` closes, for `pictures`; raises what opening raises.
 
     `scorer` is one that is open already: it is used where the setup has one, in that backend.
     """
@@ -63,7 +71,7 @@ def open_setup(
         )
         for each in scorers
     ]
-    return OpenSetup(setup, scorers[0], assessors, threads or math.ceil(usable_cores(own_groups())))
+    return OpenSetup(setup, scorers[0], assessors, threads or math.ceil(usable_cores(own_groups())), pictures)
 
 
 def plain_setup(scorer: Scorer, engine: EngineSettings, faces: FaceSettings) -> Setup:
@@ -80,6 +88,7 @@ def decide_for(
     scorer: Scorer,
     engine: EngineSettings,
     faces: FaceSettings,
+    pictures: Pictures,
     asked: tuple[int | None, bool] = (None, False),
     always: bool = False,
 ) -> Decision:
@@ -95,13 +104,13 @@ def decide_for(
         "artefact": sha256_of(scorer.path),
         "detector": {key: str(value) for key, value in finder_settings(detector).items()},
         "align": faces.align,
-        "size": _size_class(files),
+        "size": _size_class(files, pictures),
         "threads": engine.threads,
         "precision": engine.precision,
     }
 
     def open_one(setup: Setup, stack: ExitStack) -> Score:
-        opened = open_setup(setup, engine, faces, stack, scorer)
+        opened = open_setup(setup, engine, faces, pictures, stack, scorer)
         return lambda paths: deque(opened.score(paths), maxlen=0)
 
     waiting = stderr.status("finding out which way these photos are scored fastest; once on this machine")
@@ -109,12 +118,12 @@ def decide_for(
         return decide_setup(files, among, question, open_one, always)
 
 
-def _size_class(files: Sequence[Path]) -> int | None:
+def _size_class(files: Sequence[Path], pictures: Pictures) -> int | None:
     """Of the photo in the middle: the power of two next to its longer side, in pixels; None where no header says it."""
     if not files:
         return None
     try:
-        size = image_size(files[len(files) // 2].read_bytes())
-    except OSError:
+        size = image_size(pictures.data(files[len(files) // 2]))
+    except (OSError, InputError):
         return None
     return round(math.log2(max(*size, 1))) if size else None

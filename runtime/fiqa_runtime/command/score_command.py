@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,7 @@ def _journal(scorer: Scorer, engine: EngineSettings, source: Source, settings: S
     outputs = (settings.csv, settings.jsonl, settings.parquet)
     grow = [path for path in outputs if path is not None and str(path) != "-"]
     network = None if engine.network is None else sha256_of(engine.network)
-    run = {"engine": sha256_of(scorer.path), "network": network, **source.settings}
+    run = {"engine": sha256_of(scorer.path), "network": network, **asdict(settings.pictures), **source.settings}
     convert = {} if settings.parquet is None else {settings.parquet: to_parquet}
     return Journal(grow, json.loads(json.dumps(run, default=str)), settings.resume, convert)
 
@@ -125,12 +125,12 @@ def _photos(
     if settings.workers > 1:
         setup = plain_setup(scorer, engine, faces)
     else:
-        decision = decide_for(files, scorer, engine, faces, (settings.streams, settings.overlap))
+        decision = decide_for(files, scorer, engine, faces, settings.pictures, (settings.streams, settings.overlap))
         setup = decision.setup
         for line in decision.lines():
             detail(line)
         tell([decision.left_out] if decision.left_out else [])
-    opened = open_setup(setup, engine, faces, stack, scorer)
+    opened = open_setup(setup, engine, faces, settings.pictures, stack, scorer)
     if opened.scorer is not scorer and not (result := self_test(opened.scorer)).passed:
         raise VerdictError(f"{result}, in {setup.scorer}; choose another --backend")
     first = opened.assessors[0]
@@ -140,7 +140,9 @@ def _photos(
     told = {"aligned": False, **first.settings}
     if settings.workers > 1:
         again = replace(engine, backend=scorer.backend.name)
-        return Source(scorer, lambda some: score_in_processes(some, settings.workers, again, faces), told)
+        return Source(
+            scorer, lambda some: score_in_processes(some, settings.workers, again, faces, settings.pictures), told
+        )
     return Source(opened.scorer, opened.score, told, first.crop)
 
 
@@ -148,10 +150,12 @@ def _crops(files: list[Path], scorer: Scorer, engine: EngineSettings, settings: 
     told = {"aligned": True, **_landmark_settings(scorer, settings.landmarks)}
     if settings.workers > 1:
         again = replace(engine, backend=scorer.backend.name)
-        return Source(scorer, lambda some: score_in_processes(some, settings.workers, again, None), told)
+        return Source(
+            scorer, lambda some: score_in_processes(some, settings.workers, again, None, settings.pictures), told
+        )
     if settings.landmarks is not None:
         refuse_same_stems(files)
-    return Source(scorer, lambda some: score_crops(some, scorer, settings.landmarks), told)
+    return Source(scorer, lambda some: score_crops(some, scorer, settings.landmarks, settings.pictures), told)
 
 
 def _threshold(scorer: Scorer, settings: ScoreSettings) -> float | None:

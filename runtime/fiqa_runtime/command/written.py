@@ -64,7 +64,7 @@ class Written:
         self._journal = journal
         self._keep = keep
         self._table = table
-        self._rows = self._lines = self._refused = self._complaints = 0
+        self._rows = self._lines = self._complaints = 0
         self._errors: list[FiqaError] = []
 
     def consume(self, stream: Stream, account: Account) -> None:
@@ -75,7 +75,7 @@ class Written:
         try:
             self._take_earlier(account)
             self._write_all(stream, account)
-            if not self._all_refused(account):
+            if not account.all_refused:
                 self._journal.finish()
         except BaseException:
             self._journal.close()
@@ -84,7 +84,7 @@ class Written:
                 done = f"{sum(account.outcomes.values())} of {counted(account.given, 'image')}"
                 tell([f"{done} stand in {parts}; the same command with --resume goes on"])
             raise
-        if self._all_refused(account):
+        if account.all_refused:
             self._journal.discard()
             first = self._errors[0]
             raise InputError(
@@ -95,15 +95,11 @@ class Written:
         for file in self.quality:
             file.write()
 
-    def _all_refused(self, account: Account) -> bool:
-        return account.given > 0 and self._refused == account.given
-
     def _take_earlier(self, account: Account) -> None:
         for image, done in self._journal.done.items():
             account.add_earlier(Path(image), done.outcome, done.error)
             if done.error:
                 self._complain(InputError(done.error))
-        self._refused = account.refused
         grown = None if self.csv is None else self._journal.parts.get(self.csv)
         if self._journal.done and grown is not None and not grown.direct:
             self._rows = _rows_in(part_of(grown.path))
@@ -153,7 +149,6 @@ class Written:
             self.kept.append(result)
         if result.error or result.left_out:
             self._complain(result.error or result.left_out)  # type: ignore[arg-type]  # one of them is there
-        self._refused += result.error is not None
         for file in self.quality:
             file.add(result)
         if self._table is not None and not (alone and result.error):  # whose error is the command's own

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, TextIO
 
 from fiqa_runtime.errors import InputError
+from fiqa_runtime.rows.pictures import state_of
 from fiqa_runtime.runs.part_file import Convert, PartFile, beside, open_own, part_of
 from fiqa_runtime.system.files import is_special, writing
 
@@ -180,12 +181,3 @@ def _entry(line: bytes, keys: set[str]) -> dict[str, Any] | None:
 def journal_of(path: Path) -> Path:
     """Where the journal of a run lies whose first output is `path`."""
     return beside(path, "journal")
-
-
-def state_of(image: Path) -> tuple[int, int]:
-    """Size in bytes and time of the last write in nanoseconds; (-1, -1) where there is no such file."""
-    try:
-        status = image.stat()
-    except OSError:
-        return -1, -1
-    return status.st_size, status.st_mtime_ns
