@@ -30,7 +30,7 @@ MAY_IMPORT = {
 ROOMS = {
     "fiqa_runtime": (
         *("entry", "__init__", "cli", "watch_cli", "serve_cli", "watch_command", "command", "tuning", "serve"),
-        *("live", "runs", "diagnosis", "faces"),
+        *("live", "runs", "diagnosis", "rows", "faces"),
         *("scoring", "networks", "backends", "images", "artefact", "terminal", "onnx_bytes", "system", "errors"),
     ),
     "fiqa_export": (

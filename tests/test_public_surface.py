@@ -13,7 +13,7 @@ import pytest
 from fiqa_runtime import errors
 
 PACKAGES = (
-    *("fiqa_runtime", "fiqa_runtime.live", "fiqa_calibration", "fiqa_export", "fiqa_benchmarks"),
+    *("fiqa_runtime", "fiqa_runtime.live", "fiqa_runtime.rows", "fiqa_calibration", "fiqa_export", "fiqa_benchmarks"),
     "fiqa_evaluation",
 )
 

@@ -22,6 +22,7 @@ from fiqa_runtime.faces.detector import CONFIDENCE, LONGEST
 from fiqa_runtime.faces.mtcnn_detector import LEAST, PRESETS, check_preset
 from fiqa_runtime.images.align import check_method
 from fiqa_runtime.images.reading import Found, search_images
+from fiqa_runtime.rows.pictures import Pictures
 from fiqa_runtime.runs.shares import read_list, read_shard, share_of
 from fiqa_runtime.system.host import limit_opencv, threads_per_stream
 from fiqa_runtime.terminal.common_options import Quiet, Verbose, Version, panel
@@ -40,7 +41,16 @@ EXAMPLE = "Example: fiqa-score photos/ --engine ediffiqa-t.fp32.onnx --threshold
 def score(
     context: typer.Context,
     paths: Annotated[
-        list[str] | None, typer.Argument(metavar="PATH...", help="Photos, crops or their folders.")
+        list[str] | None,
+        typer.Argument(metavar="PATH...", help="Photos, crops or their folders; tar and Parquet files that hold some."),
+    ] = None,
+    image_column: Annotated[
+        str | None,
+        _what(metavar="NAME", help="Column of Parquet files with the image bytes. Default: bytes or image."),
+    ] = None,
+    id_column: Annotated[
+        str | None,
+        _what(metavar="NAME", help="Column of Parquet files with the names. Default: id, key or the row's number."),
     ] = None,
     list_file: Annotated[
         Path | None, _what("--list", metavar="FILE", help="Also the files named in FILE, one per line; '-' is stdin.")
@@ -129,8 +139,11 @@ def score(
         Path | None, _where(help="Write one line of JSON per image to FILE, or '-' for stdout, as results come.")
     ] = None,
     csv: Annotated[Path | None, _where(help="Write one line per face to FILE, or '-' for stdout.")] = None,
+    parquet: Annotated[
+        Path | None, _where(help="Write one row per image, with its faces, to a Parquet FILE; needs pyarrow.")
+    ] = None,
     resume: Annotated[
-        bool, _where("--resume", help="Go on from what a run with --csv or --jsonl that was cut has left.")
+        bool, _where("--resume", help="Go on from what a run with --csv, --jsonl or --parquet that was cut has left.")
     ] = False,
     quality_file: Annotated[
         list[Path] | None,
@@ -166,25 +179,22 @@ def score(
     precision, method = check_precision(cpu_precision), check_method(align)
     check_options(typed_options(context))
     refuse_streams(paths or [])
-    found = _found(paths or [], list_file, shard)
-    files = found.images
+    found, pictures = _found(paths or [], list_file), Pictures(image_column, id_column)
     detector_file = None if detector in (None, YUNET, MTCNN) else Path(detector)
     inputs = [
-        *(("PATH", file) for file in files),
-        ("--detector", detector_file),
-        ("--reference", reference),
-        ("--spec", spec),
+        *(("PATH", file) for file in found.images),
+        *(("--detector", detector_file), ("--reference", reference), ("--spec", spec)),
     ]
     outputs = [
-        ("--json", json),
-        ("--jsonl", jsonl),
-        ("--csv", csv),
+        *(("--json", json), ("--jsonl", jsonl), ("--csv", csv), ("--parquet", parquet)),
         *(("--quality-file", file) for file in quality_file or []),
     ]
     used = engine or str(default_engine())
     if engine is None:
         tell([f"scoring with {used}"])
     check_files(outputs, used, inputs)
+    found = _share(found if diagnose else pictures.expand(found), shard)
+    files = found.images
     if workers > 1:
         threads = threads_per_stream(workers, threads)
     limit_opencv(threads)
@@ -196,7 +206,7 @@ def score(
         detector, None if preset is None else check_preset(preset), min_confidence, longest_side, method
     )
     if explain:
-        show_choice(opened, json, files, faces, (streams, overlap))
+        show_choice(opened, json, files, faces, pictures, (streams, overlap))
         return
     if not files and shard is None:
         raise InputError("nothing to score; name photos, crops or folders of them")
@@ -215,16 +225,23 @@ def score(
             fp32_threshold,
             None if reject is None else read_share(reject),
         ),
-        *(json, jsonl, csv, tuple(quality_file or ()), overlay, resume, workers),
+        *(json, jsonl, csv, parquet),
+        *(tuple(quality_file or ()), overlay, resume, workers),
+        pictures=pictures,
     )
     score_images(found, opened, faces, settings)
 
 
-def _found(paths: list[str], list_file: Path | None, shard: str | None) -> Found:
-    """The images to score; what was passed over in folders is the first share's to tell."""
+def _found(paths: list[str], list_file: Path | None) -> Found:
+    """The files to score, as they are named and found in folders."""
     found = search_images(paths)
-    if list_file is not None:
-        found = replace(found, images=list(dict.fromkeys([*found.images, *read_list(list_file)])))
+    if list_file is None:
+        return found
+    return replace(found, images=list(dict.fromkeys([*found.images, *read_list(list_file)])))
+
+
+def _share(found: Found, shard: str | None) -> Found:
+    """The share of this machine; what was passed over in folders is the first one's to tell."""
     if shard is None:
         return found
     number, of = read_shard(shard)

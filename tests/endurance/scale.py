@@ -87,7 +87,7 @@ def writing(folder: Path, engine: Path, crops: int) -> None:
         results = [(result, None) for result, _ in score_crops(files, scorer)]
         made = time.process_time() - start
     outputs = [folder / "w.csv", folder / "w.jsonl"]
-    written = Written(Journal(outputs, {}, False), outputs[0], outputs[1], [], False, None)
+    written = Written(Journal(outputs, {}, False), outputs[0], outputs[1], None, [], False, None)
     start = time.process_time()
     written.consume(results, Account(len(files), {}))
     took = time.process_time() - start

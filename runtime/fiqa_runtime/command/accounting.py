@@ -29,6 +29,11 @@ class Account:
         """How many images were refused so far."""
         return self.outcomes[REFUSED]
 
+    @property
+    def all_refused(self) -> bool:
+        """Whether there were images, in this part of the run or an earlier one, and every one was refused."""
+        return self.outcomes.total() == self.refused > 0
+
     def add(self, result: ImageResult) -> None:
         """Count one result."""
         self.outcomes[result.outcome] += 1

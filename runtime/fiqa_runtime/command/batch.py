@@ -13,20 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fiqa_runtime.command.results import ImageResult
-from fiqa_runtime.errors import ArtefactError, FiqaError, InputError
+from fiqa_runtime.errors import FiqaError, InputError
 from fiqa_runtime.faces.face_quality import Face, LeftOutError
 from fiqa_runtime.images.crop_sampling import check_landmarks
 from fiqa_runtime.images.framing import unlike_a_crop
 from fiqa_runtime.images.preprocess import Image
-from fiqa_runtime.images.reading import read_image
+from fiqa_runtime.rows.crops import OF_ONE_IMAGE, most_at_once, scores_of
+from fiqa_runtime.rows.pictures import Pictures
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.documents import read_array
 from fiqa_runtime.system.parallel import work_ahead, work_side_by_side
 
 E = TypeVar("E", bound=FiqaError)
 Finish = Callable[[], list[Face]]
-OF_ONE_IMAGE = (InputError, ArtefactError)
-"""Errors that stop one image and not the rest; an ArtefactError is a score that is not a number."""
+FILES = Pictures()
 
 
 class Assessor(Protocol):
@@ -37,7 +37,11 @@ class Assessor(Protocol):
 
 
 def score_photos(
-    paths: Sequence[Path], quality: Assessor, overlap: bool = False, more: Sequence[Assessor] = ()
+    paths: Sequence[Path],
+    quality: Assessor,
+    overlap: bool = False,
+    more: Sequence[Assessor] = (),
+    pictures: Pictures = FILES,
 ) -> Iterator[tuple[ImageResult, Image | None]]:
     """Detect, align and score every face of every photo; yields each result with the photo it belongs to, in order.
 
@@ -45,16 +49,18 @@ def score_photos(
     assessors like `quality`; each takes another photo at the same time.
     """
     if more:
-        yield from work_side_by_side(lambda each, path: _finished(path, _begun(path, each)), [quality, *more], paths)
+        yield from work_side_by_side(
+            lambda each, path: _finished(path, _begun(path, each, pictures)), [quality, *more], paths
+        )
         return
-    begin = partial(_begun, quality=quality)
+    begin = partial(_begun, quality=quality, pictures=pictures)
     for path, begun in zip(paths, work_ahead(begin, paths) if overlap else map(begin, paths), strict=True):
         yield _finished(path, begun)
 
 
-def _begun(path: Path, quality: Assessor) -> tuple[Image, Finish] | FiqaError:
+def _begun(path: Path, quality: Assessor, pictures: Pictures) -> tuple[Image, Finish] | FiqaError:
     try:
-        photo = read_image(path)
+        photo = pictures.read(path)
     except InputError as error:
         return error
     try:
@@ -83,15 +89,14 @@ def _without_crops(faces: Sequence[Face]) -> tuple[Face, ...]:
 
 
 def score_crops(
-    paths: Sequence[Path], scorer: Scorer, landmarks: Path | None = None
+    paths: Sequence[Path], scorer: Scorer, landmarks: Path | None = None, pictures: Pictures = FILES
 ) -> Iterator[tuple[ImageResult, Image | None]]:
     """Score ready crops, as many at a time as the artefact takes; yields results in the order of `paths`.
 
     `landmarks`: a folder with ``<name of the picture>.npy`` (68, 2), as DSL-FIQA's script writes them.
     """
     files = iter(paths)
-    size = 1 if scorer.card.input.sampling else scorer.card.max_batch
-    while chunk := list(islice(files, size)):
+    while chunk := list(islice(files, most_at_once(scorer))):
         crops: dict[Path, Image] = {}
         points: dict[Path, NDArray[np.float32]] = {}
         errors: dict[Path, FiqaError] = {}
@@ -99,7 +104,7 @@ def score_crops(
             try:
                 if landmarks is not None:
                     points[path] = read_landmarks(landmarks / f"{path.stem}.npy")
-                crops[path] = read_image(path)
+                crops[path] = pictures.read(path)
             except InputError as error:
                 errors[path] = error
         scored: dict[Path, float | FiqaError] = {**errors, **_scores(crops, scorer, points)}
@@ -116,14 +121,13 @@ def score_crops(
 def _scores(
     crops: dict[Path, Image], scorer: Scorer, points: dict[Path, NDArray[np.float32]]
 ) -> dict[Path, float | FiqaError]:
-    """The score of each crop, or why it has none. Crops are scored together, and one by one where one is refused."""
-    landmarks = [points[path] for path in crops] if points else None
-    try:
-        return dict(zip(crops, scorer.score(list(crops.values()), landmarks).tolist(), strict=True))
-    except OF_ONE_IMAGE as error:
-        if len(crops) == 1:
-            return {path: _named(path, error) for path in crops}
-    return {path: _scores({path: crop}, scorer, points)[path] for path, crop in crops.items()}
+    """The score of each crop, or why it has none."""
+    scores = scores_of(list(crops.values()), scorer, [points[path] for path in crops] if points else None)
+    named = (
+        _named(path, score) if isinstance(score, FiqaError) else score
+        for path, score in zip(crops, scores, strict=True)
+    )
+    return dict(zip(crops, named, strict=True))
 
 
 def read_landmarks(path: Path) -> NDArray[np.float32]:

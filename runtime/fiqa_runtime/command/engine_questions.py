@@ -9,6 +9,7 @@ from pathlib import Path
 from fiqa_runtime.command.photo_setup import opener_for
 from fiqa_runtime.command.settings import EngineSettings, FaceSettings
 from fiqa_runtime.errors import VerdictError
+from fiqa_runtime.rows.pictures import Pictures
 from fiqa_runtime.scoring.agreement import json_number
 from fiqa_runtime.scoring.selftest import self_test
 from fiqa_runtime.system.files import sha256_of
@@ -32,14 +33,16 @@ def show_self_test(engine: EngineSettings, json: str | None) -> None:
 def show_choice(
     engine: EngineSettings,
     json: str | None,
-    files: Sequence[Path] = (),
-    faces: FaceSettings | None = None,
+    files: Sequence[Path],
+    faces: FaceSettings,
+    pictures: Pictures,
     asked: tuple[int | None, bool] = (None, False),
 ) -> None:
     """``--explain``: say which backend is used here and why, and of photos which way they are scored."""
     with engine.open() as scorer:
         path, choice = scorer.path, scorer.choice
-        photos = opener_for(engine, faces, scorer).decide(files, asked, always=True) if faces and files else None
+        opener = opener_for(engine, faces, scorer, pictures) if files else None
+        photos = opener.decide(files, asked, always=True) if opener else None
     assert choice
     if json:
         told = {"engine": str(path), "sha256": sha256_of(path), **choice.as_json()}

@@ -13,19 +13,22 @@ from fiqa_runtime.terminal.outputs import check_outputs
 
 ENGINE = ("--engine", "--spec", "--backend", "--threads", "--cpu-precision", "--json")
 FACES = ("--detector", "--preset", "--min-confidence", "--align", "--longest-side")
+COLUMNS = ("--image-column", "--id-column")
 FLOW = ("--overlap", "--streams")
-USES = {"--self-test": ENGINE, "--explain": (*ENGINE, "PATH", *FACES, *FLOW)}
+USES = {"--self-test": ENGINE, "--explain": (*ENGINE, "PATH", *COLUMNS, *FACES, *FLOW)}
 """By option: the only ones that it uses."""
 THRESHOLDS = ("--threshold", "--fp32-threshold")
 IGNORES = {
     "--diagnose": (
         *FLOW,
+        *COLUMNS,
         "--resume",
         "--workers",
         "--landmarks",
         *THRESHOLDS,
         "--csv",
         "--jsonl",
+        "--parquet",
         "--quality-file",
         "--overlay",
     ),
@@ -37,6 +40,7 @@ IGNORES = {
         "--csv",
         "--json",
         "--jsonl",
+        "--parquet",
         "--quality-file",
         "--overlay",
     ),
@@ -60,11 +64,11 @@ def check_options(typed: Collection[str]) -> None:
             "--calibrate-threshold and --reject SHARE go together, as in --reject 5%; give both or neither"
         )
     refuse_ignored(typed, IGNORES)
-    if "--resume" in typed and not {"--jsonl", "--csv"} & {*typed}:
-        raise InputError("--resume goes on with what --csv FILE or --jsonl FILE has; add one of them")
+    if "--resume" in typed and not {"--jsonl", "--csv", "--parquet"} & {*typed}:
+        raise InputError("--resume goes on with what --csv, --jsonl or --parquet FILE has; add one of them")
     if "--landmarks" in typed and "--aligned" not in typed:
         raise InputError("--landmarks are those of ready crops; add --aligned or leave them out")
-    if "--quality-file" in typed and not {"--json", "--jsonl", "--csv"} & {*typed}:
+    if "--quality-file" in typed and not {"--json", "--jsonl", "--csv", "--parquet"} & {*typed}:
         refuse_unused("--quality-file without --csv or --json", [name for name in THRESHOLDS if name in typed])
 
 

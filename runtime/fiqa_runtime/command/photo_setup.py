@@ -12,12 +12,14 @@ from pathlib import Path
 from fiqa_runtime.command.batch import score_photos
 from fiqa_runtime.command.results import Stream
 from fiqa_runtime.command.settings import EngineSettings, FaceSettings, assessor_for
+from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detection import finder_settings
 from fiqa_runtime.faces.detector import FACE_DETECTOR_YN, Detector
 from fiqa_runtime.faces.face_quality import FaceQuality
 from fiqa_runtime.faces.mtcnn_detector import MtcnnDetector
 from fiqa_runtime.faces.portrait_quality import PortraitQuality
 from fiqa_runtime.images.dimensions import image_size
+from fiqa_runtime.rows.pictures import Pictures
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.files import sha256_of
 from fiqa_runtime.system.host import limit_opencv, own_groups, threads_per_stream, usable_cores
@@ -42,11 +44,12 @@ class OpenSetup:
     """As many as it takes photos at once."""
     opencv_threads: int
     """Threads of OpenCV, which has one number for the whole process."""
+    pictures: Pictures
 
     def score(self, paths: Sequence[Path]) -> Stream:
         """The results of `paths`, in their order, as they come."""
         limit_opencv(self.opencv_threads)
-        yield from score_photos(paths, self.assessors[0], self.setup.overlap, self.assessors[1:])
+        yield from score_photos(paths, self.assessors[0], self.setup.overlap, self.assessors[1:], self.pictures)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Opener:
     detector: Detector | MtcnnDetector
     engine: EngineSettings
     faces: FaceSettings
+    pictures: Pictures
 
     @property
     def plain(self) -> Setup:
@@ -81,7 +85,7 @@ class Opener:
                 detector = self.faces.open_detector(named, scorer, setup.detector)
             align, backend = self.faces.align, self.engine.backend
             assessors.append(assessor_for(scorer, detector, align, backend, threads, stack))
-        return OpenSetup(setup, scorers[0], assessors, threads or math.ceil(usable_cores(own_groups())))
+        return OpenSetup(setup, scorers[0], assessors, threads or math.ceil(usable_cores(own_groups())), self.pictures)
 
     def decide(
         self, files: Sequence[Path], asked: tuple[int | None, bool] = (None, False), always: bool = False
@@ -95,7 +99,7 @@ class Opener:
             "artefact": sha256_of(self.scorer.path),
             "detector": {key: str(value) for key, value in finder_settings(self.detector).items()},
             "align": self.faces.align,
-            "size": _size_class(files),
+            "size": _size_class(files, self.pictures),
             "threads": self.engine.threads,
             "precision": self.engine.precision,
         }
@@ -122,17 +126,17 @@ class Opener:
         return max(MOST_BYTES // max(size, 1), 1)
 
 
-def opener_for(engine: EngineSettings, faces: FaceSettings, scorer: Scorer) -> Opener:
-    """`scorer` with the detector that suits it; raises what opening that raises."""
-    return Opener(scorer, faces.open_detector(engine, scorer), engine, faces)
+def opener_for(engine: EngineSettings, faces: FaceSettings, scorer: Scorer, pictures: Pictures) -> Opener:
+    """`scorer` with the detector that suits it, for `pictures`; raises what opening that raises."""
+    return Opener(scorer, faces.open_detector(engine, scorer), engine, faces, pictures)
 
 
-def _size_class(files: Sequence[Path]) -> int | None:
+def _size_class(files: Sequence[Path], pictures: Pictures) -> int | None:
     """Of the photo in the middle: the power of two next to its longer side, in pixels; None where no header says it."""
     if not files:
         return None
     try:
-        size = image_size(files[len(files) // 2].read_bytes())
-    except OSError:
+        size = image_size(pictures.data(files[len(files) // 2]))
+    except (OSError, InputError):
         return None
     return round(math.log2(max(*size, 1))) if size else None

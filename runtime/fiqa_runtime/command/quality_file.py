@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fiqa_runtime.command.results import ImageResult
-from fiqa_runtime.errors import DependencyError, InputError
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.rows.schema import require_pyarrow
 from fiqa_runtime.system.files import write_bytes, write_text
 
 Scores = Mapping[str, float]
@@ -45,8 +46,8 @@ class QualityFile:
         if self._write is _write_cr_fiqa and blank:
             raise InputError(f"'{blank[0]}' has a blank in its path, which {path.name} cannot hold; use .csv or rename")
         if self._write is _write_parquet:
-            _require_pyarrow()
-            _refuse_names_that_are_not_utf8(path, images)
+            require_pyarrow()
+            refuse_names_that_are_not_utf8(path, images)
         self._scores: dict[str, float] = {}
         self._without_face: list[Path] = []
 
@@ -83,7 +84,8 @@ class QualityFile:
         )
 
 
-def _refuse_names_that_are_not_utf8(path: Path, images: Sequence[Path]) -> None:
+def refuse_names_that_are_not_utf8(path: Path, images: Iterable[Path]) -> None:
+    """Raise InputError where one of `images` has a name that the Parquet file `path` cannot hold."""
     for image in images:
         try:
             str(image).encode()
@@ -118,13 +120,6 @@ def _write_parquet(path: Path, scores: Scores) -> None:
     data = io.BytesIO()
     parquet.write_table(pyarrow.table(columns), data)
     write_bytes(path, data.getvalue())
-
-
-def _require_pyarrow() -> None:
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        raise DependencyError("Parquet needs pyarrow; pip install 'fiqa-edge[parquet]', or write .csv") from error
 
 
 _WRITERS: dict[str, Callable[[Path, Scores], None]] = {

@@ -10,6 +10,7 @@ from typing import Any
 from fiqa_runtime.errors import FiqaError
 from fiqa_runtime.faces.face_quality import Face
 from fiqa_runtime.images.preprocess import Image
+from fiqa_runtime.rows.schema import as_crop_row
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.files import sha256_of
 
@@ -130,3 +131,22 @@ def line_of(result: ImageResult) -> dict[str, Any]:
 def line_of_passed_over(path: Path, reason: str) -> dict[str, Any]:
     """What a line of JSON says of a file in a folder that was not read."""
     return {"image": str(path), "outcome": PASSED_OVER, "error": reason}
+
+
+def row_of(result: ImageResult) -> dict[str, Any]:
+    """What a row of Parquet says of an image; see :func:`fiqa_runtime.rows.parquet_output.file_schema`."""
+    faces: list[dict[str, Any]] = [face.as_dict() for face in result.faces or ()]
+    if result.quality is not None:
+        faces = [as_crop_row(result.quality)]
+    error = result.error or result.left_out
+    decided = [{**face, "accepted": result.accepts(face["quality"])} for face in faces]
+    return _row(result.path, result.outcome, decided, None if error is None else str(error))
+
+
+def row_of_passed_over(path: Path, reason: str) -> dict[str, Any]:
+    """What a row of Parquet says of a file in a folder that was not read."""
+    return _row(path, PASSED_OVER, [], reason)
+
+
+def _row(path: Path, outcome: str, faces: list[dict[str, Any]], error: str | None) -> dict[str, Any]:
+    return {"id": str(path), "outcome": outcome, "faces": faces, "error": error}

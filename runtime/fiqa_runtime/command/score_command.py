@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from fiqa_runtime.command.accounting import Account, counted
 from fiqa_runtime.command.batch import refuse_same_stems, score_crops
 from fiqa_runtime.command.overlay_files import picture_places, with_pictures
 from fiqa_runtime.command.photo_setup import opener_for
-from fiqa_runtime.command.quality_file import QualityFile
+from fiqa_runtime.command.quality_file import QualityFile, refuse_names_that_are_not_utf8
 from fiqa_runtime.command.results import (
     Stream,
     as_document,
@@ -27,6 +27,8 @@ from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.faces.face_quality import FaceCropper
 from fiqa_runtime.faces.mtcnn_detector import MtcnnDetector
 from fiqa_runtime.images.reading import Found
+from fiqa_runtime.rows.parquet_output import to_parquet
+from fiqa_runtime.rows.schema import require_pyarrow
 from fiqa_runtime.runs.journal import Journal
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.scoring.selftest import self_test
@@ -57,6 +59,9 @@ def score_images(found: Found, engine: EngineSettings, faces: FaceSettings, sett
     files = found.images
     account = Account(len(files), found.passed_over)
     quality = [QualityFile(path, files) for path in settings.quality_files]
+    if settings.parquet is not None:
+        require_pyarrow()
+        refuse_names_that_are_not_utf8(settings.parquet, [*files, *found.passed_over])
     with ExitStack() as stack:
         scorer = stack.enter_context(engine.open())
         if not scorer.has_score:
@@ -82,9 +87,10 @@ def score_images(found: Found, engine: EngineSettings, faces: FaceSettings, sett
         if settings.overlay is not None:
             stream = with_pictures(stream, places, scorer, source.crop, pictures)
         table = None
-        if not (settings.json or settings.jsonl or settings.csv or quality):
+        if not (settings.json or settings.jsonl or settings.csv or settings.parquet or quality):
             table = Table(files, settings.aligned, threshold)
-        written = Written(journal, settings.csv, settings.jsonl, quality, settings.json is not None, table)
+        outputs = (settings.csv, settings.jsonl, settings.parquet)
+        written = Written(journal, *outputs, quality, settings.json is not None, table)
         written.consume(stream, account)
         if settings.json:
             write_json(
@@ -99,10 +105,12 @@ def score_images(found: Found, engine: EngineSettings, faces: FaceSettings, sett
 
 def _journal(scorer: Scorer, engine: EngineSettings, source: Source, settings: ScoreSettings) -> Journal:
     """The outputs that grow, and what an earlier run of the same kind has put there."""
-    grow = [path for path in (settings.csv, settings.jsonl) if path is not None and str(path) != "-"]
+    outputs = (settings.csv, settings.jsonl, settings.parquet)
+    grow = [path for path in outputs if path is not None and str(path) != "-"]
     network = None if engine.network is None else sha256_of(engine.network)
-    run = {"engine": sha256_of(scorer.path), "network": network, **source.settings}
-    return Journal(grow, json.loads(json.dumps(run, default=str)), settings.resume)
+    run = {"engine": sha256_of(scorer.path), "network": network, **asdict(settings.pictures), **source.settings}
+    convert = {} if settings.parquet is None else {settings.parquet: to_parquet}
+    return Journal(grow, json.loads(json.dumps(run, default=str)), settings.resume, convert)
 
 
 def _photos(
@@ -114,7 +122,7 @@ def _photos(
     stack: ExitStack,
 ) -> Source:
     """Results for photos, in the way that is fastest here or that was asked for; `stack` closes what it opens."""
-    opener = opener_for(engine, faces, scorer)
+    opener = opener_for(engine, faces, scorer, settings.pictures)
     setup = opener.plain
     if settings.workers == 1:
         decision = opener.decide(files, (settings.streams, settings.overlap))
@@ -132,7 +140,9 @@ def _photos(
     told = {"aligned": False, **first.settings}
     if settings.workers > 1:
         again = replace(engine, backend=scorer.backend.name)
-        return Source(scorer, lambda some: score_in_processes(some, settings.workers, again, faces), told)
+        return Source(
+            scorer, lambda some: score_in_processes(some, settings.workers, again, faces, settings.pictures), told
+        )
     return Source(opened.scorer, opened.score, told, first.crop)
 
 
@@ -140,10 +150,12 @@ def _crops(files: list[Path], scorer: Scorer, engine: EngineSettings, settings: 
     told = {"aligned": True, **_landmark_settings(scorer, settings.landmarks)}
     if settings.workers > 1:
         again = replace(engine, backend=scorer.backend.name)
-        return Source(scorer, lambda some: score_in_processes(some, settings.workers, again, None), told)
+        return Source(
+            scorer, lambda some: score_in_processes(some, settings.workers, again, None, settings.pictures), told
+        )
     if settings.landmarks is not None:
         refuse_same_stems(files)
-    return Source(scorer, lambda some: score_crops(some, scorer, settings.landmarks), told)
+    return Source(scorer, lambda some: score_crops(some, scorer, settings.landmarks, settings.pictures), told)
 
 
 def _threshold(scorer: Scorer, settings: ScoreSettings) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from fiqa_runtime.faces.mtcnn_detector import MtcnnDetector, PresetName, has_mtc
 from fiqa_runtime.faces.portrait_quality import PortraitQuality, open_landmarkers
 from fiqa_runtime.images.align import Method
 from fiqa_runtime.images.framing import frame_of
+from fiqa_runtime.rows.pictures import Pictures
 from fiqa_runtime.scoring.foreign import open_foreign
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.terminal.console import detail, stderr
@@ -140,6 +141,7 @@ class ScoreSettings:
     json: str | None
     jsonl: Path | None
     csv: Path | None
+    parquet: Path | None
     quality_files: tuple[Path, ...]
     overlay: Path | None
     """Folder for annotated copies."""
@@ -147,3 +149,5 @@ class ScoreSettings:
     """Whether to go on from what a run that was cut has left."""
     workers: int = 1
     """Processes that score."""
+    pictures: Pictures = field(default_factory=Pictures)
+    """How images are read."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from fiqa_runtime.command.batch import Assessor, score_crops, score_photos
 from fiqa_runtime.command.results import ImageResult, Stream
 from fiqa_runtime.command.settings import EngineSettings, FaceSettings, assessor_for
+from fiqa_runtime.rows.pictures import Pictures
 from fiqa_runtime.runs.processes import map_in_processes
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.host import limit_opencv
@@ -20,23 +21,25 @@ AT_ONCE = 16
 class _Here:
     """What one worker process has open."""
 
+    pictures: Pictures
     scorer: Scorer
     assessor: Assessor | None = None
 
 
 def score_in_processes(
-    files: Sequence[Path], workers: int, engine: EngineSettings, faces: FaceSettings | None
+    files: Sequence[Path], workers: int, engine: EngineSettings, faces: FaceSettings | None, pictures: Pictures
 ) -> Stream:
-    """Results of `files` in their order, without their pixels; `faces` is None for ready crops.
+    """Results of `files`, read by `pictures`, in their order and without their pixels; `faces` is None for ready crops.
 
     `engine` names the backend and the threads of each of the `workers`. Raises InputError where a process dies.
     """
     chunks = [files[start : start + AT_ONCE] for start in range(0, len(files), AT_ONCE)]
-    for results in map_in_processes(_score, chunks, workers, _open, (engine, faces)):
+    for results in map_in_processes(_score, chunks, workers, _open, (engine, faces, pictures)):
         yield from ((result, None) for result in results)
 
 
-def _open(engine: EngineSettings, faces: FaceSettings | None) -> None:
+def _open(engine: EngineSettings, faces: FaceSettings | None, pictures: Pictures) -> None:
+    _Here.pictures = pictures
     limit_opencv(engine.threads)
     _Here.scorer = engine.open()
     if faces is not None:
@@ -51,5 +54,5 @@ def _score(files: Sequence[Path]) -> list[ImageResult]:
 
 def _stream(files: Sequence[Path]) -> Iterator[tuple[ImageResult, object]]:
     if _Here.assessor is None:
-        return iter(score_crops(files, _Here.scorer))
-    return iter(score_photos(files, _Here.assessor))
+        return iter(score_crops(files, _Here.scorer, pictures=_Here.pictures))
+    return iter(score_photos(files, _Here.assessor, pictures=_Here.pictures))

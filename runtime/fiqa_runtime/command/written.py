@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,8 @@ from fiqa_runtime.command.results import (
     Stream,
     line_of,
     line_of_passed_over,
+    row_of,
+    row_of_passed_over,
     row_without_score,
 )
 from fiqa_runtime.command.table import Table
@@ -40,8 +42,8 @@ class Sink(Protocol):
 class Written:
     """Takes results as they come, hands them to the outputs, and says at the end how much was written where.
 
-    `csv` and `jsonl` are ``-`` for stdout or outputs of the `journal`, None for none; `keep` holds every result for a
-    JSON document.
+    `csv` and `jsonl` are ``-`` for stdout or outputs of the `journal`, None for none, as `parquet`, which is never
+    ``-``; `keep` holds every result for a JSON document.
     """
 
     def __init__(
@@ -49,18 +51,20 @@ class Written:
         journal: Journal,
         csv: Path | None,
         jsonl: Path | None,
+        parquet: Path | None,
         quality: Sequence[QualityFile],
         keep: bool,
         table: Table | None,
     ) -> None:
         self.csv = csv
         self.jsonl = jsonl
+        self.parquet = parquet
         self.quality = quality
         self.kept: list[ImageResult] = []
         self._journal = journal
         self._keep = keep
         self._table = table
-        self._rows = self._lines = self._refused = self._complaints = 0
+        self._rows = self._lines = self._complaints = 0
         self._errors: list[FiqaError] = []
 
     def consume(self, stream: Stream, account: Account) -> None:
@@ -71,6 +75,8 @@ class Written:
         try:
             self._take_earlier(account)
             self._write_all(stream, account)
+            if not account.all_refused:
+                self._journal.finish()
         except BaseException:
             self._journal.close()
             if self._journal.can_go_on and account.outcomes:
@@ -78,13 +84,12 @@ class Written:
                 done = f"{sum(account.outcomes.values())} of {counted(account.given, 'image')}"
                 tell([f"{done} stand in {parts}; the same command with --resume goes on"])
             raise
-        if account.given and self._refused == account.given:
+        if account.all_refused:
             self._journal.discard()
             first = self._errors[0]
             raise InputError(
                 str(first) if account.given == 1 else f"none of {account.given} images can be scored: {first}"
             )
-        self._journal.finish()
         if self._table is not None:
             _show(self._table.last())
         for file in self.quality:
@@ -95,14 +100,13 @@ class Written:
             account.add_earlier(Path(image), done.outcome, done.error)
             if done.error:
                 self._complain(InputError(done.error))
-        self._refused = account.refused
         grown = None if self.csv is None else self._journal.parts.get(self.csv)
         if self._journal.done and grown is not None and not grown.direct:
             self._rows = _rows_in(part_of(grown.path))
 
     def _write_all(self, stream: Stream, account: Account) -> None:
         earlier = len(self._journal.done)
-        rows, lines = self._sink(self.csv), self._sink(self.jsonl)
+        rows, lines, table = (self._sink(path) for path in (self.csv, self.jsonl, self.parquet))
         writer = None
         if rows is not None:
             writer = csv.writer(rows, lineterminator="\n" if rows is sys.stdout else "\r\n")
@@ -113,15 +117,15 @@ class Written:
                 report("score", done, account.given)
                 account.add(result)
                 self._write(writer, result.rows())
-                if lines is not None:
-                    lines.write(json.dumps(line_of(result), allow_nan=False) + "\n")
+                _write_line(lines, line_of, result)
+                _write_line(table, row_of, result)
                 error = result.error or result.left_out
                 self._journal.add(result.path, result.outcome, None if error is None else str(error))
                 self._take(result, alone=account.given == 1)
         for path, why in account.passed_over.items():
             self._write(writer, [row_without_score(path, PASSED_OVER, why)])
-            if lines is not None:
-                lines.write(json.dumps(line_of_passed_over(path, why)) + "\n")
+            _write_line(lines, line_of_passed_over, path, why)
+            _write_line(table, row_of_passed_over, path, why)
         self._lines = account.given + len(account.passed_over)
 
     def _sink(self, path: Path | None) -> Sink | None:
@@ -145,7 +149,6 @@ class Written:
             self.kept.append(result)
         if result.error or result.left_out:
             self._complain(result.error or result.left_out)  # type: ignore[arg-type]  # one of them is there
-        self._refused += result.error is not None
         for file in self.quality:
             file.add(result)
         if self._table is not None and not (alone and result.error):  # whose error is the command's own
@@ -161,6 +164,8 @@ class Written:
             yield f"wrote {counted(self._lines, 'line')} to {self.jsonl}"
         if self.csv is not None and str(self.csv) != "-":
             yield f"wrote {counted(self._rows, 'row')} to {self.csv}"
+        if self.parquet is not None:
+            yield f"wrote {counted(self._lines, 'row')} to {self.parquet}"
         for file in self.quality:
             yield f"wrote {counted(len(file), 'score')} to {file.path}"
 
@@ -177,6 +182,11 @@ def _rows_in(path: Path) -> int:
     """Rows of a CSV under its head."""
     with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
         return sum(1 for _ in csv.reader(stream)) - 1
+
+
+def _write_line(sink: Sink | None, make: Callable[..., Mapping[str, Any]], *of: object) -> None:
+    if sink is not None:
+        sink.write(json.dumps(make(*of), allow_nan=False) + "\n")
 
 
 def _show(lines: Iterable[str]) -> None:

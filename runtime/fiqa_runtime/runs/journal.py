@@ -10,13 +10,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TextIO
 
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.runs.part_file import PartFile, beside, open_own, part_of
+from fiqa_runtime.rows.pictures import state_of
+from fiqa_runtime.runs.part_file import Convert, PartFile, beside, open_own, part_of
 from fiqa_runtime.system.files import is_special, writing
 
 VERSION = 1
+EMPTY: Mapping[Path, Convert] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,21 @@ class Journal:
     """The growing `outputs` of a run, and what is in them.
 
     `run` is what decides the results, as plain JSON: the SHA-256 of the engine and the settings. FIFOs and devices
-    among the outputs get everything that comes, and nothing is noted for them. Raises InputError where an earlier run
+    among the outputs get everything that comes, and nothing is noted for them. `convert` says of which outputs the file
+    is made at the end, see :class:`PartFile`. Raises InputError where an earlier run
     was cut and `resume` is not asked for, where the earlier run was another one, and where a file cannot be written.
     """
 
-    def __init__(self, outputs: Sequence[Path], run: Mapping[str, Any], resume: bool) -> None:
+    def __init__(
+        self, outputs: Sequence[Path], run: Mapping[str, Any], resume: bool, convert: Mapping[Path, Convert] = EMPTY
+    ) -> None:
         self._named = [path for path in outputs if not is_special(path)]
         self._head = {"fiqa_journal": VERSION, "run": dict(run), "outputs": [str(path) for path in self._named]}
         before = self._before(resume)
         self.done: Mapping[str, Done] = before.done if before else {}
         """What was done before, by name of the image, in the order of the run."""
         keep = dict(zip(self._named, before.sizes, strict=True)) if before else {}
-        self.parts = {path: PartFile(path, keep.get(path, 0)) for path in outputs}
+        self.parts = {path: PartFile(path, keep.get(path, 0), convert.get(path)) for path in outputs}
         self._journal = self._open(before.length if before else 0) if self._named else None
 
     def add(self, image: Path, outcome: str, error: str | None) -> None:
@@ -82,7 +88,7 @@ class Journal:
 
     def finish(self) -> None:
         """Give the outputs their names and remove the journal."""
-        for part in self.parts.values():
+        for part in sorted(self.parts.values(), key=lambda part: part.convert is None):  # first what may fail
             part.finish()
         self._end(remove=True)
 
@@ -175,12 +181,3 @@ def _entry(line: bytes, keys: set[str]) -> dict[str, Any] | None:
 def journal_of(path: Path) -> Path:
     """Where the journal of a run lies whose first output is `path`."""
     return beside(path, "journal")
-
-
-def state_of(image: Path) -> tuple[int, int]:
-    """Size in bytes and time of the last write in nanoseconds; (-1, -1) where there is no such file."""
-    try:
-        status = image.stat()
-    except OSError:
-        return -1, -1
-    return status.st_size, status.st_mtime_ns

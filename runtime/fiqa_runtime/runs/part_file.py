@@ -1,17 +1,21 @@
-"""A text file that can be read while it grows, under a name that says that it is not whole."""
+"""A file whose text can be read while it grows, under a name that says that it is not whole."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR
 from typing import TextIO
 
-from fiqa_runtime.system.files import end_of_link, is_special, writing
+from fiqa_runtime.errors import InputError
+from fiqa_runtime.system.files import end_of_link, is_special, replacing, writing
 
+Convert = Callable[[Path, Path], None]
+"""Reads the text of the first file and writes what the user wants of it to the second."""
 LONGEST_NAME = 240
 """Bytes of a name to which an ending can be added; file systems take 255."""
 
@@ -60,16 +64,22 @@ class PartFile:
     Every :meth:`flush` hands what was written to the operating system, so that a program that is killed afterwards
     loses none of it. A FIFO or a device is written to directly. All methods raise InputError where the file cannot be
     written.
+
+    `convert` is for a kind of file that cannot be gone on with after a cut: text grows in its place, of which the file
+    is made at the end. There is none for FIFOs and devices.
     """
 
-    def __init__(self, path: Path, keep: int = 0) -> None:
+    def __init__(self, path: Path, keep: int = 0, convert: Convert | None = None) -> None:
         """Go on after the first `keep` bytes of what is there already; 0: begin anew."""
         self.path = path
+        self.convert = convert
         with writing(path):
             with suppress(FileNotFoundError):  # others, as a name too long, are told now and not at the end
                 if S_ISDIR(path.stat().st_mode):
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             self.direct = is_special(path)
+            if self.direct and convert is not None:
+                raise InputError(f"{path} is a pipe or a device, where no such file can be written; name a file")
             self._place = path if self.direct else part_of(path)
             self._stream = open_own(self._place, keep) if not self.direct else _open_special(path)
         self._size = keep
@@ -90,10 +100,14 @@ class PartFile:
         return self._size
 
     def finish(self) -> None:
-        """Close the file and give it its name."""
+        """Close the file and give it its name; one that cannot be converted stays to go on from."""
         with writing(self.path):
             self._stream.close()
-            if not self.direct:
+            if self.convert is not None:
+                with replacing(self.path) as target:
+                    self.convert(self._place, target)
+                self._place.unlink()
+            elif not self.direct:
                 self._place.replace(end_of_link(self.path))
 
     def close(self) -> None:

@@ -73,7 +73,7 @@ def test_no_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_parquet_holds_no_names_that_are_no_utf_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fiqa_runtime.command.quality_file._require_pyarrow", lambda: None)
+    monkeypatch.setattr("fiqa_runtime.command.quality_file.require_pyarrow", lambda: None)
     with pytest.raises(InputError, match=r"is not UTF-8, which s.parquet cannot hold; use .csv or rename"):
         QualityFile(tmp_path / "s.parquet", [Path("a.png"), Path(os.fsdecode(b"caf\xe9.png"))])
 

@@ -117,6 +117,18 @@ def test_what_is_left_of_a_cut_run_is_not_lost_by_a_run_anew(
     assert (tmp_path / "s.csv.part").read_bytes() == part
 
 
+def test_a_last_part_in_which_all_is_refused_does_not_lose_what_was_done(
+    score: Invoke, single: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = ("--aligned", "--engine", single, "--backend", "onnxruntime", "--jsonl", tmp_path / "s.jsonl")
+    with monkeypatch.context() as patch:
+        cut_after(patch, 3, KeyboardInterrupt())
+        score(crops, *base)
+    assert score(crops / "4.png", *base, "--resume").code == 2
+    outcomes = [json.loads(line)["outcome"] for line in (tmp_path / "s.jsonl").read_text().splitlines()]
+    assert outcomes == ["scored"] * 3 + ["refused"]
+
+
 def test_resume_needs_an_output_that_grows(score: Invoke, single: Path, crops: Path, tmp_path: Path) -> None:
     base = (crops, "--aligned", "--engine", single, "--resume")
     assert score(*base).is_one_line("add one of them")
