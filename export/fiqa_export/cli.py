@@ -38,7 +38,7 @@ USES = {
 """The options that each of these options uses; it ignores all others."""
 PLAN = ("--batch", "--workspace", "--optimisation", "--version-compatible", "--hardware-compatible", "--dla")
 """The options of a plan."""
-FINISHED = ("MODEL", "--target", *PLAN, "--triton", "--deepstream", "--json")
+FINISHED = ("MODEL", "--target", *PLAN, "--triton", "--with-faces", "--deepstream", "--json")
 """The only ones that apply where MODEL is a finished ONNX file."""
 
 
@@ -104,6 +104,9 @@ def export(
     ] = False,
     dla: Annotated[int | None, _plan(help="Deep learning accelerator to build for.")] = None,
     triton: Annotated[Path | None, _where(help="Triton model repository to add the artefact to.")] = None,
+    with_faces: Annotated[
+        bool, _where("--with-faces", help="--triton: models for crops and for photos too, by Triton's python backend.")
+    ] = False,
     deepstream: Annotated[Path | None, _where(help="Folder for the artefact with nvinfer's settings.")] = None,
     out: Annotated[Path, _where(help="Folder for the artefacts.")] = ENGINES,
     images: Annotated[
@@ -135,7 +138,7 @@ def export(
     """
     typed = typed_options(context)
     refuse_all_but(typed, USES)
-    refuse_parts_alone(typed, {"--like": ("--licence",)})
+    refuse_parts_alone(typed, {"--like": ("--licence",), "--triton": ("--with-faces",)})
     if _answered(model, weights, target, json, list_models, doctor, fetch, look_into):
         return
     if model is None:
@@ -165,12 +168,14 @@ def export(
 
     flags = (optimisation, version_compatible, hardware_compatible, dla)
     plan = PlanOptions(target, _batch(batch), workspace and workspace << 20, *flags)
-    servers = ServingFolders(triton, deepstream)
+    servers = ServingFolders(triton, deepstream, with_faces)
     if from_file:
         from fiqa_export.command.plan_command import plan_of
 
         plan_of(model, plan, servers, json)
         return
+    for spec in specs:
+        servers.check(spec.name, spec.input, spec.outputs)
     _need(*EXPORT_PACKAGES)
     from fiqa_export.command.export_command import export_all
     from fiqa_export.pipeline import Options

@@ -26,6 +26,7 @@ def plan_of(name: str, options: PlanOptions, servers: ServingFolders, json: str 
     card = read_card(path)
     if options.target == "none":
         raise InputError(f"{name} is exported already, and --target none builds no plan; name another target")
+    servers.check(card.model, card.input, card.outputs)
     order = order_plan(options, card.precision)
     check_output_folder(path.parent)
     plan = path.with_suffix(".plan")

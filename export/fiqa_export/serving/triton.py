@@ -11,17 +11,15 @@ configuration (`model_config.proto`).
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
-from fiqa_runtime.artefact.card import Card, built_for, card_path
+from fiqa_runtime.artefact.card import Card, built_for
 from fiqa_runtime.artefact.spec import Framing, OutputSpec
-from fiqa_runtime.errors import InputError, UnsupportedError
+from fiqa_runtime.errors import UnsupportedError
 from fiqa_runtime.images.crop_sampling import SLOTS
-from fiqa_runtime.system.files import write_text
-from fiqa_runtime.terminal.outputs import check_output_folder
 
-from fiqa_export.serving.copying import copy_artefact, max_batch, refuse_plan
+from fiqa_export.serving.copying import max_batch, refuse_plan
+from fiqa_export.serving.repository import add_model
 
 MAX_QUEUE_DELAY = 1000
 """Microseconds that a request may wait for others to share its batch."""
@@ -43,14 +41,7 @@ def write_triton(artefact: Path, card: Card, folder: Path) -> Path:
     be written.
     """
     artefact = artefact.resolve()
-    configuration = triton_config(artefact.name, card)
-    model = folder / card.served_name
-    check_output_folder(model)
-    latest = max((int(path.name) for path in model.iterdir() if path.name.isdigit()), default=0)
-    if not _holds(model / str(latest) / artefact.name, card):
-        _copy_version(artefact, card, model, latest + 1)
-    write_text(model / "config.pbtxt", configuration)
-    return model
+    return add_model(folder / card.served_name, triton_config(artefact.name, card), artefact, card)
 
 
 def triton_config(file: str, card: Card) -> str:
@@ -58,29 +49,31 @@ def triton_config(file: str, card: Card) -> str:
     refuse_plan(file, card, "Triton")
     image = _image_dims(card)
     raw = card.input.raw
-    inputs = [_tensor(card.input.name, (*image[1:], 3) if raw else image, "TYPE_UINT8" if raw else "TYPE_FP32")]
+    inputs = [tensor(card.input.name, (*image[1:], 3) if raw else image, "TYPE_UINT8" if raw else "TYPE_FP32")]
     if card.input.sampling is not None and card.input.sampling.landmarks == "input":
-        inputs.append(_tensor("landmarks", (SLOTS,)))
-    outputs = [_tensor(output.name, _output_dims(output, card.input.framing, *image[1:])) for output in card.outputs]
+        inputs.append(tensor("landmarks", (SLOTS,)))
+    outputs = [tensor(output.name, _output_dims(output, card.input.framing, *image[1:])) for output in card.outputs]
     return f"""\
 {VERSION_COMPATIBLE if card.plan and card.plan.flags.version_compatible else ""}\
 name: "{card.served_name}"
 backend: "{"tensorrt" if card.format == "plan" else "onnxruntime"}"
 default_model_filename: "{file}"
 max_batch_size: {max_batch(card)}
-input [{_listed(inputs)}]
-output [{_listed(outputs)}]
+input [{listed(inputs)}]
+output [{listed(outputs)}]
 dynamic_batching {{ max_queue_delay_microseconds: {MAX_QUEUE_DELAY} }}
 instance_group [ {{ count: 1 kind: {"KIND_GPU" if card.format == "plan" else "KIND_AUTO"} }} ]
 version_policy: {{ latest {{ num_versions: 1 }} }}
 """
 
 
-def _tensor(name: str, dims: tuple[int, ...], kind: str = "TYPE_FP32") -> str:
+def tensor(name: str, dims: tuple[int, ...], kind: str = "TYPE_FP32") -> str:
+    """An entry of the list of inputs or outputs; `dims` without the batch."""
     return f'{{ name: "{name}" data_type: {kind} dims: [ {", ".join(map(str, dims))} ] }}'
 
 
-def _listed(tensors: list[str]) -> str:
+def listed(tensors: list[str]) -> str:
+    """What stands between the brackets of that list."""
     return ",".join(f"\n  {tensor}" for tensor in tensors) + "\n"
 
 
@@ -115,22 +108,3 @@ def _output_dims(output: OutputSpec, framing: Framing, height: int, width: int) 
 def _cells(side: int) -> int:
     """Cells of MTCNN's first network along a side: a convolution of 3, a halving that rounds up, two more of 3."""
     return ANY if side == ANY else -(-(side - 2) // 2) - 4
-
-
-def _holds(artefact: Path, card: Card) -> bool:
-    beside = card_path(artefact)
-    return beside.is_file() and beside.read_text(encoding="utf-8") == card.to_json() + "\n"
-
-
-def _copy_version(artefact: Path, card: Card, model: Path, number: int) -> None:
-    """Copy into a folder that Triton ignores, and rename it when it is complete."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=".version-", dir=model) as folder:
-            version = Path(folder) / str(number)
-            version.mkdir()
-            copy_artefact(artefact, card, version)
-            version.rename(model / str(number))
-    except OSError as error:
-        raise InputError(
-            f"cannot add version {number} to {model}: {error.strerror}; run it again or choose another folder"
-        ) from error

@@ -12,6 +12,14 @@ from collections.abc import Callable
 
 Size = tuple[int, int]
 """Width, height in pixels."""
+COMMON = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")
+"""How JPEG, PNG and BMP begin; WebP has its name behind a length."""
+
+
+def common_size(data: bytes) -> Size | None:
+    """:func:`image_size` of a JPEG, PNG, WebP or BMP; None for others, which strangers had better not send: the size in
+    their headers need not be the one that is decoded."""
+    return image_size(data) if data.startswith(COMMON) or data[8:12] == b"WEBP" else None
 
 
 def image_size(data: bytes) -> Size | None:

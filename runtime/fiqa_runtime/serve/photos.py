@@ -11,14 +11,10 @@ import cv2
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.face_quality import Face, LeftOutError
-from fiqa_runtime.images.dimensions import image_size
+from fiqa_runtime.images.dimensions import common_size
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import decode_image
 from fiqa_runtime.serve.problems import ProblemError
-
-BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")
-"""How JPEG, PNG and BMP begin; WebP has its name behind a length. Other formats that OpenCV may read are refused: the
-size in their headers need not be the one that is decoded."""
 
 
 class Assessor(Protocol):
@@ -32,8 +28,8 @@ def read_photo(data: bytes, most_pixels: int) -> Image:
 
     Raises ProblemError: 415 for another format, 413 above `most_pixels`, 422 where it is damaged.
     """
-    size = image_size(data)
-    if size is None or not (data.startswith(BEGINNINGS) or data[8:12] == b"WEBP"):
+    size = common_size(data)
+    if size is None:
         raise ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is not a JPEG, PNG, WebP or BMP picture")
     if size[0] * size[1] > most_pixels:
         told = f"the picture has {size[0]} x {size[1]} pixels, more than {most_pixels:,}; shrink it first"

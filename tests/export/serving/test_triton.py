@@ -165,7 +165,7 @@ def test_version_that_somebody_else_added_meanwhile(tmp_path: Path, monkeypatch:
     def copy(*arguments: object) -> None:
         (model / "1/theirs").mkdir(parents=True)
 
-    monkeypatch.setattr("fiqa_export.serving.triton.copy_artefact", copy)
+    monkeypatch.setattr("fiqa_export.serving.repository.copy_artefact", copy)
     with pytest.raises(InputError, match=r"cannot add version 1 to .*: Directory not empty; run it again"):
         write_triton(artefact, card, tmp_path / "models")
     assert [path.name for path in model.iterdir()] == ["1"]

@@ -1,0 +1,1 @@
+"""What Triton's python backend runs: copied into model repositories as ``model.py``, imported by Triton alone."""
