@@ -103,6 +103,11 @@ class FaceRows:
         what = "crops" if self._settings.detector is None else "photos"
         return f"<FaceRows {Path(self._settings.engine).name} on {self._settings.backend}, {what}>"
 
+    @property
+    def threads(self) -> int:
+        """Threads of each process."""
+        return self._settings.threads
+
     def __call__(self, table: Any) -> Any:
         """A ``pyarrow.Table`` or ``RecordBatch`` of pictures -> one of faces, row by row.
 

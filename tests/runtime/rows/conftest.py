@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +45,37 @@ def photo_rows(seeded_engine: Path) -> FaceRows:
 @pytest.fixture(scope="module")
 def crop_rows(seeded_engine: Path) -> FaceRows:
     return FaceRows(seeded_engine, "onnxruntime", aligned=True)
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    """A Ray of this process's own, on the loopback interface, which asks nobody and writes no token."""
+    import ray
+
+    settings = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        ray.init(
+            address="local",
+            num_cpus=4,
+            include_dashboard=False,
+            log_to_driver=False,
+            object_store_memory=200 << 20,
+            _node_ip_address="127.0.0.1",
+        )
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def by_id(table: Any) -> Any:
+    """Its rows in an order that does not depend on who was first."""
+    return table.sort_by("id").replace_schema_metadata()
