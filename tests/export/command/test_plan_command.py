@@ -14,6 +14,7 @@ from fiqa_export.plan.target import NoBuilderError, PlanOptions, order_plan
 from fiqa_runtime.artefact.card import built_for, card_path, read_card
 
 from tests.help.commands import Invoke
+from tests.help.samples.bright_faces import bright_yunet
 
 BASIC = ("ediffiqa-t", "--weights", "seeded")
 
@@ -92,14 +93,21 @@ def test_what_the_target_cannot_build_is_not_exported(export: Invoke, tmp_path: 
     assert not list(tmp_path.rglob("*.*"))
 
 
-def test_triton_and_deepstream_get_the_onnx_file_where_no_tensorrt_plan_is(export: Invoke, tmp_path: Path) -> None:
+def test_triton_and_deepstream_get_the_onnx_file_where_no_tensorrt_plan_is(
+    export: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = bright_yunet(tmp_path / "bright.onnx")
+    monkeypatch.setattr("fiqa_export.serving.delivery.locate", lambda _: detector)
     triton, deepstream = tmp_path / "triton", tmp_path / "deepstream"
     result = export(
-        *(*BASIC, "--target", "none", "--out", tmp_path / "out"), *("--triton", triton, "--deepstream", deepstream)
+        *(*BASIC, "--target", "none", "--out", tmp_path / "out"),
+        *("--triton", triton, "--with-faces", "--deepstream", deepstream),
     )
     assert result.code == 0, result.err
     name = "ediffiqa-t.fp32.onnx"
-    assert read_card(triton / "ediffiqa-t-fp32" / "1" / name) == read_card(tmp_path / "out" / name)
+    for model in ("ediffiqa-t-fp32", "ediffiqa-t-fp32-crops", "ediffiqa-t-fp32-faces"):
+        assert read_card(triton / model / "1" / name) == read_card(tmp_path / "out" / name)
+    assert (triton / "ediffiqa-t-fp32-faces/1" / detector.name).read_bytes() == detector.read_bytes()
     assert (deepstream / "config_infer_ediffiqa-t.fp32.txt").is_file()
 
 

@@ -180,11 +180,14 @@ def with_canaries(here: Workshop, precision: Precision = "fp16", off: float = 0.
     write_card(with_files(card, here.onnx.parent, [here.onnx.name]), here.onnx)
 
 
-def test_fiqa_export_builds_proves_and_hands_over(workshop: Open, export: Invoke, tmp_path: Path) -> None:
+def test_fiqa_export_builds_proves_and_hands_over(
+    workshop: Open, export: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = workshop()
+    monkeypatch.setattr("fiqa_export.serving.delivery.locate", lambda _: here.onnx)
     with_canaries(here)
     triton, deepstream = tmp_path / "triton", tmp_path / "deepstream"
-    given = ("--target", "tensorrt", "--batch", "1,2,4", "--triton", triton, "--deepstream", deepstream)
+    given = ("--target", "tensorrt", "--batch", "1,2,4", "--triton", triton, "--with-faces", "--deepstream", deepstream)
     result = export(here.onnx, *given, "--json", "-")
     assert result.code == 0, result.err
     plan = here.onnx.with_suffix(".plan")
@@ -195,6 +198,7 @@ def test_fiqa_export_builds_proves_and_hands_over(workshop: Open, export: Invoke
     assert here.machine.gpu.names("execute"), "the canaries were not scored"
     assert read_card(triton / "ifqa-fp16" / "1" / plan.name) == card
     assert 'backend: "tensorrt"' in (triton / "ifqa-fp16" / "config.pbtxt").read_text(encoding="utf-8")
+    assert read_card(triton / "ifqa-fp16-crops" / "1" / here.onnx.name) == read_card(here.onnx)
     assert read_card(deepstream / plan.name) == card
     assert f"model-engine-file={plan.name}" in (deepstream / "config_infer_ifqa.fp16.txt").read_text(encoding="utf-8")
     here.machine.gpu.check_nothing_left()

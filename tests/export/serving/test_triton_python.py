@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -25,6 +24,7 @@ from fiqa_runtime.scoring.scorer import Scorer
 
 from tests.help.commands import Invoke
 from tests.help.samples.bright_faces import bright_yunet, photo_with
+from tests.help.triton.stub import FakeTriton
 
 CROPS, FACES = "ediffiqa-t-fp32-crops", "ediffiqa-t-fp32-faces"
 
@@ -111,28 +111,6 @@ def test_networks_that_are_served(name: str) -> None:
     refuse_faceless(name, MODELS[name].input, MODELS[name].outputs)
 
 
-class FakeTriton(SimpleNamespace):
-    """What the models use of `triton_python_backend_utils`."""
-
-    class TritonModelException(Exception):  # noqa: N818
-        pass
-
-    class Tensor:
-        def __init__(self, name: str, values: Any) -> None:
-            self.name, self.values = name, values
-
-        def as_numpy(self) -> Any:
-            return self.values
-
-    class InferenceResponse:
-        def __init__(self, tensors: list[Any]) -> None:
-            self.found = {tensor.name: tensor.values for tensor in tensors}
-
-    @staticmethod
-    def get_input_tensor_by_name(request: dict[str, Any], name: str) -> Any:
-        return FakeTriton.Tensor(name, request[name])
-
-
 Opened = Callable[[Path], Any]
 
 
@@ -202,15 +180,6 @@ def test_an_artefact_that_fails_its_self_test_is_not_loaded(
     for folder in write_with_faces(seeded_engine, replace(card, canaries=canaries), tmp_path, detector):
         with pytest.raises(FakeTriton.TritonModelException, match="self-test FAILED"):
             opened(folder)
-
-
-def test_the_command(export: Invoke, detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fiqa_export.serving.delivery.locate", lambda _: detector)
-    given = ("ediffiqa-t", "--weights", "seeded", "--target", "none", "--out", tmp_path / "out")
-    result = export(*given, "--triton", tmp_path / "models", "--with-faces")
-    assert result.code == 0, result.err
-    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["ediffiqa-t-fp32", CROPS, FACES]
-    assert (tmp_path / "models" / FACES / "1" / detector.name).read_bytes() == detector.read_bytes()
 
 
 @pytest.mark.parametrize(
