@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -59,7 +60,8 @@ def ray() -> Iterator[Any]:
         "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
-    with pytest.MonkeyPatch.context() as patch:
+    folder = TemporaryDirectory(ignore_cleanup_errors=True)  # a short name, since sockets lie in it
+    with pytest.MonkeyPatch.context() as patch, folder as place:
         for name, value in settings.items():
             patch.setenv(name, value)
         ray.init(
@@ -69,6 +71,7 @@ def ray() -> Iterator[Any]:
             log_to_driver=False,
             object_store_memory=200 << 20,
             _node_ip_address="127.0.0.1",
+            _temp_dir=place,
         )
         try:
             yield ray
