@@ -6,8 +6,8 @@
     python examples/triton_client.py localhost:8001 ediffiqa-t-fp32 photo.jpg
 
 The artefact was exported with --raw-input, so that the server takes uint8 BGR crops and nothing can be normalised
-wrongly here. The model ediffiqa-t-fp32-crops of --with-faces takes the same; that one was run, on a tritonserver without
-a GPU.
+wrongly here. The model ediffiqa-t-fp32-crops of --with-faces takes the same; that one was run, on a tritonserver
+without a GPU.
 """
 
 from __future__ import annotations
