@@ -31,7 +31,11 @@ settings.load_profile("anywhere")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """`-k golden` selects every test that reads a golden document, `-m files` every one that needs our files."""
+    """`-k golden` selects every test that reads a golden document, `-m files` every one that needs our files.
+
+    A name that holds an address in memory is another one in each of the test processes, which have to agree on them.
+    """
+    assert " at 0x" not in item.nodeid, f"give {item.nodeid} names (ids=) that are the same in every process"
     fixtures: Sequence[str] = getattr(item, "fixturenames", ())
     if "golden" in fixtures:
         item.extra_keyword_matches.add("golden")

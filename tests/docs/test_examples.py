@@ -105,7 +105,9 @@ def options_of(words: list[str]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("folder", "name", "app"), [("live", "watch", watch_cli.app), ("serve", "serve", serve_cli.app)], ids=str
+    ("folder", "name", "app"),
+    [("live", "watch", watch_cli.app), ("serve", "serve", serve_cli.app)],
+    ids=["watch", "serve"],
 )
 def test_service_and_container_type_options_that_there_are(folder: str, name: str, app: Any) -> None:
     yaml = pytest.importorskip("yaml")
