@@ -68,7 +68,7 @@ class Economy:
 
     refresh: float = 0.5
     """Seconds."""
-    doubt: float = 0.2
+    doubt: float = 0.4
     """Share of the sharpness, 0 to 1."""
     patience: int = 60
     """Scores of one person."""

@@ -62,7 +62,7 @@ def test_who_has_been_scored_in_vain_has_to_promise_more(merit: Merit, gains: bo
 
 
 def test_scores_waver_so_that_at_first_a_little_less_is_scored_too() -> None:
-    less, much_less = replace(HERE, sharpness=45), replace(HERE, sharpness=35)
+    less, much_less = replace(HERE, sharpness=45), replace(HERE, sharpness=25)
     assert scored(Economy()).may_gain(less, 0.1, 0.8) and not scored(Economy()).may_gain(much_less, 0.1, 0.8)
     assert not scored(Economy(), fruitless=60).may_gain(less, 0.1, 0.8)
     assert not scored(Economy(doubt=0)).may_gain(less, 0.1, 0.8)
