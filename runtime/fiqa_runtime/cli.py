@@ -25,7 +25,7 @@ from fiqa_runtime.images.reading import Found, search_images
 from fiqa_runtime.rows.pictures import Pictures
 from fiqa_runtime.runs.shares import read_list, read_shard, share_of
 from fiqa_runtime.system.host import limit_opencv, threads_per_stream
-from fiqa_runtime.terminal.common_options import Quiet, Verbose, Version, panel
+from fiqa_runtime.terminal.common_options import ENGINE_HELP, Quiet, Verbose, Version, panel
 from fiqa_runtime.terminal.console import run, tell
 from fiqa_runtime.terminal.options import typed_options
 
@@ -44,14 +44,6 @@ def score(
         list[str] | None,
         typer.Argument(metavar="PATH...", help="Photos, crops or their folders; tar and Parquet files that hold some."),
     ] = None,
-    image_column: Annotated[
-        str | None,
-        _what(metavar="NAME", help="Column of Parquet files with the image bytes. Default: bytes or image."),
-    ] = None,
-    id_column: Annotated[
-        str | None,
-        _what(metavar="NAME", help="Column of Parquet files with the names. Default: id, key or the row's number."),
-    ] = None,
     list_file: Annotated[
         Path | None, _what("--list", metavar="FILE", help="Also the files named in FILE, one per line; '-' is stdin.")
     ] = None,
@@ -60,15 +52,20 @@ def score(
     ] = None,
     engine: Annotated[
         str | None,
-        _what(
-            help="Artefact to score with; a bare name is also looked for in engines/. Default: the only one there, "
-            "else FIQA_ENGINE."
-        ),
+        _what(help=ENGINE_HELP),
     ] = None,
     backend: Annotated[str, _speed(help=f"auto, {', '.join(ONNX_BACKENDS)} or {PLAN_BACKEND}.")] = "auto",
     spec: Annotated[
         Path | None,
         _what(metavar="NET.toml", help="Network file that describes an ONNX file of others, without a card."),
+    ] = None,
+    image_column: Annotated[
+        str | None,
+        _what(metavar="NAME", help="Column of Parquet files with the image bytes. Default: bytes or image."),
+    ] = None,
+    id_column: Annotated[
+        str | None,
+        _what(metavar="NAME", help="Column of Parquet files with the names. Default: id, key or the row's number."),
     ] = None,
     aligned: Annotated[bool, _what("--aligned", help="The images are ready crops: no detection.")] = False,
     detector: Annotated[

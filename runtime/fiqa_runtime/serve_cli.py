@@ -17,7 +17,7 @@ from fiqa_runtime.command.settings import EngineSettings, FaceSettings, assessor
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.serve.limits import Limits
 from fiqa_runtime.system.host import check_threads, limit_opencv
-from fiqa_runtime.terminal.common_options import Quiet, Verbose, Version, panel
+from fiqa_runtime.terminal.common_options import ENGINE_HELP, Quiet, Verbose, Version, panel
 from fiqa_runtime.terminal.console import run, tell
 
 app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
@@ -36,10 +36,7 @@ _usual = Limits()
 def serve(
     engine: Annotated[
         str | None,
-        _what(
-            help="Artefact to score with; a bare name is also looked for in engines/. Default: the only one there, "
-            "else FIQA_ENGINE."
-        ),
+        _what(help=ENGINE_HELP),
     ] = None,
     host: Annotated[
         str, _where(metavar="ADDRESS", help="Address to listen on; 0.0.0.0 is for other machines too.")

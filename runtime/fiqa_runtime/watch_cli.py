@@ -16,7 +16,7 @@ from fiqa_runtime.command.settings import MTCNN, YUNET, EngineSettings, FaceSett
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.live import find_source
 from fiqa_runtime.system.host import check_threads, limit_opencv, threads_per_stream
-from fiqa_runtime.terminal.common_options import Quiet, Verbose, Version, panel
+from fiqa_runtime.terminal.common_options import ENGINE_HELP, Quiet, Verbose, Version, panel
 from fiqa_runtime.terminal.console import run, tell
 from fiqa_runtime.terminal.options import typed_options
 from fiqa_runtime.watch_command import settings as defaults
@@ -47,10 +47,7 @@ def watch(
     ],
     engine: Annotated[
         str | None,
-        _what(
-            help="Artefact to score with; a bare name is also looked for in engines/. Default: the only one there, "
-            "else FIQA_ENGINE."
-        ),
+        _what(help=ENGINE_HELP),
     ] = None,
     raw: Annotated[
         str | None, _what(metavar="WxH[@FPS]", help="SOURCE -: size of the raw BGR frames, as 1280x720@30.")

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import cv2
 import pytest
 
 from tests.help.commands import Invoke, invoker
+
+
+@pytest.fixture(autouse=True)
+def opencv_threads() -> Iterator[None]:
+    """Commands and detectors set how many threads OpenCV has in this process."""
+    before = cv2.getNumThreads()
+    yield
+    cv2.setNumThreads(before)
 
 
 @pytest.fixture()

@@ -103,7 +103,6 @@ class Opener:
             "threads": self.engine.threads,
             "precision": self.engine.precision,
         }
-
         copies = self._copies()
         cores = max(int(self.engine.threads or usable_cores(own_groups())), 1)
         among = candidates(self.plain, choice, min(cores, MOST_AT_ONCE, copies), *asked)

@@ -129,7 +129,7 @@ def _photos(
         setup = decision.setup
         for line in decision.lines():
             detail(line)
-        tell([decision.left_out] if decision.left_out else [])
+        tell([decision.why] if decision.left_out else [])
     opened = opener.open(setup, stack)
     if opened.scorer is not scorer and not (result := self_test(opened.scorer)).passed:
         raise VerdictError(f"{result}, in {setup.scorer}; choose another --backend")

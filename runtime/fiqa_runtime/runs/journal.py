@@ -50,8 +50,8 @@ class Journal:
 
     `run` is what decides the results, as plain JSON: the SHA-256 of the engine and the settings. FIFOs and devices
     among the outputs get everything that comes, and nothing is noted for them. `convert` says of which outputs the file
-    is made at the end, see :class:`PartFile`. Raises InputError where an earlier run
-    was cut and `resume` is not asked for, where the earlier run was another one, and where a file cannot be written.
+    is made at the end, see :class:`PartFile`. Raises InputError where an earlier run was cut and `resume` is not asked
+    for, where the earlier run was another one, and where a file cannot be written.
     """
 
     def __init__(

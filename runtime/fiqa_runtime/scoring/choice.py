@@ -89,7 +89,8 @@ def decide(
             f"no backend gives the canaries of {artefact.name} ({tried}); export it again on this machine"
             + (", or leave --cpu-precision fast out" if precision == "fast" else "")
         )
-    return Choice(passed[0].backend, f"the fastest of {len(passed)} that give the canaries' values", trials, note, file)
+    right = "give the canaries' values" if precision == "exact" else "keep the ranking of float32"
+    return Choice(passed[0].backend, f"the fastest of {len(passed)} that {right}", trials, note, file)
 
 
 def _for_plan(name: str, artefact: Path, card: Card, precision: CpuPrecision) -> Choice:

@@ -15,7 +15,7 @@ from typing import TypeVar
 AT_ONCE, ROUNDS = 16, 3
 """Items that a way to work is tried on at a time, and how often."""
 GAIN = 0.97
-"""A way that takes more than this share of another one's time is not taken for faster."""
+"""A way that takes more than this share of another one's time is not taken for faster: two runs differ by as much."""
 T = TypeVar("T")
 U = TypeVar("U")
 W = TypeVar("W")

@@ -1,4 +1,4 @@
-"""Options that every command has: its version, and how much it tells."""
+"""Options that every command has: its version, and how much it tells; and what several say in the same words."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ import typer
 
 from fiqa_runtime.system.host import installed_versions
 from fiqa_runtime.terminal.console import set_voice
+
+ENGINE_HELP = (
+    "Artefact to score with; a bare name is also looked for in engines/. Default: the only one there, else FIQA_ENGINE."
+)
 
 
 def panel(title: str) -> Callable[..., Any]:

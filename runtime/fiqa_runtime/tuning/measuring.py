@@ -89,13 +89,13 @@ def decide_setup(
     if len(among.pairs) == 1 and not among.ways:
         return Decision(first, "as asked" if asked else "the only way here")
     outcome = Outcome(FOLDER, {**question, "among": asdict(among), **this_machine(DISTRIBUTIONS)})
-    if timings := _timings(outcome.recall()):
+    if timings := _timings(outcome.recall(), asked):
         return fastest(timings, asked, f"remembered in {outcome.file}")
     photos = _photos_to_measure(files, among, open_one, always)
     if not photos:
         return Decision(first, "as asked" if asked else "measuring others would take long beside so few photos")
     sample = [files[place] for place in evenly(photos, len(files))]
-    timings = measure_setups(among.pairs, among.ways, lambda setups: _time(setups, sample, open_one))
+    timings = measure_setups(among.pairs, among.ways, lambda setups: _time(setups, sample, open_one, asked))
     return fastest(timings, asked, outcome.remember([asdict(timing) for timing in timings]))
 
 
@@ -121,24 +121,25 @@ def _photos_to_measure(files: Sequence[Path], among: Candidates, open_one: Open,
     return 0 if photos < fewest else min(photos, most)
 
 
-def _time(setups: Sequence[Setup], sample: Sequence[Path], open_one: Open) -> list[Timing]:
-    """Those of `setups` that can be opened, measured beside each other; the first one has to be."""
+def _time(setups: Sequence[Setup], sample: Sequence[Path], open_one: Open, asked: Way | None) -> list[Timing]:
+    """Those of `setups` that can be opened, measured beside each other; the first one and an `asked` way have to be."""
     runs: dict[Setup, Callable[[], object]] = {}
     with ExitStack() as stack:
         for setup in setups:
             try:
                 score = open_one(setup, stack)
             except FiqaError:
-                if not runs:
+                if not runs or (asked and setup != setup.plain):
                     raise
                 continue
             runs[setup] = partial(score, sample)
         return time_interleaved(runs, len(sample))
 
 
-def _timings(answer: Any) -> tuple[Timing, ...]:
-    """What was remembered; empty where that is something else."""
+def _timings(answer: Any, asked: Way | None) -> tuple[Timing, ...]:
+    """What was remembered; empty where that is something else, or says nothing of the way that is `asked` for."""
     try:
-        return tuple(from_plain(Timing, timing) for timing in answer)
+        timings = tuple(from_plain(Timing, timing) for timing in answer)
     except (ValueError, TypeError):
         return ()
+    return timings if any(asked in (None, timing.setup.way) for timing in timings) else ()

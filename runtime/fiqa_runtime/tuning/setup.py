@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-GAIN = 0.97
-"""A way that takes more than this share of another one's time is not taken for faster: two runs differ by as much."""
+from fiqa_runtime.system.parallel import GAIN
+
+Way = tuple[int, bool]
+"""What runs at once: streams, overlap."""
 ROUNDS = 3
 """How often each way is measured; the median counts."""
 
@@ -26,6 +28,11 @@ class Setup:
     """Photos at once, each with its share of the threads."""
     overlap: bool = False
     """Whether the faces of the next photo are found while those of this one are scored."""
+
+    @property
+    def way(self) -> Way:
+        """What runs at once."""
+        return self.streams, self.overlap
 
     @property
     def plain(self) -> Setup:
@@ -60,8 +67,8 @@ class Decision:
     """What was measured, the fastest first."""
     note: str = ""
     """Where the outcome comes from or is kept."""
-    left_out: str = ""
-    """Why what the user asked for is not done, in one line; empty where it is."""
+    left_out: bool = False
+    """Whether the user asked for another way, which is slower."""
 
     def lines(self) -> list[str]:
         """For people."""
@@ -73,8 +80,6 @@ class Decision:
         return asdict(self)
 
 
-Way = tuple[int, bool]
-"""What runs at once: streams, overlap."""
 Timer = Callable[[Sequence[Setup]], Sequence[Timing]]
 """Measures some setups beside each other."""
 
@@ -91,11 +96,12 @@ def measure_setups(pairs: Sequence[Setup], ways: Iterable[Way], timer: Timer) ->
 def fastest(timings: Sequence[Timing], asked: Way | None, note: str) -> Decision:
     """The fastest of `timings`, or the same backends with one photo after the other where that is as fast.
 
-    A way that the user `asked` for is left out only where one photo after the other is faster.
+    A way that the user `asked` for, which has to be among them, is left out only where one photo after the other is
+    faster.
     """
     in_order = tuple(sorted(timings, key=_milliseconds))
     ms = {timing.setup: timing.milliseconds for timing in in_order}
-    best = next(setup for setup in ms if asked in (None, (setup.streams, setup.overlap)))
+    best = next(setup for setup in ms if asked in (None, setup.way))
     plain = best.plain if best.plain in ms else best
     if asked is None:
         chosen = best if ms[best] <= GAIN * ms[plain] else plain
@@ -104,7 +110,7 @@ def fastest(timings: Sequence[Timing], asked: Way | None, note: str) -> Decision
         return Decision(best, "as asked", in_order, note)
     option = "--overlap" if best.overlap else f"--streams {best.streams}"
     lost = f"{option} is left out: {ms[best]:.2f} ms a photo with it, {ms[plain]:.2f} without"
-    return Decision(plain, lost, in_order, note, lost)
+    return Decision(plain, lost, in_order, note, left_out=True)
 
 
 def time_interleaved(

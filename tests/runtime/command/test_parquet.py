@@ -7,39 +7,24 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.rows import parquet_output
 from fiqa_runtime.rows.parquet_output import file_schema
 from fiqa_runtime.scoring.scorer import Scorer
 
 from tests.help.commands import Invoke
 from tests.help.samples.one_face import OneFace
-
-COUNT = 9
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Pictures, one that is none, and a file that is passed over."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for index in range(COUNT):
-        cv2.imwrite(str(folder / f"{index}.png"), seeded_image(index, 112, 112))
-    (folder / "4.png").write_bytes(b"no picture")
-    (folder / "notes.txt").write_text("no picture")
-    return folder
+from tests.runtime.command.conftest import COUNT
 
 
 def test_rows_are_the_lines_of_json(
-    score: Invoke, seeded_engine: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    score: Invoke, seeded_engine: Path, mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fiqa_runtime.command.settings.Detector", lambda path, **settings: OneFace())
-    base = (folder, "--engine", seeded_engine, "--backend", "onnxruntime", "--threshold", "0.5")
+    base = (mixed, "--engine", seeded_engine, "--backend", "onnxruntime", "--threshold", "0.5")
     found = score(*base, "--jsonl", tmp_path / "s.jsonl", "--parquet", tmp_path / "s.parquet")
     assert found.code == 2 and f"wrote {COUNT + 1} rows to {tmp_path / 's.parquet'}" in found.err
     table = pq.read_table(tmp_path / "s.parquet")
@@ -52,8 +37,8 @@ def test_rows_are_the_lines_of_json(
     assert not list(tmp_path.glob("*.part")) and not list(tmp_path.glob("*.journal"))
 
 
-def test_crops_are_faces_without_a_place(score: Invoke, seeded_engine: Path, folder: Path, tmp_path: Path) -> None:
-    base = (folder / "1.png", "--aligned", "--engine", seeded_engine, "--backend", "onnxruntime", "--csv", "-")
+def test_crops_are_faces_without_a_place(score: Invoke, seeded_engine: Path, mixed: Path, tmp_path: Path) -> None:
+    base = (mixed / "1.png", "--aligned", "--engine", seeded_engine, "--backend", "onnxruntime", "--csv", "-")
     found = score(*base, "--parquet", tmp_path / "s.parquet")
     (row,) = pq.read_table(tmp_path / "s.parquet").to_pylist()
     (face,) = row["faces"]
@@ -63,21 +48,21 @@ def test_crops_are_faces_without_a_place(score: Invoke, seeded_engine: Path, fol
 
 @pytest.mark.parametrize("done", [1, 6])
 def test_a_cut_run_ends_as_if_it_was_never_cut(
-    score: Invoke, seeded_engine: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: int
+    score: Invoke, seeded_engine: Path, mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: int
 ) -> None:
     monkeypatch.setattr("fiqa_runtime.command.settings.Detector", lambda path, **settings: OneFace())
     monkeypatch.setattr(parquet_output, "IN_A_GROUP", 4)
     monkeypatch.setattr(parquet_output, "AT_ONCE", 2)
-    base = (folder, "--engine", seeded_engine, "--backend", "onnxruntime", "--streams", "1", "--parquet")
+    base = (mixed, "--engine", seeded_engine, "--backend", "onnxruntime", "--streams", "1", "--parquet")
     score(*base, tmp_path / "whole.parquet")
     assert pq.ParquetFile(tmp_path / "whole.parquet").num_row_groups == 3
     whole, left = Scorer.score, [done]
 
-    def cut(self: Scorer, crops: Sequence[np.ndarray]) -> object:
+    def cut(self: Scorer, mixed: Sequence[np.ndarray]) -> object:
         if not left[0]:
             raise KeyboardInterrupt
-        left[0] -= bool(crops)
-        return whole(self, crops)
+        left[0] -= bool(mixed)
+        return whole(self, mixed)
 
     with monkeypatch.context() as patch:
         patch.setattr(Scorer, "score", cut)
@@ -93,13 +78,13 @@ def test_a_cut_run_ends_as_if_it_was_never_cut(
 
 
 def test_a_file_that_cannot_be_made_is_made_by_the_next_run(
-    score: Invoke, seeded_engine: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    score: Invoke, seeded_engine: Path, mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(lines: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
     outputs = ("--csv", tmp_path / "s.csv", "--parquet", tmp_path / "s.parquet")
-    base = (folder / "1.png", "--aligned", "--engine", seeded_engine, "--backend", "onnxruntime", *outputs)
+    base = (mixed / "1.png", "--aligned", "--engine", seeded_engine, "--backend", "onnxruntime", *outputs)
     with monkeypatch.context() as patch:
         patch.setattr("fiqa_runtime.command.score_command.to_parquet", full)
         found = score(*base)
@@ -110,11 +95,11 @@ def test_a_file_that_cannot_be_made_is_made_by_the_next_run(
     assert len(list(tmp_path.glob("s.*"))) == 2
 
 
-def test_what_parquet_cannot_be_is_told_first(score: Invoke, seeded_engine: Path, folder: Path, tmp_path: Path) -> None:
-    base = (folder, "--aligned", "--engine", seeded_engine, "--backend", "onnxruntime", "--parquet")
+def test_what_parquet_cannot_be_is_told_first(score: Invoke, seeded_engine: Path, mixed: Path, tmp_path: Path) -> None:
+    base = (mixed, "--aligned", "--engine", seeded_engine, "--backend", "onnxruntime", "--parquet")
     assert score(*base, "-").is_one_line("--parquet cannot be written to stdout")
     os.mkfifo(tmp_path / "pipe")
     assert score(*base, tmp_path / "pipe").is_one_line("is a pipe or a device")
-    (folder / os.fsdecode(b"\xff.png")).write_bytes((folder / "1.png").read_bytes())
+    (mixed / os.fsdecode(b"\xff.png")).write_bytes((mixed / "1.png").read_bytes())
     assert score(*base, tmp_path / "s.parquet").is_one_line("is not UTF-8, which s.parquet cannot hold")
     assert not list(tmp_path.glob("s.*"))

@@ -20,20 +20,7 @@ from fiqa_runtime.scoring.scorer import Scorer
 
 from tests.help.commands import Invoke
 from tests.help.samples.cards import card_beside_alone
-
-COUNT = 9
-
-
-@pytest.fixture
-def crops(tmp_path: Path) -> Path:
-    """Crops and a file that is none, which is refused in the middle; and one that is passed over."""
-    folder = tmp_path / "crops"
-    folder.mkdir()
-    for index in range(COUNT):
-        cv2.imwrite(str(folder / f"{index}.png"), seeded_image(index, 112, 112))
-    (folder / "4.png").write_bytes(b"no picture")
-    (folder / "notes.txt").write_text("no picture")
-    return folder
+from tests.runtime.command.conftest import COUNT
 
 
 @pytest.fixture
@@ -64,9 +51,15 @@ def cut_after(monkeypatch: pytest.MonkeyPatch, scores: int, error: BaseException
 
 @pytest.mark.parametrize(("done", "torn"), [(0, 0), (1, 5), (4, 0), (7, 5)])
 def test_a_cut_run_ends_as_if_it_was_never_cut(
-    score: Invoke, single: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: int, torn: int
+    score: Invoke,
+    single: Path,
+    mixed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    done: int,
+    torn: int,
 ) -> None:
-    base = (crops, "--aligned", "--engine", single, "--backend", "onnxruntime")
+    base = (mixed, "--aligned", "--engine", single, "--backend", "onnxruntime")
     whole = score(*base, "--csv", tmp_path / "whole.csv", "--jsonl", tmp_path / "whole.jsonl")
     outputs = ("--csv", tmp_path / "s.csv", "--jsonl", tmp_path / "s.jsonl")
     with monkeypatch.context() as patch:
@@ -92,9 +85,9 @@ def test_a_cut_run_ends_as_if_it_was_never_cut(
 
 
 def test_what_is_left_of_a_cut_run_is_not_lost_by_a_run_anew(
-    score: Invoke, single: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    score: Invoke, single: Path, mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = (crops, "--aligned", "--engine", single, "--backend", "onnxruntime", "--csv", tmp_path / "s.csv")
+    base = (mixed, "--aligned", "--engine", single, "--backend", "onnxruntime", "--csv", tmp_path / "s.csv")
     with monkeypatch.context() as patch:
         cut_after(patch, 3, KeyboardInterrupt())
         score(*base)
@@ -112,42 +105,42 @@ def test_what_is_left_of_a_cut_run_is_not_lost_by_a_run_anew(
     journal.unlink()
     assert score(*base, "--resume").is_one_line("s.csv.part has no whole journal")
     journal.write_bytes(whole)
-    cv2.imwrite(str(crops / "1.png"), seeded_image(77, 100, 112))
+    cv2.imwrite(str(mixed / "1.png"), seeded_image(77, 100, 112))
     assert score(*base, "--resume").is_one_line("1.png has changed since it was scored")
     assert (tmp_path / "s.csv.part").read_bytes() == part
 
 
 def test_a_last_part_in_which_all_is_refused_does_not_lose_what_was_done(
-    score: Invoke, single: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    score: Invoke, single: Path, mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base = ("--aligned", "--engine", single, "--backend", "onnxruntime", "--jsonl", tmp_path / "s.jsonl")
     with monkeypatch.context() as patch:
         cut_after(patch, 3, KeyboardInterrupt())
-        score(crops, *base)
-    assert score(crops / "4.png", *base, "--resume").code == 2
+        score(mixed, *base)
+    assert score(mixed / "4.png", *base, "--resume").code == 2
     outcomes = [json.loads(line)["outcome"] for line in (tmp_path / "s.jsonl").read_text().splitlines()]
     assert outcomes == ["scored"] * 3 + ["refused"]
 
 
-def test_resume_needs_an_output_that_grows(score: Invoke, single: Path, crops: Path, tmp_path: Path) -> None:
-    base = (crops, "--aligned", "--engine", single, "--resume")
+def test_resume_needs_an_output_that_grows(score: Invoke, single: Path, mixed: Path, tmp_path: Path) -> None:
+    base = (mixed, "--aligned", "--engine", single, "--resume")
     assert score(*base).is_one_line("add one of them")
     assert score(*base, "--csv", tmp_path / "s.csv", "--json", tmp_path / "s.json").is_one_line("--resume", "--json")
 
 
-def test_resume_with_nothing_to_go_on_from_begins(score: Invoke, single: Path, crops: Path, tmp_path: Path) -> None:
-    base = (crops / "0.png", "--aligned", "--engine", single, "--backend", "onnxruntime")
+def test_resume_with_nothing_to_go_on_from_begins(score: Invoke, single: Path, mixed: Path, tmp_path: Path) -> None:
+    base = (mixed / "0.png", "--aligned", "--engine", single, "--backend", "onnxruntime")
     assert score(*base, "--jsonl", tmp_path / "s.jsonl", "--resume").code == 0
     assert len((tmp_path / "s.jsonl").read_text().splitlines()) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_signals(single: Path, crops: Path, tmp_path: Path, number: signal.Signals, code: int) -> None:
+def test_signals(single: Path, mixed: Path, tmp_path: Path, number: signal.Signals, code: int) -> None:
     """A real process, stopped once its first lines are there, and gone on with."""
     for index in range(COUNT, 400):
-        (crops / f"{index}.png").symlink_to(crops / f"{index % 4}.png")
-    command = [sys.executable, "-m", "fiqa_runtime.cli", crops, "--aligned", "--engine", single]
+        (mixed / f"{index}.png").symlink_to(mixed / f"{index % 4}.png")
+    command = [sys.executable, "-m", "fiqa_runtime.cli", mixed, "--aligned", "--engine", single]
     command += ["--backend", "onnxruntime", "--threads", "1", "--jsonl", tmp_path / "s.jsonl", "--resume"]
     process = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True)
     part = tmp_path / "s.jsonl.part"
@@ -163,23 +156,23 @@ def test_signals(single: Path, crops: Path, tmp_path: Path, number: signal.Signa
     assert len(lines) == len({line["image"] for line in lines}) == 401
 
 
-def test_shares_and_lists(score: Invoke, single: Path, crops: Path, tmp_path: Path) -> None:
+def test_shares_and_lists(score: Invoke, single: Path, mixed: Path, tmp_path: Path) -> None:
     base = ("--aligned", "--engine", single, "--backend", "onnxruntime")
-    names = [str(path) for path in sorted(crops.glob("[0-3].png"))]
+    names = [str(path) for path in sorted(mixed.glob("[0-3].png"))]
     (tmp_path / "list.txt").write_text("\n".join([*names, names[0], str(tmp_path / "gone.png")]))
     found = score(*base, "--list", tmp_path / "list.txt", "--jsonl", "-")
     lines = [json.loads(line) for line in found.out.splitlines()]
     assert [line["image"] for line in lines] == [*names, str(tmp_path / "gone.png")]
     assert found.code == 2 and lines[-1]["outcome"] == "refused"
-    shares = [score(crops, *base, "--shard", f"{number}/16", "--csv", "-") for number in range(1, 17)]
+    shares = [score(mixed, *base, "--shard", f"{number}/16", "--csv", "-") for number in range(1, 17)]
     assert {share.code for share in shares} == {0, 2}  # 4.png is refused in its share
     rows = [row for share in shares for row in share.out.splitlines()[1:]]
     assert len(rows) == COUNT + 1
-    assert score(crops, *base, "--shard", "17/16").is_one_line("--shard 17/16 is not a share")
+    assert score(mixed, *base, "--shard", "17/16").is_one_line("--shard 17/16 is not a share")
 
 
-def test_workers_give_what_one_process_gives(score: Invoke, single: Path, crops: Path, tmp_path: Path) -> None:
-    base = (crops, "--aligned", "--engine", single, "--backend", "onnxruntime", "--jsonl")
+def test_workers_give_what_one_process_gives(score: Invoke, single: Path, mixed: Path, tmp_path: Path) -> None:
+    base = (mixed, "--aligned", "--engine", single, "--backend", "onnxruntime", "--jsonl")
     score(*base, tmp_path / "one.jsonl")
     found = score(*base, tmp_path / "two.jsonl", "--workers", "2")
     assert found.code == 2 and "4.png" in found.err

@@ -5,11 +5,9 @@ from __future__ import annotations
 import http.client
 import signal
 import socket
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-import cv2
 import pytest
 from fiqa_runtime import serve_cli
 from fiqa_runtime.command.settings import FaceSettings
@@ -25,14 +23,6 @@ from tests.help.samples.one_face import OneFace
 from tests.help.served import ask, command, picture, place_of, until
 
 TOKEN = "a-token-of-some-length"
-
-
-@pytest.fixture(autouse=True)
-def opencv_threads() -> Iterator[None]:
-    """The command sets how many threads OpenCV has in this process."""
-    before = cv2.getNumThreads()
-    yield
-    cv2.setNumThreads(before)
 
 
 @pytest.fixture

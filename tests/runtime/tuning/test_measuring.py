@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -96,7 +97,8 @@ def test_what_loses_is_left_out_and_said(workshop: Workshop) -> None:
     workshop.seconds = {ORT: 1.0, Setup("onnxruntime", "onnxruntime", 2): 1.3}
     found = workshop.decide(FILES, streams=2)
     assert found.setup == ORT
-    assert "--streams 2 is left out: 1300.00 ms a photo with it, 1000.00 without" in found.left_out
+    assert "--streams 2 is left out: 1300.00 ms a photo with it, 1000.00 without" in found.why
+    assert found.left_out
 
 
 def test_one_stream_is_one_photo_after_the_other(workshop: Workshop) -> None:
@@ -120,6 +122,24 @@ def test_a_damaged_memory_is_measured_again(workshop: Workshop, tmp_path: Path) 
         workshop.opened.clear()
         assert workshop.decide(FILES).setup == ORT
         assert workshop.opened
+
+
+def test_a_memory_without_the_way_that_is_asked_for_is_measured_again(workshop: Workshop, tmp_path: Path) -> None:
+    two = Setup("onnxruntime", "onnxruntime", 2)
+    assert workshop.decide(FILES, streams=2).setup == two
+    (file,) = (tmp_path / "fiqa-edge/photos").iterdir()
+    document = json.loads(file.read_text())
+    document["answer"] = [timing for timing in document["answer"] if timing["setup"]["streams"] == 1]
+    file.write_text(json.dumps(document))
+    workshop.opened.clear()
+    assert workshop.decide(FILES, streams=2).setup == two
+    assert workshop.opened
+
+
+def test_a_way_that_is_asked_for_and_cannot_be_opened_is_an_error(workshop: Workshop) -> None:
+    workshop.broken = {Setup("onnxruntime", "onnxruntime", 2)}
+    with pytest.raises(InputError, match="cannot be opened"):
+        workshop.decide(FILES, streams=2)
 
 
 def test_candidates(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import pytest
 from fiqa_benchmarks.watch.clips import Truth
 from fiqa_runtime.command.settings import FaceSettings
@@ -27,14 +25,6 @@ def clip(made: tuple[Path, list[list[Truth]]], monkeypatch: pytest.MonkeyPatch) 
     path, truths = made
     monkeypatch.setattr(FaceSettings, "open_detector", lambda *_: TrueFaces(truths))
     return path
-
-
-@pytest.fixture(autouse=True)
-def opencv_threads() -> Iterator[None]:
-    """The command sets how many threads OpenCV has in this process."""
-    before = cv2.getNumThreads()
-    yield
-    cv2.setNumThreads(before)
 
 
 @pytest.fixture
