@@ -67,6 +67,7 @@ RUNTIME_TOP_LEVEL = {
     "watch_cli.py": {"typer"},
     "serve_cli.py": {"typer"},
     **{f"serve/{name}.py": {"starlette"} for name in ("application", "gate", "problems")},
+    "serve/counters.py": {"prometheus_client"},
     "serve/bodies.py": {"starlette", "python_multipart"},
     "serve/listening.py": {"starlette", "uvicorn"},
     "terminal/common_options.py": {"typer"},

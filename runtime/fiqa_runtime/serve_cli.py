@@ -27,7 +27,7 @@ EXAMPLE = "Example: fiqa-serve --engine ediffiqa-t.fp32.onnx, then curl --data-b
 TOKEN = "FIQA_SERVE_TOKEN"
 """Environment variable with the token."""
 LONGEST_TOKEN = 1024
-EXTRA = ("starlette", "uvicorn", "python_multipart")
+EXTRA = ("starlette", "uvicorn", "python_multipart", "prometheus_client")
 """Packages of the extra `serve`."""
 _usual = Limits()
 

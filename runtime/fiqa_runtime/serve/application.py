@@ -130,7 +130,7 @@ class _Routes:
         return found
 
     async def metrics(self, request: Request) -> Response:
-        text = self._service.counters.text(self._service.ready, self._service.under_way)
+        text = self._service.counters.text()
         return Response(text, media_type="text/plain; version=0.0.4")
 
     def _check_model(self, request: Request) -> None:

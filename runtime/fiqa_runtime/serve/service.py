@@ -49,6 +49,8 @@ class Service:
         """Whether the self-test has passed."""
         self.under_way = 0
         """Requests that were admitted and are not answered."""
+        self.counters.watch("ready", "1 once the self-test has passed.", lambda: self.ready)
+        self.counters.watch("under_way", "Requests that are worked on or wait for it.", lambda: self.under_way)
         self._scorer = scorer
         fewest, most = WORKERS
         self._pool = ThreadPoolExecutor(min(max(int(usable_cores(own_groups())), fewest), most), "photos")

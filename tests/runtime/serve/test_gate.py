@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.serve.pages import FILES
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.help.served import ask, picture, served, service_for
 
@@ -89,15 +90,11 @@ def test_counters_are_prometheus_text(scorer: Scorer) -> None:
             assert ask(place, path).status == 404
         answer = ask(place, "/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    lines = answer.body.decode().splitlines()
-    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-    assert values["fiqa_serve_faces_total"] == values["fiqa_serve_crops_total"] == "1"
-    assert values['fiqa_serve_requests_total{route="faces",status="200"}'] == "1"
-    assert values['fiqa_serve_requests_total{route="faces",status="415"}'] == "1"
-    assert values['fiqa_serve_requests_total{route="none",status="404"}'] == "3"
-    assert values['fiqa_serve_request_seconds_bucket{route="faces",le="+Inf"}'] == "2"
-    assert values['fiqa_serve_request_seconds_count{route="faces"}'] == "2" and values["fiqa_serve_ready"] == "1"
-    typed = {line.split()[2] for line in lines if line.startswith("# TYPE")}
-    described = {line.split()[2] for line in lines if line.startswith("# HELP")}
-    named = {re.sub(r"(_bucket|_sum|_count)?(\{.*)?$", "", name) for name in values}
-    assert typed == described == named
+    families = text_string_to_metric_families(answer.body.decode())
+    samples = {(one.name, *sorted(one.labels.values())): one.value for each in families for one in each.samples}
+    assert samples["fiqa_serve_faces_total",] == samples["fiqa_serve_crops_total",] == 1
+    assert samples["fiqa_serve_requests_total", "200", "faces"] == 1
+    assert samples["fiqa_serve_requests_total", "415", "faces"] == 1
+    assert samples["fiqa_serve_requests_total", "404", "none"] == 3
+    assert samples["fiqa_serve_request_seconds_bucket", "+Inf", "faces"] == 2
+    assert samples["fiqa_serve_request_seconds_count", "faces"] == 2 and samples["fiqa_serve_ready",] == 1
