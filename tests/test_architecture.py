@@ -29,7 +29,18 @@ MAY_IMPORT = {
 }
 ROOMS = {
     "fiqa_runtime": (
-        *("entry", "__init__", "cli", "watch_cli", "serve_cli", "watch_command", "command", "tuning", "serve"),
+        *(
+            "entry",
+            "__init__",
+            "cli",
+            "watch_cli",
+            "serve_cli",
+            "watch_command",
+            "ray_command",
+            "command",
+            "tuning",
+            "serve",
+        ),
         *("live", "runs", "diagnosis", "rows", "faces"),
         *("scoring", "networks", "backends", "images", "artefact", "terminal", "onnx_bytes", "system", "errors"),
     ),
@@ -70,6 +81,7 @@ RUNTIME_TOP_LEVEL = {
     "serve/counters.py": {"prometheus_client"},
     "serve/bodies.py": {"starlette", "python_multipart"},
     "serve/listening.py": {"starlette", "uvicorn"},
+    "rows/ray_source.py": {"pyarrow", "ray"},
     "terminal/common_options.py": {"typer"},
     "terminal/console.py": {"typer", "rich"},
     "backends/onnxruntime.py": {"onnxruntime"},

@@ -15,13 +15,14 @@ from fiqa_runtime.command.diagnose import diagnose_scores
 from fiqa_runtime.command.engine_questions import show_choice, show_self_test
 from fiqa_runtime.command.options import check_files, check_options, refuse_streams
 from fiqa_runtime.command.score_command import score_images
-from fiqa_runtime.command.settings import MTCNN, YUNET, EngineSettings, FaceSettings, ScoreSettings
+from fiqa_runtime.command.settings import MTCNN, YUNET, EngineSettings, FaceSettings, ScoreSettings, Workers
 from fiqa_runtime.command.threshold import read_share
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detector import CONFIDENCE, LONGEST
 from fiqa_runtime.faces.mtcnn_detector import LEAST, PRESETS, check_preset
 from fiqa_runtime.images.align import check_method
 from fiqa_runtime.images.reading import Found, search_images
+from fiqa_runtime.ray_command.score_on_ray import RaySettings, score_on_ray
 from fiqa_runtime.rows.pictures import Pictures
 from fiqa_runtime.runs.shares import read_list, read_shard, share_of
 from fiqa_runtime.system.host import limit_opencv, threads_per_stream
@@ -34,6 +35,7 @@ MOST_STREAMS = 64
 app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
 _what, _faces, _decide = panel("What is scored"), panel("How faces are found and cut out"), panel("Which are accepted")
 _where, _speed, _check = panel("Where it goes"), panel("Speed"), panel("Checks")
+_ray = panel("Many machines")
 EXAMPLE = "Example: fiqa-score photos/ --engine ediffiqa-t.fp32.onnx --threshold 0.5 --overlay out/"
 
 
@@ -113,6 +115,25 @@ def score(
         int,
         _speed(min=1, max=MOST_STREAMS, help="Processes that score, each with its share of the threads."),
     ] = 1,
+    unordered: Annotated[
+        bool,
+        _speed("--unordered", help="With --workers: write results as they are done, not in the order of the images."),
+    ] = False,
+    ray: Annotated[
+        str | None,
+        _ray(
+            "--ray",
+            metavar="HOST:PORT|auto|local",
+            help="Score by Ray Data: on a cluster, on the one this machine is part of, or on this machine. A PATH may "
+            "be a URI (s3://...); --parquet names a folder or URI.",
+        ),
+    ] = None,
+    actors: Annotated[
+        int | None, _ray(min=1, help="Processes that score. Default: as many as there are CPUs for.")
+    ] = None,
+    gpus_per_actor: Annotated[
+        float, _ray(min=0, help="GPUs of each, which may be a fraction; for engines that run on one.")
+    ] = 0,
     threshold: Annotated[
         str | None,
         _decide(metavar="T|stored", help="Accept faces from this score on, on the artefact's own scale."),
@@ -137,7 +158,8 @@ def score(
     ] = None,
     csv: Annotated[Path | None, _where(help="Write one line per face to FILE, or '-' for stdout.")] = None,
     parquet: Annotated[
-        Path | None, _where(help="Write one row per image, with its faces, to a Parquet FILE; needs pyarrow.")
+        str | None,
+        _where(metavar="FILE", help="Write one row per image, with its faces, to a Parquet FILE; needs pyarrow."),
     ] = None,
     resume: Annotated[
         bool, _where("--resume", help="Go on from what a run with --csv, --jsonl or --parquet that was cut has left.")
@@ -176,19 +198,26 @@ def score(
     precision, method = check_precision(cpu_precision), check_method(align)
     check_options(typed_options(context))
     refuse_streams(paths or [])
-    found, pictures = _found(paths or [], list_file), Pictures(image_column, id_column)
+    pictures = Pictures(image_column, id_column)
+    faces = FaceSettings(
+        detector, None if preset is None else check_preset(preset), min_confidence, longest_side, method
+    )
+    if ray is not None:
+        spread = RaySettings(ray, actors, gpus_per_actor, parquet or "", aligned, resume, pictures)
+        score_on_ray(paths or [], EngineSettings(_used(engine), backend, threads, precision), faces, spread)
+        return
+    found = _found(paths or [], list_file)
+    parquet_file = None if parquet is None else Path(parquet)
     detector_file = None if detector in (None, YUNET, MTCNN) else Path(detector)
     inputs = [
         *(("PATH", file) for file in found.images),
         *(("--detector", detector_file), ("--reference", reference), ("--spec", spec)),
     ]
     outputs = [
-        *(("--json", json), ("--jsonl", jsonl), ("--csv", csv), ("--parquet", parquet)),
+        *(("--json", json), ("--jsonl", jsonl), ("--csv", csv), ("--parquet", parquet_file)),
         *(("--quality-file", file) for file in quality_file or []),
     ]
-    used = engine or str(default_engine())
-    if engine is None:
-        tell([f"scoring with {used}"])
+    used = _used(engine)
     check_files(outputs, used, inputs)
     found = _share(found if diagnose else pictures.expand(found), shard)
     files = found.images
@@ -199,18 +228,13 @@ def score(
     if selftest:
         show_self_test(opened, json)
         return
-    faces = FaceSettings(
-        detector, None if preset is None else check_preset(preset), min_confidence, longest_side, method
-    )
     if explain:
         show_choice(opened, json, files, faces, pictures, (streams, overlap))
         return
     if not files and shard is None:
         raise InputError("nothing to score; name photos, crops or folders of them")
     if reference:
-        with opened.open() as scorer:
-            finders = [] if aligned else faces.open_detectors(opened, scorer)
-            diagnose_scores(scorer, reference, files, json, finders, method)
+        _diagnose(reference, opened, None if aligned else faces, files, json)
         return
     settings = ScoreSettings(
         *(
@@ -222,11 +246,29 @@ def score(
             fp32_threshold,
             None if reject is None else read_share(reject),
         ),
-        *(json, jsonl, csv, parquet),
-        *(tuple(quality_file or ()), overlay, resume, workers),
+        *(json, jsonl, csv, parquet_file),
+        *(tuple(quality_file or ()), overlay, resume, Workers(workers, not unordered)),
         pictures=pictures,
     )
     score_images(found, opened, faces, settings)
+
+
+def _used(engine: str | None) -> str:
+    """The artefact to score with, told where nobody named it."""
+    used = engine or str(default_engine())
+    if engine is None:
+        tell([f"scoring with {used}"])
+    return used
+
+
+def _diagnose(
+    reference: Path, engine: EngineSettings, faces: FaceSettings | None, files: list[Path], json: str | None
+) -> None:
+    """What explains that the scores in `reference` differ; `faces` is None for ready crops."""
+    with engine.open() as scorer:
+        finders = [] if faces is None else faces.open_detectors(engine, scorer)
+        method = "least-squares" if faces is None else faces.align
+        diagnose_scores(scorer, reference, files, json, finders, method)
 
 
 def _found(paths: list[str], list_file: Path | None) -> Found:

@@ -9,7 +9,7 @@ from fiqa_runtime.scoring.scorer import Scorer
 
 from tests.docs.conftest import Check
 from tests.help.samples.one_face import OneFace
-from tests.help.served import ask, picture, served, service_for
+from tests.help.servers.served import ask, picture, served, service_for
 
 
 class WithOneThatCannotBeCutOut(OneFace):

@@ -36,7 +36,7 @@ from fiqa_runtime.scoring.scorer import Scorer
 
 from tests.endurance.soak import MOST_GROWTH
 from tests.help.fuzzed_requests import fuzzed_request, send, status_of
-from tests.help.served import CODE, place_of
+from tests.help.servers.served import CODE, place_of
 
 BATCH = 8
 GOAL = 0.9

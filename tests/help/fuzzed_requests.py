@@ -13,7 +13,7 @@ import numpy as np
 from fiqa_runtime.images.seeded import seeded_image
 
 from tests.help.limits import HANGS
-from tests.help.served import picture
+from tests.help.servers.served import picture
 
 MODEL = "/v2/models/ediffiqa-t-fp32"
 PATHS = (

@@ -8,14 +8,22 @@ from fiqa_runtime.artefact.location import artefact_inputs
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.live.source import is_stream
 from fiqa_runtime.system.files import NamedFile
-from fiqa_runtime.terminal.options import refuse_all_but, refuse_ignored, refuse_unused
+from fiqa_runtime.terminal.options import refuse_all_but, refuse_ignored, refuse_parts_alone, refuse_unused
 from fiqa_runtime.terminal.outputs import check_outputs
 
 ENGINE = ("--engine", "--spec", "--backend", "--threads", "--cpu-precision", "--json")
 FACES = ("--detector", "--preset", "--min-confidence", "--align", "--longest-side")
 COLUMNS = ("--image-column", "--id-column")
 FLOW = ("--overlap", "--streams")
-USES = {"--self-test": ENGINE, "--explain": (*ENGINE, "PATH", *COLUMNS, *FACES, *FLOW)}
+RAY = ("--actors", "--gpus-per-actor")
+USES = {
+    "--self-test": ENGINE,
+    "--explain": (*ENGINE, "PATH", *COLUMNS, *FACES, *FLOW),
+    "--ray": (
+        *("PATH", "--engine", "--backend", "--threads", "--aligned", "--parquet", "--resume"),
+        *(*COLUMNS, *FACES, *RAY),
+    ),
+}
 """By option: the only ones that it uses."""
 THRESHOLDS = ("--threshold", "--fp32-threshold")
 IGNORES = {
@@ -57,6 +65,9 @@ def check_options(typed: Collection[str]) -> None:
     """Raise InputError where one of the options `typed` would be ignored because of another one, or needs another
     one."""
     refuse_all_but(typed, USES)
+    refuse_parts_alone(typed, {"--ray": RAY, "--workers": ("--unordered",)})
+    if "--ray" in typed and not {"PATH", "--parquet"} <= {*typed}:
+        raise InputError("--ray scores the pictures at PATHs into a folder; name both, as in photos/ --parquet scores/")
     if ("--diagnose" in typed) != ("--reference" in typed):
         raise InputError("--diagnose and --reference FILE go together; give both or neither")
     if ("--calibrate-threshold" in typed) != ("--reject" in typed):

@@ -124,7 +124,7 @@ def _photos(
     """Results for photos, in the way that is fastest here or that was asked for; `stack` closes what it opens."""
     opener = opener_for(engine, faces, scorer, settings.pictures)
     setup = opener.plain
-    if settings.workers == 1:
+    if settings.workers.number == 1:
         decision = opener.decide(files, (settings.streams, settings.overlap))
         setup = decision.setup
         for line in decision.lines():
@@ -138,7 +138,7 @@ def _photos(
         stderr.print("faces are found by MTCNN, as the network's authors do; --detector yunet takes YuNet")
     detail(f"faces found by {first.settings['detector']} in {getattr(first.detector, 'engine', 'its own way')}")
     told = {"aligned": False, **first.settings}
-    if settings.workers > 1:
+    if settings.workers.number > 1:
         again = replace(engine, backend=scorer.backend.name)
         return Source(
             scorer, lambda some: score_in_processes(some, settings.workers, again, faces, settings.pictures), told
@@ -148,7 +148,7 @@ def _photos(
 
 def _crops(files: list[Path], scorer: Scorer, engine: EngineSettings, settings: ScoreSettings) -> Source:
     told = {"aligned": True, **_landmark_settings(scorer, settings.landmarks)}
-    if settings.workers > 1:
+    if settings.workers.number > 1:
         again = replace(engine, backend=scorer.backend.name)
         return Source(
             scorer, lambda some: score_in_processes(some, settings.workers, again, None, settings.pictures), told

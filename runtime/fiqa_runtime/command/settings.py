@@ -121,6 +121,15 @@ def assessor_for(
 
 
 @dataclass(frozen=True)
+class Workers:
+    """Processes that score."""
+
+    number: int = 1
+    ordered: bool = True
+    """Whether results keep the order of the images."""
+
+
+@dataclass(frozen=True)
 class ScoreSettings:
     """What else decides how images are scored, and where the scores go."""
 
@@ -147,7 +156,6 @@ class ScoreSettings:
     """Folder for annotated copies."""
     resume: bool = False
     """Whether to go on from what a run that was cut has left."""
-    workers: int = 1
-    """Processes that score."""
+    workers: Workers = field(default_factory=Workers)
     pictures: Pictures = field(default_factory=Pictures)
     """How images are read."""

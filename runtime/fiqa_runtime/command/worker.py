@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fiqa_runtime.command.batch import Assessor, score_crops, score_photos
 from fiqa_runtime.command.results import ImageResult, Stream
-from fiqa_runtime.command.settings import EngineSettings, FaceSettings, assessor_for
+from fiqa_runtime.command.settings import EngineSettings, FaceSettings, Workers, assessor_for
 from fiqa_runtime.rows.pictures import Pictures
 from fiqa_runtime.runs.processes import map_in_processes
 from fiqa_runtime.scoring.scorer import Scorer
@@ -27,14 +27,14 @@ class _Here:
 
 
 def score_in_processes(
-    files: Sequence[Path], workers: int, engine: EngineSettings, faces: FaceSettings | None, pictures: Pictures
+    files: Sequence[Path], workers: Workers, engine: EngineSettings, faces: FaceSettings | None, pictures: Pictures
 ) -> Stream:
-    """Results of `files`, read by `pictures`, in their order and without their pixels; `faces` is None for ready crops.
+    """Results of `files`, read by `pictures`, without their pixels; `faces` is None for ready crops.
 
     `engine` names the backend and the threads of each of the `workers`. Raises InputError where a process dies.
     """
     chunks = [files[start : start + AT_ONCE] for start in range(0, len(files), AT_ONCE)]
-    for results in map_in_processes(_score, chunks, workers, _open, (engine, faces, pictures)):
+    for results in map_in_processes(_score, chunks, workers.number, _open, (engine, faces, pictures), workers.ordered):
         yield from ((result, None) for result in results)
 
 

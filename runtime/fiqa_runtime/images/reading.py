@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import cv2
 import numpy as np
@@ -158,14 +158,19 @@ def _search(folder: Path) -> Found:
     return Found(sorted(images), dict(sorted(passed_over.items())))
 
 
-def _not_an_image(path: Path) -> str:
-    """Why the file `path` is passed over; empty for an image."""
+def other_kind(path: PurePath) -> str:
+    """Which other kind of file `path` is by its name; empty for an image."""
     suffix = path.suffix.lower()
     if suffix in IN_SOME_OPENCV and not _opencv_reads(suffix):
         return f"{suffix} files, which this OpenCV does not read"
     if suffix not in SUFFIXES | IN_SOME_OPENCV:
         return f"{suffix} files" if suffix else "files without a suffix"
-    return "" if path.is_file() else "links that lead nowhere, or no files"
+    return ""
+
+
+def _not_an_image(path: Path) -> str:
+    """Why the file `path` is passed over; empty for an image."""
+    return other_kind(path) or ("" if path.is_file() else "links that lead nowhere, or no files")
 
 
 @cache

@@ -216,6 +216,8 @@ class _Opened:
 
 def _picture(row: dict[str, Any]) -> Image:
     """The picture of a row; raises InputError where it cannot be read."""
+    if row.get("error") is not None:
+        raise InputError(row["error"])
     if row.get("bytes") is not None:
         return decode_image(row["bytes"], row["id"])
     if row.get("path") is None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.rows.schema import require_pyarrow
+from fiqa_runtime.rows.stores import StoredFile, told_by_store
 
 IMAGE_COLUMNS = ("bytes", "image")
 """Where pictures are looked for if no column is named: bytes, or a struct with a field `bytes`, as Hugging Face's."""
@@ -33,19 +34,19 @@ class ParquetPictures:
     problem: str | None = None
     """Why something in it is not among its pictures."""
 
-    def __init__(self, path: Path, image_column: str | None, id_column: str | None) -> None:
+    def __init__(self, path: Path | StoredFile, image_column: str | None, id_column: str | None) -> None:
         require_pyarrow()
         import pyarrow as pa
         from pyarrow import parquet
 
         self.path = path
         try:
-            self._file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+            source = path if isinstance(path, Path) else path.open("rb")
+            self._file = parquet.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20)
             self._column = _image_column(path, self._file.schema_arrow, image_column)
             names = self._names(_id_column(path, self._file.schema_arrow, id_column))
         except (pa.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{path} cannot be read as Parquet ({reason}); copy it again") from error
+            raise InputError(f"{path} cannot be read as Parquet ({told_by_store(error)}); copy it again") from error
         self._rows = _rows_by_name(path, names)
         groups = range(self._file.num_row_groups)
         counts = [self._file.metadata.row_group(group).num_rows for group in groups]
@@ -71,8 +72,8 @@ class ParquetPictures:
             with self._lock:
                 value = self._value(row)
         except (pa.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{self.path} cannot be read at row {row} ({reason}); copy it again") from error
+            told = told_by_store(error)
+            raise InputError(f"{self.path} cannot be read at row {row} ({told}); copy it again") from error
         if isinstance(value, dict):
             value = value["bytes"]
         if value is None:
@@ -107,7 +108,7 @@ class ParquetPictures:
         return [None if value is None else str(value) for value in values]
 
 
-def _image_column(path: Path, schema: Any, named: str | None) -> str:
+def _image_column(path: Path | StoredFile, schema: Any, named: str | None) -> str:
     """The column of `schema` that holds pictures, as pyarrow wants it named."""
     import pyarrow as pa
 
@@ -125,7 +126,7 @@ def _image_column(path: Path, schema: Any, named: str | None) -> str:
     return column
 
 
-def _id_column(path: Path, schema: Any, named: str | None) -> str | None:
+def _id_column(path: Path | StoredFile, schema: Any, named: str | None) -> str | None:
     import pyarrow as pa
 
     column = _existing(path, schema, "--id-column", ID_COLUMNS if named is None else (named,))
@@ -137,14 +138,14 @@ def _id_column(path: Path, schema: Any, named: str | None) -> str | None:
     return column
 
 
-def _existing(path: Path, schema: Any, option: str, names: Sequence[str]) -> str | None:
+def _existing(path: Path | StoredFile, schema: Any, option: str, names: Sequence[str]) -> str | None:
     found = [name for name in names if name in schema.names]
     if not found and len(names) == 1:
         raise InputError(f"{path} has no column {names[0]}; {option} takes one of {', '.join(schema.names)}")
     return found[0] if found else None
 
 
-def _rows_by_name(path: Path, names: Sequence[str | None]) -> dict[str, int]:
+def _rows_by_name(path: Path | StoredFile, names: Sequence[str | None]) -> dict[str, int]:
     rows: dict[str, int] = {}
     for row, given in enumerate(names):
         name = str(PurePosixPath((given or "").lstrip("/")))

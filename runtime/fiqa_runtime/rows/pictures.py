@@ -15,6 +15,7 @@ from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.images.reading import Found, decode_image, read_image
 from fiqa_runtime.rows.parquet_input import ParquetPictures
+from fiqa_runtime.rows.stores import StoredFile
 from fiqa_runtime.rows.tar_shard import TarShard
 
 TAR, PARQUET = ".tar", ".parquet"
@@ -79,6 +80,11 @@ _OPENING = Lock()
 @lru_cache(maxsize=4)
 def _inside(pictures: Pictures, file: Path, size: int, time: int) -> TarShard | ParquetPictures:
     """What is in `file`, of that size and time; those read last are remembered."""
+    return open_packed(pictures, file)
+
+
+def open_packed(pictures: Pictures, file: Path | StoredFile) -> TarShard | ParquetPictures:
+    """What is in the tar or Parquet file `file`; raises what their classes raise."""
     if file.suffix.lower() == TAR:
         return TarShard(file)
     return ParquetPictures(file, pictures.image_column, pictures.id_column)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.rows.face_rows import FaceRows
+from fiqa_runtime.rows.pictures import Pictures
 from fiqa_runtime.rows.schema import check_rows
+from fiqa_runtime.rows.stores import StoredFile
 
 AT_ONCE = 64
 """Rows that an actor gets at a time."""
@@ -24,6 +27,22 @@ class _Scores:
         return self._rows(batch)
 
 
+def read_pictures(files: Sequence[StoredFile], columns: Pictures | None = None) -> Any:
+    """The pictures in `files`, as :func:`fiqa_runtime.rows.stores.search_stores` finds them -> a ``ray.data.Dataset``.
+
+        files = search_stores(["s3://bucket/photos", "/mnt/shards"]).files
+        score_dataset(read_pictures(files), rows, actors=8)
+
+    Images, and what lies in tar files (WebDataset's layout) and in the `columns` of Parquet files, are rows of id,
+    bytes and error; a file that cannot be read is a row too. Each id comes once. Raises DependencyError where Ray is
+    missing.
+    """
+    ray = require_ray()
+    from fiqa_runtime.rows.ray_source import PictureSource
+
+    return ray.data.read_datasource(PictureSource(files, columns or Pictures()))
+
+
 def score_dataset(dataset: Any, rows: FaceRows, actors: int, gpus_per_actor: float = 0) -> Any:
     """A ``ray.data.Dataset`` of pictures -> one of faces, with the columns of :mod:`fiqa_runtime.rows.schema`.
 
@@ -39,11 +58,7 @@ def score_dataset(dataset: Any, rows: FaceRows, actors: int, gpus_per_actor: flo
     Raises InputError where the columns are not those of pictures, and where the cluster has too few CPUs or GPUs, since
     a run would wait for them for ever without a word; DependencyError where Ray is missing.
     """
-    try:
-        import ray
-        from ray.data import ActorPoolStrategy
-    except ImportError as error:
-        raise DependencyError("Ray Data is not installed; pip install 'fiqa-edge[ray]'") from error
+    ray = require_ray()
     if actors < 1:
         raise InputError(f"{actors} actors score nothing; take 1 or more")
     _check_columns(dataset)
@@ -58,10 +73,19 @@ def score_dataset(dataset: Any, rows: FaceRows, actors: int, gpus_per_actor: flo
         batch_size=AT_ONCE,
         batch_format="pyarrow",
         zero_copy_batch=True,
-        compute=ActorPoolStrategy(size=actors),
+        compute=ray.data.ActorPoolStrategy(size=actors),
         num_cpus=rows.threads,
         num_gpus=gpus_per_actor,
     )
+
+
+def require_ray() -> Any:
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise DependencyError("Ray Data is not installed; pip install 'fiqa-edge[ray]'") from error
+    return ray
 
 
 def _check_columns(dataset: Any) -> None:

@@ -7,6 +7,7 @@ Coming in, each row is a picture:
 | `id`    | string | never null, and each but once in a table                             |
 | `bytes` | binary | an image file as it lies on disk: JPEG, PNG and what OpenCV reads    |
 | `path`  | string | where that file lies, for rows whose `bytes` are null or not given   |
+| `error` | string | may be left out; why there is no picture: the row goes out with it   |
 
 Going out, each row is what was found in it, in the same order:
 
@@ -67,6 +68,13 @@ def face_type(decided: bool = False) -> Any:
     return pa.struct([*fields, *([("accepted", pa.bool_())] if decided else [])])
 
 
+def picture_schema() -> Any:
+    """The ``pyarrow.Schema`` of rows that come in as :func:`fiqa_runtime.rows.ray.read_pictures` reads them."""
+    import pyarrow as pa
+
+    return pa.schema([("id", pa.string()), ("bytes", pa.binary()), ("error", pa.string())])
+
+
 def row_schema() -> Any:
     """The ``pyarrow.Schema`` of the rows that go out: id, faces, error."""
     import pyarrow as pa
@@ -101,6 +109,7 @@ def check_rows(table: Any) -> None:
     _check_type(table, "id", (*texts, pa.null()), "strings")
     _check_type(table, "bytes", (*data, pa.null()), "the bytes of image files")
     _check_type(table, "path", (*texts, pa.null()), "strings")
+    _check_type(table, "error", (*texts, pa.null()), "strings")
     _check_ids(table.column("id").to_pylist())
 
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.reading import IN_SOME_OPENCV, SUFFIXES
+from fiqa_runtime.rows.stores import StoredFile, told_by_store
 
 MOST_BYTES = 1 << 28
 """A larger picture in a tar file is refused, unread."""
@@ -41,7 +42,7 @@ class _Header(tarfile.TarInfo):
 class TarShard:
     """The pictures of the tar file `path`, in its order. Raises InputError where that is not a tar file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | StoredFile) -> None:
         self.path = path
         self._places: dict[str, tuple[int, int]] = {}
         self._refused: list[str] = []
@@ -57,7 +58,7 @@ class TarShard:
                 raise InputError(f"{path} is not a tar file ({error}); copy it again, or unpack .gz first") from error
             self._refused.append(f"it is damaged or cut short behind what could be read ({error})")
         except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror or error}; check its permissions") from error
+            raise InputError(f"cannot read {path}: {told_by_store(error)}; check its permissions") from error
 
     @property
     def names(self) -> list[str]:
@@ -83,7 +84,7 @@ class TarShard:
                 stream.seek(start)
                 data = stream.read(size)
         except OSError as error:
-            raise InputError(f"cannot read {self.path}: {error.strerror or error}; check its permissions") from error
+            raise InputError(f"cannot read {self.path}: {told_by_store(error)}; check its permissions") from error
         if len(data) < size:
             raise InputError(f"{self.path} is cut short within {name}; copy it again")
         return data

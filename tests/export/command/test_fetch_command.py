@@ -12,7 +12,7 @@ from fiqa_export.cli import main
 from fiqa_runtime.artefact import zoo
 
 from tests.help.commands import Invoke, invoker
-from tests.help.file_server import OLD, Origin, serving
+from tests.help.servers.file_server import OLD, Origin, serving
 
 
 @pytest.fixture

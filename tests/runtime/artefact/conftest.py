@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from fiqa_runtime.system import download
 
-from tests.help.file_server import Origin, serving
 from tests.help.samples.weight_file import FILE
+from tests.help.servers.file_server import Origin, serving
 
 
 @pytest.fixture

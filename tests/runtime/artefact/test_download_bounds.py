@@ -9,8 +9,8 @@ from fiqa_runtime.artefact.weight_files import locate
 from fiqa_runtime.artefact.zoo import DETECTOR, MODELS
 from fiqa_runtime.errors import FetchError
 
-from tests.help.file_server import OLD, Origin
 from tests.help.samples.weight_file import checkpoint
+from tests.help.servers.file_server import OLD, Origin
 
 pytestmark = pytest.mark.usefixtures("empty_machine")
 

@@ -11,8 +11,8 @@ from fiqa_runtime.artefact.spec import Checkpoint
 from fiqa_runtime.artefact.weight_files import locate, recorded_sha256
 from fiqa_runtime.errors import FetchError
 
-from tests.help.drive_server import FOLDER, FOLDER_ID, OTHER, QUOTA, Drive, serving_drive
 from tests.help.samples.weight_file import sha256
+from tests.help.servers.drive_server import FOLDER, FOLDER_ID, OTHER, QUOTA, Drive, serving_drive
 
 pytestmark = pytest.mark.usefixtures("empty_machine")
 BODY = bytes(range(256)) * 1000

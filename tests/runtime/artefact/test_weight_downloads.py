@@ -19,9 +19,9 @@ import pytest
 from fiqa_runtime.artefact.weight_files import locate, recorded_sha256
 from fiqa_runtime.errors import FetchError
 
-from tests.help.file_server import NEW, OLD, Origin
 from tests.help.limits import HANGS
 from tests.help.samples.weight_file import FILE, assert_says_the_fix, checkpoint, leftovers, put, sha256
+from tests.help.servers.file_server import NEW, OLD, Origin
 
 pytestmark = pytest.mark.usefixtures("empty_machine")
 

@@ -15,8 +15,8 @@ from fiqa_runtime.artefact.weight_files import locate
 from fiqa_runtime.errors import CheckpointError, FetchError, InputError
 from fiqa_runtime.system.files import user_cache
 
-from tests.help.file_server import NEW, OLD, Origin
 from tests.help.samples.weight_file import FILE, assert_says_the_fix, checkpoint, put, sha256
+from tests.help.servers.file_server import NEW, OLD, Origin
 
 pytestmark = pytest.mark.usefixtures("empty_machine")
 

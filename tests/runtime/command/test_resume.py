@@ -177,4 +177,10 @@ def test_workers_give_what_one_process_gives(score: Invoke, single: Path, mixed:
     found = score(*base, tmp_path / "two.jsonl", "--workers", "2")
     assert found.code == 2 and "4.png" in found.err
     assert (tmp_path / "two.jsonl").read_bytes() == (tmp_path / "one.jsonl").read_bytes()
+    mixed_up = score(*base, tmp_path / "any.jsonl", "--workers", "2", "--unordered")
+    assert mixed_up.code == found.code
+    assert sorted((tmp_path / "any.jsonl").read_bytes().splitlines()) == sorted(
+        (tmp_path / "two.jsonl").read_bytes().splitlines()
+    )
+    assert score(*base, "-", "--unordered").is_one_line("--unordered is a part of --workers")
     assert score(*base, "-", "--workers", "2", "--overlay", tmp_path / "o").is_one_line("--workers", "--overlay")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -16,6 +13,7 @@ from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.rows import FaceRows
 
 from tests.help.samples.one_face import OneFace
+from tests.help.servers.ray_clusters import one_node
 
 
 def encoded(seed: int, side: int = 112) -> bytes:
@@ -50,33 +48,9 @@ def crop_rows(seeded_engine: Path) -> FaceRows:
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
-    """A Ray of this process's own, on the loopback interface, which asks nobody and writes no token."""
-    import ray
-
-    settings = {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_worker_niceness": "0",
-        "RAY_AUTH_MODE": "disabled",
-        "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    folder = TemporaryDirectory(ignore_cleanup_errors=True)  # a short name, since sockets lie in it
-    with pytest.MonkeyPatch.context() as patch, folder as place:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        ray.init(
-            address="local",
-            num_cpus=4,
-            include_dashboard=False,
-            log_to_driver=False,
-            object_store_memory=200 << 20,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=place,
-        )
-        try:
-            yield ray
-        finally:
-            ray.shutdown()
+    """A Ray of this process's own."""
+    with one_node() as module:
+        yield module
 
 
 def by_id(table: Any) -> Any:

@@ -8,8 +8,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import fiqa_runtime.rows.ray as ours
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +20,7 @@ from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.rows import FaceRows, row_schema
 
 from tests.help.samples.one_face import OneFace
+from tests.help.servers.ray_clusters import two_nodes
 from tests.runtime.rows.conftest import by_id, encoded
 
 pytestmark = pytest.mark.slow
@@ -25,13 +28,16 @@ PATIENCE = 180
 
 
 class WaitsHalfWay:
-    """Finds one face; from the tenth picture on only once the file `gate` is there."""
+    """Finds one face; from the tenth picture on only once the file `gate` is there. Notes on which node it was."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def detect(self, image: Image) -> list[Detection]:
-        (self.folder / "seen" / f"{time.monotonic_ns()}").touch()
+        import ray
+
+        node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "no node"
+        (self.folder / "seen" / f"{node} {time.monotonic_ns()}").touch()
         if len(list((self.folder / "seen").iterdir())) > 9:
             wait_for((self.folder / "gate").exists)
         return OneFace().detect(image)
@@ -96,4 +102,22 @@ def test_a_driver_that_is_killed_and_started_again(ray: Any, folder: Path) -> No
     rest = expected(folder)
     again = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
     assert again.returncode == 0, again.stderr[-2000:]
+    assert by_id(pq.read_table(folder / "out", schema=row_schema())).equals(rest)
+
+
+def test_a_node_that_is_lost(folder: Path) -> None:
+    with two_nodes() as (ray, cluster, second), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ours, "AT_ONCE", 2)
+        patch.setattr(ray.data.DataContext.get_current(), "target_max_block_size", 1 << 16)
+        rows = pickle.loads((folder / "rows").read_bytes())
+        dataset = ours.score_dataset(ray.data.read_parquet(str(folder / "in")), rows, actors=3)
+        writing = Thread(target=dataset.write_parquet, args=(str(folder / "out"),))
+        writing.start()
+        try:
+            wait_for(lambda: any((folder / "seen").glob(f"{second.node_id} *")))
+            cluster.remove_node(second, allow_graceful=False)
+        finally:
+            rest = expected(folder)
+            writing.join(PATIENCE)
+        assert not writing.is_alive()
     assert by_id(pq.read_table(folder / "out", schema=row_schema())).equals(rest)

@@ -1,9 +1,10 @@
-"""Work in several processes: in order, and one line where a process dies."""
+"""Work in several processes: in order or as it is done, and one line where a process dies."""
 
 from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 from fiqa_runtime.errors import InputError
@@ -35,6 +36,23 @@ def test_results_come_in_order_from_other_processes() -> None:
     found = list(map_in_processes(work, range(12), 2, begin, (10,)))
     assert [value for value, _ in found] == [10 * piece for piece in range(12)]
     assert os.getpid() not in {process for _, process in found}
+
+
+def wait_for_marker(piece: tuple[int, Path]) -> int:
+    number, marker = piece
+    while number == 0 and not marker.exists():
+        time.sleep(0.01)
+    return number
+
+
+def test_results_come_as_they_are_done_where_no_order_is_asked_for(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    pieces = [(number, marker) for number in range(12)]
+    results = map_in_processes(wait_for_marker, pieces, 2, begin, (1,), ordered=False)
+    first = next(results)  # while the first piece still waits
+    marker.touch()
+    assert first != 0
+    assert sorted([first, *results]) == list(range(12))
 
 
 def test_errors_come_back() -> None:

@@ -8,7 +8,7 @@ import pytest
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.serve.service import Service
 
-from tests.help.served import served, service_for
+from tests.help.servers.served import served, service_for
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from fiqa_runtime.serve.batcher import Batcher
 from fiqa_runtime.serve.counters import Counters
 
 from tests.help.limits import HANGS
-from tests.help.served import HeldBackend
+from tests.help.servers.served import HeldBackend
 from tests.help.threads import in_threads
 
 CROPS = [seeded_image(index, 112, 112) for index in range(24)]

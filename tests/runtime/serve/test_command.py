@@ -20,7 +20,7 @@ from tests.help.commands import Invoke, invoker
 from tests.help.limits import HANGS
 from tests.help.samples.map_engines import map_engines
 from tests.help.samples.one_face import OneFace
-from tests.help.served import ask, command, picture, place_of, until
+from tests.help.servers.served import ask, command, picture, place_of, until
 
 TOKEN = "a-token-of-some-length"
 

@@ -16,7 +16,7 @@ from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.scoring.scorer import Scorer
 
 from tests.help.samples.one_face import OneFace
-from tests.help.served import PATIENT, ask, picture, served, service_for
+from tests.help.servers.served import PATIENT, ask, picture, served, service_for
 
 FORM = "multipart/form-data; boundary=XYZ"
 PART = b'--XYZ\r\nContent-Disposition: form-data; name="image"; filename="/etc/passwd"\r\n\r\n'

@@ -9,7 +9,7 @@ import pytest
 from fiqa_runtime.serve.service import Service
 
 from tests.help.fuzzed_requests import fuzzed_request, send, status_of
-from tests.help.served import ask, picture
+from tests.help.servers.served import ask, picture
 
 REQUESTS = 400
 

@@ -10,7 +10,7 @@ from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.serve.pages import FILES
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.help.served import ask, picture, served, service_for
+from tests.help.servers.served import ask, picture, served, service_for
 
 TOKEN = "0123456789abcdef-secret"
 CLOSED = ("/v2", "/v2/models/ediffiqa-t-fp32", "/metrics", "/nothing")

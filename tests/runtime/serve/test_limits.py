@@ -20,7 +20,7 @@ from fiqa_runtime.serve.service import Service
 
 from tests.help.limits import HANGS
 from tests.help.samples.one_face import OneFace
-from tests.help.served import PATIENT, Answer, HeldBackend, ask, picture, served, service_for, until
+from tests.help.servers.served import PATIENT, Answer, HeldBackend, ask, picture, served, service_for, until
 
 INFER = "/v2/models/ediffiqa-t-fp32/infer"
 SHORT = 0.3

@@ -21,7 +21,7 @@ from fiqa_runtime.serve.service import Service
 
 from tests.help.chromium import opened_browser, picture_of
 from tests.help.samples.one_face import OneFace
-from tests.help.served import picture, served, service_for, until
+from tests.help.servers.served import picture, served, service_for, until
 
 TOKEN = "0123456789abcdef"
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")

@@ -21,7 +21,7 @@ from fiqa_runtime.serve.tensors import signature_of
 from tests.help.samples.map_engines import SIDE, map_engines
 from tests.help.samples.one_face import OneFace
 from tests.help.samples.portrait_engine import portrait_engine
-from tests.help.served import PATIENT, ask, served, service_for
+from tests.help.servers.served import PATIENT, ask, served, service_for
 
 http = pytest.importorskip("tritonclient.http", reason="tritonclient[http] is not installed")
 MODEL = "ediffiqa-t-fp32"
