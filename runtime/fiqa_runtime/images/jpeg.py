@@ -4,8 +4,9 @@
 
 The headers show scans that are missing. A scan that ends too early the decoder itself shows: bytes behind it change
 nothing in a picture that is complete, since nobody reads them, and become part of one that is not. So a picture that
-looks as if something were missing is decoded a second time, with such bytes. A sequential one looks so where a corner
-is plain grey, a progressive one where libjpeg says on stderr that data end too early.
+looks as if something were missing is decoded again, with such bytes. A large sequential one looks so where a corner is
+plain grey, a progressive and a small one where libjpeg says on stderr that data end too early. That is exact, but one
+thread at a time can listen, and it may hear of a file that another thread decodes.
 
 Source: ITU-T T.81 (markers, frame and scan headers, progressive mode).
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -30,12 +32,18 @@ _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _SCAN, _END, _LONE = 0xDA, 0xD9, 0x01
 _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
 _COMPLAINT = re.compile(rb"Corrupt JPEG data")
+_ENDS_EARLY = re.compile(rb"premature end of data segment")
+"""What libjpeg says where it wanted more bits than the scan has."""
 _COEFFICIENTS = 64
 _GREY = 128
 _SMALL = 1 << 16
-"""Pixels of a picture in which one block of 16 x 16 counts, and which is decoded twice in no time."""
-_BYTES = hashlib.shake_128(b"any bytes").digest(64).replace(b"\xff", b"\x7f").replace(b"\x00", b"\x55")
-"""Bytes of which none is a marker."""
+"""Pixels of a picture in which one block of 16 x 16 counts, and which is decoded in no time."""
+_ENDS = "only a part of a JPEG: its data end before its picture does"
+_FILLS = tuple(
+    hashlib.shake_128(b"any bytes %d" % number).digest(64).replace(b"\xff", b"\x7f").replace(b"\x00", b"\x55")
+    for number in range(8)
+)
+"""Bytes of which none is a marker. Of a picture that lacks its last bits alone, some of them may give the same one."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,8 @@ class Layout:
 
     kind: int
     """Its frame header's marker, 0xC0 to 0xCF; 0 where there is none."""
+    pixels: int
+    """Width times height, as the frame header says."""
     components: tuple[int, ...]
     """Identifiers of the components in the frame."""
     scans: tuple[Scan, ...]
@@ -69,17 +79,25 @@ class Layout:
         """What no scan brings, in words; empty where nothing is missing or the kind of JPEG is not known here."""
         if self.kind not in (*_SEQUENTIAL, _PROGRESSIVE):
             return ""
+        if self.kind == _PROGRESSIVE:
+            whole = not any(bits for all_bits in self._kept_back().values() for bits in all_bits)
+        else:
+            whole = {*self.components} <= {each for scan in self.scans for each in scan.components}
+        return "" if whole else f"its {len(self.scans)} scans do not bring all of the picture"
+
+    def _kept_back(self) -> dict[int, list[int]]:
+        """Of a progressive picture, by component: how many of the lowest bits of each coefficient no scan brings."""
         kept_back = {component: [_COEFFICIENTS] * _COEFFICIENTS for component in self.components}
         for scan in self.scans:
-            first, last, cut = 0, _COEFFICIENTS - 1, 0
-            if self.kind == _PROGRESSIVE:
-                first, last, cut = scan.first, scan.last, scan.cut_bits
             for component in scan.components:
                 if component in kept_back:
-                    kept_back[component][first : last + 1] = [cut] * (last + 1 - first)
-        if any(bits for all_bits in kept_back.values() for bits in all_bits):
-            return f"its {len(self.scans)} scans do not bring all of the picture"
-        return ""
+                    kept_back[component][scan.first : scan.last + 1] = [scan.cut_bits] * (scan.last + 1 - scan.first)
+        return kept_back
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is a small sequential picture of one scan, as almost all crops are."""
+        return self.kind in _SEQUENTIAL and self.pixels <= _SMALL and len(self.scans) == 1
 
     def looks_cut(self, image: Image) -> bool:
         """Whether the decoded sequential `image` may lack something that only :meth:`continued` can show.
@@ -93,19 +111,20 @@ class Layout:
             return True
         return bool((image[:: len(image) - 1 or 1, :: image.shape[1] - 1 or 1] == _GREY).all(axis=-1).any())
 
-    def continued(self, data: bytes) -> list[bytes]:
-        """The file `data` up to the end of its last scan, and then some bytes that go on with it.
+    def continued(self, data: bytes, fills: Sequence[bytes] = _FILLS[:1]) -> list[bytes]:
+        """The file `data` up to the end of its last scan, and then one of `fills` that goes on with it.
 
         In a sequential file they come without an end marker, before which libjpeg would complain of bytes too many;
         where there are restart markers, once behind the last interval, and once behind the marker that would come next.
         A progressive file is not decoded without its end marker.
         """
+        scanned = data[: self.end].rstrip(b"\xff")  # with which any byte would be a marker
         if self.kind == _PROGRESSIVE:
-            behind_markers = b"".join(bytes([0xFF, marker]) + _BYTES for marker in range(0xD0, 0xD8))
-            return [data[: self.end] + _BYTES + behind_markers + data[self.end :]]
+            markers = [bytes([0xFF, marker]) for marker in range(0xD0, 0xD8)]
+            return [scanned + fill.join([b"", *markers, b""]) + data[self.end :] for fill in fills]
         restarts = len(_RESTART.findall(data, self.begin, self.end))
         markers = [b"", bytes([0xFF, 0xD0 + restarts % 8])] if restarts else [b""]
-        return [data[: self.end] + marker + _BYTES for marker in markers]
+        return [scanned + marker + fill for marker in markers for fill in fills]
 
 
 def read_layout(data: bytes) -> Layout | None:
@@ -114,7 +133,7 @@ def read_layout(data: bytes) -> Layout | None:
     Segments are stepped over by their length, so that the end marker of an embedded thumbnail does not count;
     whatever follows the picture is allowed.
     """
-    kind, begin, end = 0, 0, 0
+    kind, pixels, begin, end = 0, 0, 0, 0
     components: tuple[int, ...] = ()
     scans: list[Scan] = []
     position = len(START) - 1
@@ -124,7 +143,7 @@ def read_layout(data: bytes) -> Layout | None:
         if behind_scan:
             end, behind_scan = marker.start(), False
         if code == _END:
-            return Layout(kind, components, tuple(scans), begin, end)
+            return Layout(kind, pixels, components, tuple(scans), begin, end)
         position = marker.end()
         if code == _LONE:
             continue
@@ -132,6 +151,7 @@ def read_layout(data: bytes) -> Layout | None:
         position += len(segment)
         if 0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC):
             kind, components = code, tuple(segment[8:][: 3 * segment[7] : 3]) if len(segment) > 7 else ()
+            pixels = int.from_bytes(segment[3:5], "big") * int.from_bytes(segment[5:7], "big")
         elif code == _SCAN:
             scans.append(_scan(segment))
             begin, behind_scan = position, True
@@ -155,6 +175,12 @@ def decode_jpeg(data: bytes) -> Image | None:
         raise ValueError("cut short: its JPEG end marker is missing")
     if missing := layout.missing():
         raise ValueError(f"only a part of a JPEG: {missing}")
+    if layout.is_small and _hears():
+        with overhear(_ENDS_EARLY) as heard:
+            image = _decode(data)
+        if image is not None and heard and not _is_complete(image, layout.continued(data, _FILLS)):
+            raise ValueError(_ENDS)
+        return image
     if layout.kind == _PROGRESSIVE:
         with overhear(_COMPLAINT) as heard:
             image = _decode(data)
@@ -163,7 +189,7 @@ def decode_jpeg(data: bytes) -> Image | None:
         image = _decode(data)
         looks_cut = image is not None and layout.looks_cut(image)
     if image is not None and looks_cut and not _is_complete(image, layout.continued(data)):
-        raise ValueError("only a part of a JPEG: its data end before its picture does")
+        raise ValueError(_ENDS)
     return image
 
 

@@ -83,6 +83,20 @@ def test_a_part_is_refused_and_the_whole_is_read(
         assert str(caught.value).endswith(("copy or download it again", "save it as PNG"))
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "progressive" not in kind])
+def test_a_crop_that_lacks_its_last_bytes(kind: str) -> None:
+    """Whatever byte it now ends in, and though a decoder may by luck fill in what was there."""
+    for seed in range(8):
+        blurred = cv2.GaussianBlur(seeded_image(seed, 56, 50 + seed), (0, 0), 1 + seed % 3)
+        whole = encode(blurred, **KINDS[kind])
+        layout = read_layout(whole)
+        assert layout
+        assert decode_jpeg(whole) is not None
+        for missing in range(1, 12):
+            with pytest.raises(ValueError, match="its data end before its picture does"):
+                decode_jpeg(whole[: layout.end - missing] + END)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("level", [0, 127, 128, 129, 255])
 def test_flat_bottoms_are_whole(level: int, kind: str) -> None:
@@ -118,6 +132,17 @@ def test_where_libjpeg_is_not_heard_every_progressive_file_is_looked_at_twice(mo
     assert decode_jpeg(whole) is not None
     with pytest.raises(ValueError, match="its data end before its picture does"):
         decode_jpeg(cut(whole, 0.95))
+
+
+@pytest.mark.parametrize("size", [(300, 400), (112, 112)])
+def test_a_small_sequential_file_is_looked_at_twice_there_too(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    whole = encode(photo(*size))
+    monkeypatch.setattr(jpeg, "_hears", lambda: False)
+    assert decode_jpeg(whole) is not None
+    with pytest.raises(ValueError, match="its data end before its picture does"):
+        decode_jpeg(cut(whole, 0.9))
 
 
 def test_libjpeg_is_heard_here() -> None:
