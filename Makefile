@@ -11,7 +11,7 @@ FUZZ ?= 20000
 # Photos for the rows of `make bench` that start from photos.
 IMAGES ?= $(FIQA_IMAGES_DIR)
 
-.PHONY: help demo test test-shuffled test-files test-slow test-long fuzz soak kill threads scale serving eval-speed lint format docs sbom lock audit bench clean
+.PHONY: help demo test test-shuffled test-files test-slow test-long fuzz soak kill threads scale ray serving eval-speed lint format docs sbom lock audit bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ threads: $(VENV)/.dev ## 10,000 scores from 8 threads on each backend are bit-eq
 
 scale: $(VENV)/.dev ## fiqa-score over 200,000 crops: two processes against one, what writing costs, memory stays flat
 	$(VENV)/bin/python -m tests.endurance.scale
+
+ray: $(VENV)/.dev ## what Ray Data costs for each row beyond a plain pool of processes
+	$(VENV)/bin/python -m tests.endurance.ray_rows
 
 serving: $(VENV)/.dev ## fiqa-serve under 32 clients against the scorer alone, and 10,000 fuzzed requests
 	$(VENV)/bin/python -m tests.endurance.serving
