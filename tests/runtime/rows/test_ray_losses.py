@@ -20,7 +20,7 @@ from fiqa_runtime.images.preprocess import Image
 from fiqa_runtime.rows import FaceRows, row_schema
 
 from tests.help.samples.one_face import OneFace
-from tests.help.servers.ray_clusters import two_nodes
+from tests.help.servers.ray_clusters import one_node, two_nodes
 from tests.runtime.rows.conftest import by_id, encoded
 
 pytestmark = pytest.mark.slow
@@ -87,21 +87,22 @@ def expected(folder: Path) -> Any:
     return by_id(pickle.loads((folder / "rows").read_bytes())(pq.read_table(folder / "in")))
 
 
-def test_a_driver_that_is_killed_and_started_again(ray: Any, folder: Path) -> None:
-    command = [sys.executable, "-c", DRIVER, ray.get_runtime_context().gcs_address, str(folder)]
-    with (folder / "told").open("wb") as told:
-        driver = subprocess.Popen(command, stderr=told, stdout=told)
-        try:
-            wait_for(lambda: any(folder.glob("done/*")) or driver.poll() is not None)
-            assert driver.poll() is None, (folder / "told").read_text()
-        finally:
-            driver.kill()
-            driver.wait(PATIENCE)
-    before = sum(pq.read_table(path).num_rows for path in (folder / "done").glob("*.parquet"))
-    assert 0 < before <= 8
-    rest = expected(folder)
-    again = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
-    assert again.returncode == 0, again.stderr[-2000:]
+def test_a_driver_that_is_killed_and_started_again(folder: Path) -> None:
+    with one_node() as ray:
+        command = [sys.executable, "-c", DRIVER, ray.get_runtime_context().gcs_address, str(folder)]
+        with (folder / "told").open("wb") as told:
+            driver = subprocess.Popen(command, stderr=told, stdout=told)
+            try:
+                wait_for(lambda: any(folder.glob("done/*")) or driver.poll() is not None)
+                assert driver.poll() is None, (folder / "told").read_text()
+            finally:
+                driver.kill()
+                driver.wait(PATIENCE)
+        before = sum(pq.read_table(path).num_rows for path in (folder / "done").glob("*.parquet"))
+        assert 0 < before <= 8
+        rest = expected(folder)
+        again = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
+        assert again.returncode == 0, again.stderr[-2000:]
     assert by_id(pq.read_table(folder / "out", schema=row_schema())).equals(rest)
 
 
