@@ -12,6 +12,8 @@ from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.errors import ArtefactError, InputError
 
 Arrays = dict[str, NDArray[np.float32]]
+COMPUTED = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
+"""What a device that keeps the types of a graph computes in, by the precision of the artefact."""
 Inputs = Mapping[str, NDArray[np.float32] | NDArray[np.uint8]]
 """Network inputs by graph name, one batch axis first: float32, or uint8 where ``card.input.raw``."""
 
@@ -22,8 +24,8 @@ class Backend(Protocol):
     name: str
     """`opencv`, `onnxruntime`, `openvino` or `tensorrt`."""
     info: Mapping[str, str]
-    """What reports say about it: `version`, `device`, and `arithmetic`, the type that floating-point nodes compute
-    in."""
+    """What reports say about it: `version`, `device`, which is the one really used, and `arithmetic`, the type that
+    floating-point nodes compute in; on other devices than the processor also what else is known about the place."""
 
     def run(self, inputs: Inputs) -> Arrays:
         """Network inputs -> outputs by the card's names.
