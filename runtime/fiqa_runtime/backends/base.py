@@ -12,8 +12,6 @@ from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.errors import ArtefactError, InputError
 
 Arrays = dict[str, NDArray[np.float32]]
-COMPUTED = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
-"""What a device that keeps the types of a graph computes in, by the precision of the artefact."""
 Inputs = Mapping[str, NDArray[np.float32] | NDArray[np.uint8]]
 """Network inputs by graph name, one batch axis first: float32, or uint8 where ``card.input.raw``."""
 

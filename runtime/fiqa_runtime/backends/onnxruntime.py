@@ -17,7 +17,7 @@ import onnxruntime as ort
 
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.spec import CpuPrecision
-from fiqa_runtime.backends.base import COMPUTED, Arrays, Inputs, by_names, closed, failed, in_file_order
+from fiqa_runtime.backends.base import Arrays, Inputs, by_names, closed, failed, in_file_order
 from fiqa_runtime.backends.devices import CPU, leave_tf32_out
 from fiqa_runtime.errors import ArtefactError, DependencyError, UnsupportedError
 from fiqa_runtime.onnx_bytes.free_size import free_size
@@ -80,7 +80,7 @@ class OnnxRuntimeBackend:
         options.add_session_config_entry(STOP_SPINNING, "1")
         if threads:
             options.intra_op_num_threads = threads
-        arithmetic = "float32" if device == CPU else COMPUTED[card.precision]
+        arithmetic = "float16" if card.precision == "fp16" and device != CPU else "float32"
         if precision == "fast" and platform.machine() in ("aarch64", "arm64") and "bf16" in cpu_features():
             options.add_session_config_entry(ARM_BFLOAT16, "1")
             arithmetic = "float32, matrix products in bfloat16"
@@ -184,9 +184,9 @@ def _places(session: ort.InferenceSession, provider: Provider, artefact: str) ->
     for part in parts:
         nodes[part.ep_name] += len(part.get_nodes())
     there = nodes.total() - nodes[ON_CPU]
-    if not there:
+    if nodes and not there:
         raise UnsupportedError(f"{provider.name} takes none of the nodes of {artefact}; take --device cpu")
-    return {**told, "nodes": f"{there} of {nodes.total()}"}
+    return told | ({"nodes": f"{there} of {nodes.total()}"} if nodes else {})
 
 
 def lacks(device: str) -> str | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import fiqa_runtime.backends.onnxruntime as onnxruntime_backend
@@ -176,7 +178,8 @@ def test_tensorrt_in_onnx_runtime_takes_no_types_that_it_would_not_keep(
         with pytest.raises(UnsupportedError, match=r"does not keep the types.*fiqa-export .* --target tensorrt"):
             open_backend("onnxruntime", seeded_engine, card, 1, device="tensorrt")
         return
-    assert open_backend("onnxruntime", seeded_engine, card, 1, device="tensorrt").info["arithmetic"] == "int8"
+    opened = open_backend("onnxruntime", seeded_engine, card, 1, device="tensorrt")
+    assert opened.info["arithmetic"] == "float32", "of the nodes that are not integers"
     assert asked[-1]["options"][TENSORRT]["trt_int8_enable"] == "1"
 
 
@@ -185,6 +188,26 @@ def test_directml_gets_what_it_needs(seeded_engine: Path, card: Card, asked: lis
     assert asked[-1]["session"].enable_mem_pattern is False
     open_backend("onnxruntime", seeded_engine, card, 1, device="cuda")
     assert asked[-1]["session"].enable_mem_pattern is True
+
+
+def test_directml_computes_one_run_at_a_time(
+    seeded_engine: Path, card: Card, asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_backend("onnxruntime", seeded_engine, card, 1, device="directml")
+    inside, another, met = [], Event(), []
+
+    def run(*arguments: object) -> list[Any]:
+        inside.append(1)
+        if len(inside) > 1:
+            another.set()
+        met.append(another.wait(0.2))
+        inside.pop()
+        return [np.zeros((3, 1), np.float32)]
+
+    monkeypatch.setattr(ort.InferenceSession, "run", run)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(opened.run, [feed(card), feed(card)]))
+    assert met == [False, False]
 
 
 def test_an_npu_compiles_each_shape_for_itself(seeded_engine: Path, card: Card, asked: list[dict[str, Any]]) -> None:

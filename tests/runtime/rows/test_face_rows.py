@@ -129,9 +129,9 @@ def test_the_engine_is_opened_once_for_all_rows_of_a_process(
 ) -> None:
     opened = list[object]()
 
-    def counting(*arguments: Any) -> Scorer:
+    def counting(*arguments: Any, **more: Any) -> Scorer:
         opened.append(arguments)
-        return Scorer(*arguments)
+        return Scorer(*arguments, **more)
 
     monkeypatch.setattr(module, "Scorer", counting)
     module._opened.cache_clear()

@@ -18,13 +18,15 @@ import numpy as np
 
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.spec import CpuPrecision
-from fiqa_runtime.backends.base import COMPUTED, Arrays, Inputs
+from fiqa_runtime.backends.base import Arrays, Inputs
 from fiqa_runtime.backends.cuda.driver import Driver, Shape, active
 from fiqa_runtime.backends.cuda.open_driver import open_driver
 from fiqa_runtime.backends.tensorrt.buffers import Slot, nbytes, out_of_memory
 from fiqa_runtime.backends.tensorrt.engine import Engine, import_tensorrt
 from fiqa_runtime.backends.tensorrt.plan_facts import plan_facts, read_plan, refuse_other_gpu, refuse_other_version
 from fiqa_runtime.errors import ArtefactError, CardError, InputError, UnsupportedError
+
+ARITHMETIC = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
 
 
 class TensorRtBackend:
@@ -56,7 +58,7 @@ class TensorRtBackend:
         self.info = {
             "version": f"{build.flavour} {trt.__version__}",
             "device": f"{self._driver.gpu.name} ({self._driver.gpu.compute_capability})",
-            "arithmetic": "tf32" if card.precision == "fp32" and build.flags.tf32 else COMPUTED[card.precision],
+            "arithmetic": "tf32" if card.precision == "fp32" and build.flags.tf32 else ARITHMETIC[card.precision],
             "memory": f"{self._driver.name}, {'mapped' if self._driver.gpu.integrated else 'copied'}",
         }
 
