@@ -67,6 +67,7 @@ def command(
         ),
     ] = None,
     backend: Annotated[str, _how(help="Backend of the engines, as in fiqa-score.")] = "auto",
+    device: Annotated[str | None, _how(help="What runs the engines, as in fiqa-score.")] = None,
     cpu_precision: Annotated[str, _how(help="exact or fast, of the engines, as in fiqa-score.")] = "exact",
     images: Annotated[Path | None, _what(help="Folder of crops; default: seeded images.")] = None,
     threads: Annotated[int | None, _how(min=1, help="Threads of every backend.")] = None,
@@ -126,7 +127,7 @@ def command(
     ]
     check_outputs([("--json", json), ("--html", html), ("--junit", junit)], inputs)
     out = _output(json, html)
-    entered = contenders(names, backend, _names(against), check_precision(cpu_precision))
+    entered = contenders(names, backend, _names(against), check_precision(cpu_precision), device)
     if pipeline:
         time_pipeline(out, entered, images, detector, Settings(threads, rounds), streams or 1)
     elif watch:

@@ -108,7 +108,8 @@ def watch_clips(
     photos = find_images([images] if images else [])
     heads = heads_of(photos, Detector(finder)) if photos else packaged_heads()
     with progress_bar() as report, open_contender(entered[0], threads) as scorer:
-        result = bench_watch(scorer, finder, heads, threads, settings.rounds or 3, report)
+        rounds, device = settings.rounds or 3, entered[0].device
+        result = bench_watch(scorer, finder, heads, threads, rounds, report, device)
     out.console.print(*map(escape, result.lines()), sep="\n", highlight=False, soft_wrap=True)
     out.write({"machine": out.machine, "versions": versions(), "watch": result.as_json()}, schema="fiqa-bench-watch.v1")
 

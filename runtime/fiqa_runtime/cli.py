@@ -10,7 +10,8 @@ import typer
 
 from fiqa_runtime.artefact.location import default_engine
 from fiqa_runtime.artefact.spec import check_precision
-from fiqa_runtime.backends import ONNX_BACKENDS, PLAN_BACKEND
+from fiqa_runtime.backends import ONNX_BACKENDS
+from fiqa_runtime.backends.devices import DEVICE_HELP, PLAN_BACKEND
 from fiqa_runtime.command.diagnose import diagnose_scores
 from fiqa_runtime.command.engine_questions import show_choice, show_self_test
 from fiqa_runtime.command.options import check_files, check_options, refuse_streams
@@ -57,6 +58,7 @@ def score(
         _what(help=ENGINE_HELP),
     ] = None,
     backend: Annotated[str, _speed(help=f"auto, {', '.join(ONNX_BACKENDS)} or {PLAN_BACKEND}.")] = "auto",
+    device: Annotated[str | None, _speed(help=DEVICE_HELP)] = None,
     spec: Annotated[
         Path | None,
         _what(metavar="NET.toml", help="Network file that describes an ONNX file of others, without a card."),
@@ -224,7 +226,7 @@ def score(
     if workers > 1:
         threads = threads_per_stream(workers, threads)
     limit_opencv(threads)
-    opened = EngineSettings(used, backend, threads, precision, spec)
+    opened = EngineSettings(used, backend, threads, precision, spec, device)
     if selftest:
         show_self_test(opened, json)
         return

@@ -12,7 +12,8 @@ import typer
 
 from fiqa_runtime.artefact.location import default_engine
 from fiqa_runtime.artefact.spec import check_precision
-from fiqa_runtime.backends import ONNX_BACKENDS, PLAN_BACKEND
+from fiqa_runtime.backends import ONNX_BACKENDS
+from fiqa_runtime.backends.devices import DEVICE_HELP, PLAN_BACKEND
 from fiqa_runtime.command.settings import EngineSettings, FaceSettings, assessor_for
 from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.serve.limits import Limits
@@ -68,6 +69,7 @@ def serve(
         int, _limits(metavar="N", min=1, max=4096, help="Requests at once; more get 429 and may try again.")
     ] = _usual.requests,
     backend: Annotated[str, _speed(help=f"auto, {', '.join(ONNX_BACKENDS)} or {PLAN_BACKEND}.")] = "auto",
+    device: Annotated[str | None, _speed(help=DEVICE_HELP)] = None,
     threads: Annotated[int | None, _speed(min=1, help="Threads of detection and of scoring each.")] = None,
     cpu_precision: Annotated[
         str, _speed(help="exact: float32. fast: bfloat16 or float16 where the ranking of faces is kept.")
@@ -94,7 +96,7 @@ def serve(
     from fiqa_runtime.serve.listening import listen, serve, server_for
     from fiqa_runtime.serve.service import Service
 
-    settings = EngineSettings(used, backend, threads, precision)
+    settings = EngineSettings(used, backend, threads, precision, device=device)
     faces = FaceSettings(detector, None, min_confidence, longest_side, "least-squares")
     limit_opencv(threads)
     with ExitStack() as stack:
@@ -102,7 +104,7 @@ def serve(
         scorer = stack.enter_context(settings.open())
         if not scorer.has_score:
             raise InputError(f"{scorer.card.model} gives no quality scores; name an artefact of a quality network")
-        assessor = assessor_for(scorer, faces.open_detector(settings, scorer), faces.align, backend, threads, stack)
+        assessor = assessor_for(scorer, faces.open_detector(settings, scorer), faces.align, settings, stack)
         service = Service(scorer, assessor, limits)
         stack.callback(service.close)
         shown, port = bound.getsockname()[:2]

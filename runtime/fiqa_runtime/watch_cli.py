@@ -10,7 +10,8 @@ import typer
 
 from fiqa_runtime.artefact.location import default_engine
 from fiqa_runtime.artefact.spec import check_precision
-from fiqa_runtime.backends import ONNX_BACKENDS, PLAN_BACKEND
+from fiqa_runtime.backends import ONNX_BACKENDS
+from fiqa_runtime.backends.devices import DEVICE_HELP, PLAN_BACKEND
 from fiqa_runtime.command.options import check_files
 from fiqa_runtime.command.settings import MTCNN, YUNET, EngineSettings, FaceSettings
 from fiqa_runtime.errors import InputError
@@ -99,6 +100,7 @@ def watch(
     ] = defaults.LONGEST_SIDE,
     max_fps: Annotated[float | None, _speed(metavar="N", help="Leave out frames that come faster.")] = None,
     backend: Annotated[str, _speed(help=f"auto, {', '.join(ONNX_BACKENDS)} or {PLAN_BACKEND}.")] = "auto",
+    device: Annotated[str | None, _speed(help=DEVICE_HELP)] = None,
     threads: Annotated[
         int | None, _speed(min=1, help="Threads of detection and of scoring each; default: half of the cores.")
     ] = None,
@@ -135,7 +137,7 @@ def watch(
     limit_opencv(each)
     watch_stream(
         StreamSettings(source, raw, max_fps, duration, reconnect),
-        EngineSettings(used, backend, each, precision),
+        EngineSettings(used, backend, each, precision, device=device),
         FaceSettings(detector, None, min_confidence, longest_side, "least-squares"),
         ShotSettings(threshold, per_track, min_size, emit_after, every),
         OutputSettings(best_shot, jsonl, json, overlay, show, webhook, metrics),

@@ -47,13 +47,19 @@ class Contender:
     :func:`prepare`."""
     cpu_precision: CpuPrecision = "exact"
     """`exact` or `fast`, as for :class:`Scorer`."""
+    device: str | None = None
+    """What runs it, as for :class:`Scorer`; torch peers choose for themselves."""
 
 
 def contenders(
-    engines: Sequence[str], backend: str, against: Sequence[str], cpu_precision: CpuPrecision = "exact"
+    engines: Sequence[str],
+    backend: str,
+    against: Sequence[str],
+    cpu_precision: CpuPrecision = "exact",
+    device: str | None = None,
 ) -> list[Contender]:
-    """Every engine on `backend` in `cpu_precision`, then the first engine in each peer of `against`, in exact
-    arithmetic.
+    """Every engine in `backend` in `cpu_precision` on `device`, then the first engine in each peer of `against`, in
+    exact arithmetic on the processor.
 
     Raises InputError for a missing engine or an unknown name, DependencyError where a peer is not installed.
     """
@@ -66,7 +72,8 @@ def contenders(
     if len(set(names)) < len(names):
         names = paths
     entered = [
-        Contender(name, path, backend, cpu_precision=cpu_precision) for name, path in zip(names, paths, strict=True)
+        Contender(name, path, backend, cpu_precision=cpu_precision, device=device)
+        for name, path in zip(names, paths, strict=True)
     ]
     return entered + [Contender(peer, paths[0], peer) for peer in dict.fromkeys(against)]
 
@@ -82,7 +89,8 @@ def prepare(contender: Contender, folder: Path, threads: int | None = None) -> C
     path = Path(contender.artefact)
     card = read_card(path)
     if contender.backend == "auto":
-        choice = decide("auto", path.resolve(), card, threads or thread_limit(), contender.cpu_precision)
+        limit = threads or thread_limit()
+        choice = decide("auto", path.resolve(), card, limit, contender.cpu_precision, contender.device)
         return replace(contender, backend=choice.backend)
     if contender.backend.endswith(SUFFIX):
         return replace(contender, artefact=str(export_plain(card, _weights(card, folder), folder)))
@@ -97,7 +105,7 @@ def open_contender(contender: Contender, threads: int | None = None) -> Scorer:
     path, backend = Path(contender.artefact), contender.backend.removesuffix(SUFFIX)
     is_torch, is_plain_session = backend in TORCH_PEERS, contender.backend == "onnxruntime" + SUFFIX
     if not is_torch and not is_plain_session:
-        return Scorer(path, backend, threads, contender.cpu_precision)
+        return Scorer(path, backend, threads, contender.cpu_precision, device=contender.device)
     card = read_card(path)
     if is_plain_session:
         return Scorer(path, PlainSession(path, card, threads or thread_limit()))

@@ -171,7 +171,9 @@ def open_gate(
     engine = None if found.is_file_of(artefact_files(artefact, card)) else found.find_engine()
     if engine is None or "latency_ratio" not in limits:
         return Gate(found, budget, limits, junit, ())
-    old = Contender(f"baseline {found.name}", str(engine), new.backend, cpu_precision=new.cpu_precision)
+    old = Contender(
+        f"baseline {found.name}", str(engine), new.backend, cpu_precision=new.cpu_precision, device=new.device
+    )
     return Gate(found, budget, limits, junit, (old,))
 
 

@@ -104,7 +104,7 @@ def bench_pipeline(
             if not frame_of(scorer.card.input).on_template:
                 raise InputError(f"--pipeline compares networks that take 112 x 112 crops, not {scorer.card.model}")
             backend = "opencv" if contender.backend == "opencv" else "auto"
-            finders = [Detector(detector, backend=backend, threads=own) for _ in scorers]
+            finders = [Detector(detector, backend=backend, threads=own, device=contender.device) for _ in scorers]
             ours = [FaceQuality(each, finder, "lmeds") for each, finder in zip(scorers, finders, strict=True)]
             demo = DemoFlow(detector, Path(plain.artefact), scorer.card.input)
             found = _assess(ours, photos, own)

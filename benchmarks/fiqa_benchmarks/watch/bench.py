@@ -138,11 +138,21 @@ class WatchResult:
 
 
 def bench_watch(
-    scorer: Scorer, detector: Path, heads: Sequence[Head], threads: int, rounds: int, report: Report = silent
+    scorer: Scorer,
+    detector: Path,
+    heads: Sequence[Head],
+    threads: int,
+    rounds: int,
+    report: Report = silent,
+    device: str | None = None,
 ) -> WatchResult:
-    """Watch clips with every head in every way, then a crowd of six as fast as it goes and at 30 frames a second."""
+    """Watch clips with every head in every way, then a crowd of six as fast as it goes and at 30 frames a second.
+
+    Faces are found on `device`; None is the processor.
+    """
     cv2.setNumThreads(threads)
-    finders = {n: Detector(detector, longest=n, threads=threads) for n in sorted({way.longest for way in WAYS})}
+    sizes = sorted({way.longest for way in WAYS})
+    finders = {n: Detector(detector, longest=n, threads=threads, device=device) for n in sizes}
     qualities = {n: FaceQuality(scorer, finder) for n, finder in finders.items()}
     with tempfile.TemporaryDirectory(prefix="fiqa-bench-") as name:
         folder = Path(name)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from fiqa_runtime.backends import ONNX_BACKENDS
+from fiqa_runtime.backends.devices import DEVICE_HELP
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.system.host import check_threads, limit_opencv
 from fiqa_runtime.terminal.common_options import Quiet, Verbose, panel
@@ -34,6 +35,7 @@ def embed(
         bool, _what("--colour-as-published", help="A folder without manifest has red and blue exchanged.")
     ] = False,
     backend: Annotated[str, _speed(help=f"auto or {', '.join(ONNX_BACKENDS)}.")] = "auto",
+    device: Annotated[str | None, _speed(help=DEVICE_HELP)] = None,
     threads: Annotated[int | None, _speed(min=1, help="Threads of the backend.")] = None,
     batch: Annotated[int | None, _speed(min=1, help="Most crops at once; default: as the card says.")] = None,
     out: Annotated[
@@ -53,7 +55,7 @@ def embed(
     check_threads(threads)
     limit_opencv(threads)
     opened_set = open_set(data, colour_as_published or None)
-    opened = open_recogniser(recogniser, preset, not no_flip, backend, threads, batch)
+    opened = open_recogniser(recogniser, preset, not no_flip, backend, threads, batch, device)
     try:
         with progress_bar() as report:
             done = embed_set(opened_set, opened, out or default_place(opened_set, Path(recogniser).stem), report)

@@ -11,6 +11,7 @@ import typer
 from fiqa_benchmarks.speed.machine import versions
 from fiqa_runtime.artefact.location import artefact_inputs, find_artefact
 from fiqa_runtime.artefact.spec import check_precision
+from fiqa_runtime.backends.devices import DEVICE_HELP
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.images.reading import find_images
 from fiqa_runtime.scoring.scorer import Scorer
@@ -59,6 +60,7 @@ def opinions(
         Path | None, _split(metavar="FILE", help="CSV with image and that column; default: the labels' own.")
     ] = None,
     backend: Annotated[str, _speed(help="Backend of the engines, as in fiqa-score.")] = "auto",
+    device: Annotated[str | None, _speed(help=DEVICE_HELP)] = None,
     cpu_precision: Annotated[str, _speed(help="exact or fast, as in fiqa-score.")] = "exact",
     threads: Annotated[int | None, _speed(min=1, help="Threads of the backend.")] = None,
     cache: Annotated[Path | None, _where(help="File that keeps scores; default: user cache.")] = None,
@@ -94,7 +96,7 @@ def opinions(
     with progress_bar() as report:
         scored: dict[str, Mapping[Path, float]] = {}
         for name, path in engine_names(names).items():
-            with Scorer(path, backend, threads, precision) as scorer:
+            with Scorer(path, backend, threads, precision, device=device) as scorer:
                 scored[name] = score_labelled(scorer, matched.paths, unusable, _cache(cache), name, report)
         scored |= _from_files(scores or [], matched)
         report("draw images", 0, 1)

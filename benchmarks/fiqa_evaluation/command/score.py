@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from fiqa_runtime.artefact.location import find_artefact
 from fiqa_runtime.artefact.spec import check_precision
-from fiqa_runtime.backends import ONNX_BACKENDS, PLAN_BACKEND
+from fiqa_runtime.backends import ONNX_BACKENDS
+from fiqa_runtime.backends.devices import DEVICE_HELP, PLAN_BACKEND
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.system.host import check_threads, limit_opencv
@@ -32,6 +33,7 @@ def score(
         bool, _what("--colour-as-published", help="A folder without manifest has red and blue exchanged.")
     ] = False,
     backend: Annotated[str, _speed(help=f"auto, {', '.join(ONNX_BACKENDS)} or {PLAN_BACKEND}.")] = "auto",
+    device: Annotated[str | None, _speed(help=DEVICE_HELP)] = None,
     cpu_precision: Annotated[str, _speed(help="exact or fast, as in fiqa-score.")] = "exact",
     threads: Annotated[int | None, _speed(min=1, help="Threads of the backend.")] = None,
     cache: Annotated[Path | None, _where(help="File that keeps scores; default: user cache.")] = None,
@@ -54,7 +56,7 @@ def score(
     refused: dict[str, str] = {}
     with progress_bar() as report:
         for method, path in methods([*engine, *(more or [])]).items():
-            with Scorer(path, backend, threads, precision) as scorer:
+            with Scorer(path, backend, threads, precision, device=device) as scorer:
                 done = score_set(opened_set, scorer, method, cache, report)
             if not done.scores:
                 raise InputError(f"{path} can score none of the images: {next(iter(done.refused.values()))}")

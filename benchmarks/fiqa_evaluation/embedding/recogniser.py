@@ -94,14 +94,15 @@ def open_recogniser(
     backend: str = "auto",
     threads: int | None = None,
     batch: int | None = None,
+    device: str | None = None,
 ) -> Recogniser:
     """The recognition network in an artefact of ``fiqa-export``, in an ONNX file of others fed as `preset` says, or in
     the ONNX file that a network file describes.
 
-    `batch` is the most crops that are fed at once. Raises InputError where the network gives no embedding, or nothing
-    says how it is fed, and what opening it raises.
+    `batch` is the most crops that are fed at once, `device` what runs it, as for :class:`Scorer`. Raises InputError
+    where the network gives no embedding, or nothing says how it is fed, and what opening it raises.
     """
-    scorer, described = _opened(Path(network), preset, backend, threads)
+    scorer, described = _opened(Path(network), preset, backend, threads, device)
     output = output_of("embedding", scorer.card.outputs)
     if output is None:
         given = ", ".join(f"{each.name} ({each.kind})" for each in scorer.card.outputs)
@@ -117,14 +118,17 @@ def open_recogniser(
     return Recogniser(scorer, output, flip, {**files, **fed, "output": output, "flip": flip})
 
 
-def _opened(path: Path, preset: str | None, backend: str, threads: int | None) -> tuple[Scorer, dict[str, str]]:
+def _opened(
+    path: Path, preset: str | None, backend: str, threads: int | None, device: str | None
+) -> tuple[Scorer, dict[str, str]]:
     if path.suffix.lower() == ".toml":
         if preset is not None:
             raise InputError(f"{path} says how the network is fed; leave --preset out")
         reference = read_network(path).reference.onnx
         if reference is None:
             raise InputError(f"{path} has a torch reference; export it with fiqa-export {path} and name the artefact")
-        return open_foreign(path.parent / reference, path, backend, threads), {"described": sha256_of(path)}
+        opened = open_foreign(path.parent / reference, path, backend, threads, device)
+        return opened, {"described": sha256_of(path)}
     found = find_artefact(path)
     if preset is not None:
         check_preset(preset)
@@ -133,7 +137,7 @@ def _opened(path: Path, preset: str | None, backend: str, threads: int | None) -
         with tempfile.TemporaryDirectory(prefix="fiqa-eval-") as folder:
             described = Path(folder, "network.toml")
             described.write_text(network_text(preset, found), encoding="utf-8")
-            return open_foreign(found, described, backend, threads), {"preset": preset}
+            return open_foreign(found, described, backend, threads, device), {"preset": preset}
     if not has_card(found):
         raise InputError(f"{found} has no card, so nothing says how it is fed; add --preset, or give a network file")
-    return Scorer(found, backend, threads), {}
+    return Scorer(found, backend, threads, device=device), {}

@@ -118,7 +118,8 @@ def opened_engines(plan: Plan, root: Path) -> list[Engine]:
             raise InputError(f"'{name}' cannot be the name of a method; give {path} a name without blanks and slashes")
         if name in [engine.name for engine in found]:
             raise InputError(f"two qualities are called {name}; give one of them a name in the plan")
-        scorer = Scorer(path, plan.run.backend, plan.run.threads, plan.run.cpu_precision)
+        run = plan.run
+        scorer = Scorer(path, run.backend, run.threads, run.cpu_precision, device=run.device)
         content = digest({"engine": identity_of(scorer), "setup": setup_of(scorer)})
         found.append(Engine(name, scorer, table.lower_is_better, content))
     return found
@@ -149,8 +150,9 @@ def embeddings(
 
             def make(each: PlanSet = each, place: Path = place) -> dict[str, Any]:
                 nonlocal opened
+                run = plan.run
                 opened = opened or open_recogniser(
-                    path, table.preset, table.flip, plan.run.backend, plan.run.threads, plan.run.batch
+                    path, table.preset, table.flip, run.backend, run.threads, run.batch, run.device
                 )
                 began = time.perf_counter()
                 done = embed_set(each.data, opened, place, report)

@@ -121,6 +121,8 @@ class RunTable:
     """`[run]`: how networks are run."""
 
     backend: str = "auto"
+    device: str | None = None
+    """What runs them, as for `fiqa-score --device`."""
     cpu_precision: Literal["exact", "fast"] = "exact"
     threads: int | None = None
     batch: int | None = None

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fiqa_export.doctor.checks import Line
 from fiqa_export.doctor.facts import Facts
+from fiqa_export.doctor.line import Line
 from fiqa_runtime.artefact.facts import Conversion, PlanBuild, Verdict, Weights
 from fiqa_runtime.artefact.spec import ModelSpec, Precision
 

@@ -159,6 +159,8 @@ class Explanation(Choice):
     """Of the artefact's file."""
     photos: Decision | None = None
     """With photos: which way they are scored, and what was measured."""
+    devices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By device and by backend that serves it: what is lacking here, and what to do; empty where nothing is."""
 
 
 @dataclass(frozen=True)

@@ -5,33 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from fiqa_runtime.backends.tensorrt.plan_facts import EXTRAS, TENSORRT_VERSIONS, numbers
 
-from fiqa_export.doctor.facts import APT_OPENCV, EXPORT_PACKAGES, Facts, OpenCv, TensorRt
+from fiqa_export.doctor.facts import EXPORT_PACKAGES, Facts, TensorRt
 from fiqa_export.doctor.jetpack import Shipped, has_kernels, jetpack_version, shipped_with
+from fiqa_export.doctor.line import Line, Status
+from fiqa_export.doctor.runtime_checks import check_devices, check_opencv
 from fiqa_export.plan.target import FLAVOURS, TARGETS, WORKSPACE_SHARE
 
-Status = Literal["ok", "absent", "warning", "bad"]
 NEEDED_FLAVOURS = {"auto": (), **{target: (flavour,) for target, flavour in TARGETS.items()}}
 """The flavours of TensorRT that each target needs. `auto` takes what there is; without any it must still export
 ONNX."""
 LITTLE_MEMORY = 1 << 30
-OLDEST_PYTHON, OLDEST_OPENCV = (3, 10), (4, 8)
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the screen."""
-
-    topic: str
-    text: str
-    fix: str | None = None
-    """What to do about it; None where nothing is wrong."""
-    stops: tuple[str, ...] = ()
-    """What it prevents: flavours of TensorRT, or `export`."""
-    status: Status = "ok"
+OLDEST_PYTHON = (3, 10)
 
 
 @dataclass(frozen=True)
@@ -260,30 +247,10 @@ def _exporter(facts: Facts, target: str) -> Iterator[Line]:
         yield Line("export", ", ".join(f"{name} {facts.packages.get(name, '')}".strip() for name in ("torch", "onnx")))
 
 
-def _opencv(facts: Facts, target: str) -> Iterator[Line]:
-    if facts.opencv is None:
-        yield Line("OpenCV", "cannot be imported", "pip install 'fiqa-edge[headless]'", ("export", *FLAVOURS))
-        return
-    cuda, gstreamer = ("with" if have else "without" for have in (facts.opencv.cuda, facts.opencv.gstreamer))
-    yield Line(
-        "OpenCV", f"{facts.opencv.version}, {cuda} CUDA, {gstreamer} GStreamer", _opencv_fix(facts, facts.opencv)
-    )
-
-
-def _opencv_fix(facts: Facts, opencv: OpenCv) -> str | None:
-    hidden = [name for name in APT_OPENCV if name in facts.apt and facts.sees_apt]
-    wheels = " ".join(opencv.packages)
-    if numbers(opencv.version) < OLDEST_OPENCV:
-        return "fiqa-edge needs OpenCV 4.8 or newer: pip install -U 'fiqa-edge[headless]'"
-    if len(opencv.packages) > 1:
-        both = " and ".join(opencv.packages)
-        return f"{both} overwrite each other: pip uninstall -y {wheels}, then pip install the one you want"
-    if opencv.packages and hidden:
-        return f"pip's {wheels} hides apt's {hidden[0]} {facts.apt[hidden[0]]}; for that one: pip uninstall -y {wheels}"
-    return None
-
-
-CHECKS = (_python, _jetson, _gpu, _toolkit, _tensorrt, _conflict, _memory, _access, _builder, _exporter, _opencv)
+CHECKS = (
+    *(_python, _jetson, _gpu, _toolkit, _tensorrt, _conflict, _memory, _access, _builder, _exporter),
+    *(check_opencv, check_devices),
+)
 """All checks, in the order of the screen."""
 
 

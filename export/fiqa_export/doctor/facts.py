@@ -1,9 +1,9 @@
-"""The facts about a machine that building TensorRT plans depends on, as frozen data."""
+"""The facts about a machine that building and running depend on, as frozen data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fiqa_runtime.backends.cuda.driver import Gpu
@@ -83,3 +83,5 @@ class Facts:
     """Available bytes and all bytes of the processor, as Linux says; an integrated GPU shares them."""
     opencv: OpenCv | None
     """The OpenCV that Python imports; None where it cannot be imported."""
+    devices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By device and by backend that serves it: what is lacking here to run ONNX files there, empty where nothing is."""

@@ -108,6 +108,7 @@ def gather(machine: Machine) -> Facts:
         gpu_memory=(cuda["free"], cuda["total"]) if gpu else None,
         memory=_memory(machine.read("/proc/meminfo")),
         opencv=_opencv(machine.probe("opencv"), packages),
+        devices=_devices(machine.probe("devices")),
     )
 
 
@@ -166,6 +167,10 @@ def _memory(meminfo: str | None) -> tuple[int, int] | None:
     if "MemAvailable" not in kilobytes:
         return None
     return int(kilobytes["MemAvailable"]) << 10, int(kilobytes["MemTotal"]) << 10
+
+
+def _devices(answer: Mapping[str, Any]) -> Mapping[str, Mapping[str, str]]:
+    return {} if "error" in answer else answer
 
 
 def _opencv(answer: Mapping[str, Any], packages: list[tuple[str, str, str]]) -> OpenCv | None:

@@ -1,6 +1,6 @@
 """Answers questions that load foreign libraries, each in a process of its own, by one JSON object on stdout.
 
-    python -m fiqa_export.doctor.probe cuda|tensorrt|tensorrt_rtx|opencv|packages
+    python -m fiqa_export.doctor.probe cuda|tensorrt|tensorrt_rtx|opencv|devices|packages
 
 If a library crashes, only its own answer is lost.
 """
@@ -102,6 +102,13 @@ def opencv() -> dict[str, Any]:
     }
 
 
+def devices() -> dict[str, Any]:
+    """By device and by backend that serves it: what is lacking to run ONNX files there, empty where nothing is."""
+    from fiqa_runtime.backends import devices_here
+
+    return dict(devices_here())
+
+
 def packages() -> dict[str, Any]:
     """Name, version and folder of every Python package in question, in the order of the search path; and which of the
     packages that an export needs can be imported."""
@@ -118,6 +125,7 @@ PROBES: dict[str, Callable[[], dict[str, Any]]] = {
     "tensorrt": lambda: tensorrt("tensorrt"),
     "tensorrt_rtx": lambda: tensorrt("tensorrt_rtx"),
     "opencv": opencv,
+    "devices": devices,
     "packages": packages,
 }
 

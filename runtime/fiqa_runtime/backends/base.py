@@ -22,8 +22,8 @@ class Backend(Protocol):
     name: str
     """`opencv`, `onnxruntime`, `openvino` or `tensorrt`."""
     info: Mapping[str, str]
-    """What reports say about it: `version`, `device`, and `arithmetic`, the type that floating-point nodes compute
-    in."""
+    """What reports say about it: `version`, `device`, which is the one really used, and `arithmetic`, the type that
+    floating-point nodes compute in; on other devices than the processor also what else is known about the place."""
 
     def run(self, inputs: Inputs) -> Arrays:
         """Network inputs -> outputs by the card's names.

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fiqa_runtime.backends import device_lines, devices_here
 from fiqa_runtime.command.photo_setup import opener_for
 from fiqa_runtime.command.settings import EngineSettings, FaceSettings
 from fiqa_runtime.errors import VerdictError
@@ -38,15 +39,16 @@ def show_choice(
     pictures: Pictures,
     asked: tuple[int | None, bool] = (None, False),
 ) -> None:
-    """``--explain``: say which backend is used here and why, and of photos which way they are scored."""
+    """``--explain``: say which backend is used here and why, of photos which way they are scored, and which devices
+    there are."""
     with engine.open() as scorer:
         path, choice = scorer.path, scorer.choice
         opener = opener_for(engine, faces, scorer, pictures) if files else None
         photos = opener.decide(files, asked, always=True) if opener else None
     assert choice
     if json:
-        told = {"engine": str(path), "sha256": sha256_of(path), **choice.as_json()}
+        told = {"engine": str(path), "sha256": sha256_of(path), **choice.as_json(), "devices": devices_here()}
         write_json(told | ({"photos": photos.as_json()} if photos else {}), json, "fiqa-score-explain.v1")
         return
-    lines = [*choice.lines(), *(photos.lines() if photos else ())]
+    lines = [*choice.lines(), *(photos.lines() if photos else ()), *device_lines()]
     sys.stdout.writelines(f"{line}\n" for line in lines)

@@ -11,7 +11,7 @@ from fiqa_runtime.system.files import NamedFile
 from fiqa_runtime.terminal.options import refuse_all_but, refuse_ignored, refuse_parts_alone, refuse_unused
 from fiqa_runtime.terminal.outputs import check_outputs
 
-ENGINE = ("--engine", "--spec", "--backend", "--threads", "--cpu-precision", "--json")
+ENGINE = ("--engine", "--spec", "--backend", "--device", "--threads", "--cpu-precision", "--json")
 FACES = ("--detector", "--preset", "--min-confidence", "--align", "--longest-side")
 COLUMNS = ("--image-column", "--id-column")
 FLOW = ("--overlap", "--streams")

@@ -9,6 +9,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fiqa_runtime.backends.devices import CPU
 from fiqa_runtime.command.batch import score_photos
 from fiqa_runtime.command.results import Stream
 from fiqa_runtime.command.settings import EngineSettings, FaceSettings, assessor_for
@@ -83,8 +84,8 @@ class Opener:
             detector = self.detector
             if setup.streams > 1 or setup.detector != self.plain.detector:
                 detector = self.faces.open_detector(named, scorer, setup.detector)
-            align, backend = self.faces.align, self.engine.backend
-            assessors.append(assessor_for(scorer, detector, align, backend, threads, stack))
+            shared = replace(self.engine, threads=threads)
+            assessors.append(assessor_for(scorer, detector, self.faces.align, shared, stack))
         return OpenSetup(setup, scorers[0], assessors, threads or math.ceil(usable_cores(own_groups())), self.pictures)
 
     def decide(
@@ -102,10 +103,11 @@ class Opener:
             "size": _size_class(files, self.pictures),
             "threads": self.engine.threads,
             "precision": self.engine.precision,
+            "device": self.scorer.device,
         }
         copies = self._copies()
         cores = max(int(self.engine.threads or usable_cores(own_groups())), 1)
-        among = candidates(self.plain, choice, min(cores, MOST_AT_ONCE, copies), *asked)
+        among = candidates(self.plain, choice, min(cores, MOST_AT_ONCE, copies), *asked, self.engine.device or CPU)
         among = replace(among, pairs=among.pairs[:copies])
 
         def open_one(setup: Setup, stack: ExitStack) -> Score:
@@ -119,8 +121,8 @@ class Opener:
     def _copies(self) -> int:
         """How often the network may be open at once where the user does not say, as far as memory bears that."""
         path, card = self.scorer.path.resolve(), self.scorer.card
-        if card.format == "plan":
-            return 1  # each copy would take the memory of the GPU
+        if self.scorer.device != CPU:
+            return 1  # each copy would take the memory of the device
         size = sum((path.parent / name).stat().st_size for name in (card.files or (path.name,)))
         return max(MOST_BYTES // max(size, 1), 1)
 

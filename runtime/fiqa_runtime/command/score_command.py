@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fiqa_runtime.backends.devices import CPU
 from fiqa_runtime.command.accounting import Account, counted
 from fiqa_runtime.command.batch import refuse_same_stems, score_crops
 from fiqa_runtime.command.overlay_files import picture_places, with_pictures
@@ -136,7 +137,8 @@ def _photos(
     first = opened.assessors[0]
     if faces.detector is None and isinstance(first.detector, MtcnnDetector):
         stderr.print("faces are found by MTCNN, as the network's authors do; --detector yunet takes YuNet")
-    detail(f"faces found by {first.settings['detector']} in {getattr(first.detector, 'engine', 'its own way')}")
+    how = f"{getattr(first.detector, 'engine', 'its own way')} on {getattr(first.detector, 'device', CPU)}"
+    detail(f"faces found by {first.settings['detector']} in {how}")
     told = {"aligned": False, **first.settings}
     if settings.workers.number > 1:
         again = replace(engine, backend=scorer.backend.name)

@@ -37,15 +37,17 @@ class EngineSettings:
     precision: CpuPrecision
     network: Path | None = None
     """A network file that describes an ONNX file of others."""
+    device: str | None = None
+    """What runs it, as for :class:`Scorer`."""
 
     def open(self) -> Scorer:
         """The scorer; where a person watches, a line says what a first time with `auto` waits for."""
         waiting = stderr.status("opening the engine; the first time every backend is tried")
         with waiting if stderr.is_terminal else nullcontext():
             if self.network is None:
-                scorer = Scorer(self.engine, self.backend, self.threads, self.precision)
+                scorer = Scorer(self.engine, self.backend, self.threads, self.precision, device=self.device)
             else:
-                scorer = open_foreign(self.engine, self.network, self.backend, self.threads)
+                scorer = open_foreign(self.engine, self.network, self.backend, self.threads, self.device)
         card = scorer.card
         detail(f"engine {scorer.path}: {card.model} {card.precision}, {card.weights.description}")
         for line in scorer.choice.lines() if scorer.choice else ():
@@ -81,13 +83,13 @@ class FaceSettings:
     def open_detector(
         self, engine: EngineSettings, scorer: Scorer, backend: str | None = None
     ) -> Detector | MtcnnDetector:
-        """The detector for the network of `scorer`, with the threads of `engine`, in `backend`.
+        """The detector for the network of `scorer`, with the threads and on the device of `engine`, in `backend`.
 
         None is the detector's own choice, or OpenCV where `engine` is to run there. Raises InputError where a preset is
         given for another detector than MTCNN, and what the detectors raise.
         """
         backend = backend or ("opencv" if engine.backend == "opencv" else "auto")
-        given: dict[str, Any] = {"backend": backend, "threads": engine.threads}
+        given: dict[str, Any] = {"backend": backend, "threads": engine.threads, "device": engine.device}
         given |= {} if self.min_confidence is None else {"min_confidence": self.min_confidence}
         given |= {} if self.longest_side is None else {"longest": self.longest_side}
         mtcnn = self._mtcnn(scorer)
@@ -109,13 +111,14 @@ class FaceSettings:
 
 
 def assessor_for(
-    scorer: Scorer, detector: FaceFinder, align: Method, backend: str, threads: int | None, stack: ExitStack
+    scorer: Scorer, detector: FaceFinder, align: Method, engine: EngineSettings, stack: ExitStack
 ) -> FaceQuality | PortraitQuality:
-    """The assessor for the network's framing; `stack` closes what it opens."""
+    """The assessor for the network's framing, which runs as `engine` says; `stack` closes what it opens."""
     if not frame_of(scorer.card.input).on_template:
         refuse_unused(scorer.card.model, ["--align"] if align != "least-squares" else [])
     if frame_of(scorer.card.input).landmarks == 68:
-        first, second = map(stack.enter_context, open_landmarkers(scorer.path, backend, threads))
+        opened = open_landmarkers(scorer.path, engine.backend, engine.threads, engine.device)
+        first, second = map(stack.enter_context, opened)
         return PortraitQuality(scorer, detector, (first, second))
     return FaceQuality(scorer, detector, align)
 

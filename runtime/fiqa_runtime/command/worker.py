@@ -45,7 +45,7 @@ def _open(engine: EngineSettings, faces: FaceSettings | None, pictures: Pictures
     if faces is not None:
         detector = faces.open_detector(engine, _Here.scorer)
         stack = ExitStack()  # of the process, which closes what it holds when it ends
-        _Here.assessor = assessor_for(_Here.scorer, detector, faces.align, engine.backend, engine.threads, stack)
+        _Here.assessor = assessor_for(_Here.scorer, detector, faces.align, engine, stack)
 
 
 def _score(files: Sequence[Path]) -> list[ImageResult]:

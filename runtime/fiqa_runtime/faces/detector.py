@@ -17,9 +17,11 @@ from fiqa_runtime.artefact.card import Card, has_card, read_card
 from fiqa_runtime.artefact.spec import InputSpec
 from fiqa_runtime.artefact.weight_files import locate
 from fiqa_runtime.artefact.zoo import DETECTOR, MODELS
-from fiqa_runtime.backends import available, open_backend
+from fiqa_runtime.backends import available, open_backend, require_device
+from fiqa_runtime.backends.devices import CPU, check_device
 from fiqa_runtime.errors import ArtefactError, DependencyError, InputError, UnsupportedError
 from fiqa_runtime.faces.detection import Detection, intersection_over_union
+from fiqa_runtime.faces.on_device import refuse_other_faces
 from fiqa_runtime.faces.yunet import HEADS, Rows, Run, YunetDecoder
 from fiqa_runtime.images.preprocess import Image, check_image
 from fiqa_runtime.onnx_bytes.external import external_files
@@ -59,10 +61,12 @@ class Detector:
     which prepares itself anew for every photo size. All give the same boxes to a thousandth of a pixel. `opencv` does
     not take files exported with ``--raw-input``. `longest`: a photo with a longer side is shrunk to this many pixels;
     the time falls with its square. Any number of threads may use one detector, and a pickled one is opened anew.
+    `device` is one of :data:`fiqa_runtime.backends.devices.DEVICES`, None the processor; on another one the detector
+    has to find what it finds on the processor, in the portrait that comes along.
 
     Raises InputError for a missing file, a threshold outside 0..1 or a side below 64 px, ArtefactError where the file
     is not a YuNet, DependencyError where what `backend` names is not installed, UnsupportedError where FaceDetectorYN
-    cannot load the file, and what `locate` raises.
+    cannot load the file, VerdictError where other faces are found on `device`, and what `locate` raises.
     """
 
     engine: str
@@ -77,6 +81,7 @@ class Detector:
         backend: str = "auto",
         threads: int | None = None,
         longest: int = LONGEST,
+        device: str | None = None,
     ) -> None:
         for name, value in (("min_confidence", min_confidence), ("nms", nms)):
             if not 0 <= value <= 1:
@@ -85,24 +90,28 @@ class Detector:
             raise InputError(f"a longest side of {longest} px is too small for faces; choose {SMALLEST} or more")
         self.path = locate(DETECTOR) if path is None else Path(path)
         self.longest = longest
+        self.device = check_device(device or CPU)
         self._settings = (min_confidence, nms, top_k, threads)
         _check_is_yunet(self.path)
         if not has_card(self.path) and sha256_of(self.path) != DETECTOR.sha256:
-            arguments = (str(self.path.absolute()), backend)
+            arguments = (str(self.path.absolute()), backend, self.device)
             open_elsewhere(self.path, PROCESS, *arguments, advice=f"use {DETECTOR.file}")
         spec = _input(self.path)
         limit_opencv(threads)
-        name = _fastest(self.path) if backend == "auto" else backend
+        name = _fastest(self.path, self.device) if backend == "auto" else backend
         self._rows: Callable[[Image], Rows]
-        if name == "opencv":
+        if name == "opencv" and self.device == CPU:
             if not _opencv_loads(self.path):
                 raise UnsupportedError(f"{_cannot_read(self.path)}; choose another backend or use {DETECTOR.file}")
             self.engine = FACE_DETECTOR_YN
             self._rows = partial(_opencv_rows, _create(self.path, min_confidence, nms, top_k), Lock())
         else:
             self.engine = name
-            run = yunet_network(self.path, name, threads or thread_limit())
+            run = yunet_network(self.path, name, threads or thread_limit(), self.device)
             self._rows = YunetDecoder(run, min_confidence, nms, top_k, spec).rows
+        if self.device != CPU:
+            here = Detector(self.path, min_confidence, nms, top_k, threads=threads, longest=longest)
+            refuse_other_faces(self, here, self.device)
 
     @property
     def name(self) -> str:
@@ -117,10 +126,10 @@ class Detector:
     def __reduce__(self) -> tuple[type[Detector], tuple[object, ...]]:
         *selection, threads = self._settings
         backend = "opencv" if self.engine == FACE_DETECTOR_YN else self.engine
-        return Detector, (str(self.path.absolute()), *selection, backend, threads, self.longest)
+        return Detector, (str(self.path.absolute()), *selection, backend, threads, self.longest, self.device)
 
     def __repr__(self) -> str:
-        return f"<Detector {self.name} through {self.engine}>"
+        return f"<Detector {self.name} through {self.engine}{'' if self.device == CPU else f', {self.device}'}>"
 
     def detect(self, image: Image) -> list[Detection]:
         """The faces of a uint8 BGR photo of any size, highest confidence first; an empty list without any.
@@ -153,11 +162,12 @@ class Detector:
         return [_detection(row) for row in rows], shrunk
 
 
-def yunet_network(path: Path, name: str, threads: int | None = None) -> Run:
-    """The YuNet file `path` in the backend `name`, for :class:`YunetDecoder`; raises what `open_backend` raises."""
+def yunet_network(path: Path, name: str, threads: int | None = None, device: str = CPU) -> Run:
+    """The YuNet file `path` in the backend `name` on `device`, for :class:`YunetDecoder`; raises what `open_backend`
+    raises."""
     spec = MODELS["yunet-s"]
     card = Card(spec.name, "fp32", "onnx", spec.input, spec.outputs, spec.licence, spec.source, max_batch=1)
-    backend = open_backend(name, path, card, threads)
+    backend = open_backend(name, path, card, threads, device=device)
     return lambda blob: backend.run({spec.input.name: blob})
 
 
@@ -237,8 +247,10 @@ def _opencv_rows(detector: cv2.FaceDetectorYN, lock: Lock, image: Image) -> Rows
     return np.empty((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
 
 
-def _fastest(path: Path) -> str:
-    """The backend that `auto` is for the file `path`."""
+def _fastest(path: Path, device: str) -> str:
+    """The backend that `auto` is for the file `path` on `device`."""
+    if device != CPU:
+        return require_device(device)[0]
     if "onnxruntime" in available():
         return "onnxruntime"
     if _opencv_loads(path):

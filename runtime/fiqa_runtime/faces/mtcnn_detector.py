@@ -13,11 +13,13 @@ from fiqa_runtime.artefact.card import Card, read_card
 from fiqa_runtime.artefact.location import ENGINES
 from fiqa_runtime.artefact.spec import Colour
 from fiqa_runtime.artefact.zoo import GROUPS
-from fiqa_runtime.backends import available, open_backend
+from fiqa_runtime.backends import open_backend, require_device
 from fiqa_runtime.backends.base import Arrays, Backend
+from fiqa_runtime.backends.devices import CPU, check_device
 from fiqa_runtime.errors import CardError, InputError
 from fiqa_runtime.faces.detection import Detection
 from fiqa_runtime.faces.mtcnn import Cascade, Floats, Stage
+from fiqa_runtime.faces.on_device import refuse_other_faces
 from fiqa_runtime.images.preprocess import Image, check_image
 from fiqa_runtime.system.host import limit_opencv, thread_limit
 
@@ -68,10 +70,13 @@ class MtcnnDetector:
     OpenCV, else OpenVINO) or a backend's name; every one finds the same faces to a thousandth of a pixel.
     `min_confidence` is the probability that the last network has to give, `smallest` the side of the smallest face in
     pixels, `longest` the longest side in pixels to which photos are shrunk; None leaves them as they are, as
-    published. Any number of threads may use one detector, and a pickled one is opened anew.
+    published. Any number of threads may use one detector, and a pickled one is opened anew. `device` is one of
+    :data:`fiqa_runtime.backends.devices.DEVICES`, None the processor; on another one
+    the networks have to find there what they find on the processor, in the portrait that comes along.
 
     Raises InputError where an artefact is missing or a setting is out of range, ArtefactError and its kinds where one
-    is damaged or another network, and what :func:`fiqa_runtime.backends.open_backend` raises.
+    is damaged or another network, VerdictError where other faces are found on `device`, and what
+    :func:`fiqa_runtime.backends.open_backend` raises.
     """
 
     name = "mtcnn"
@@ -88,6 +93,7 @@ class MtcnnDetector:
         min_confidence: float = LEAST[2],
         smallest: float = 20.0,
         longest: int | None = None,
+        device: str | None = None,
     ) -> None:
         if not 0 <= min_confidence <= 1:
             raise InputError(f"min_confidence is {min_confidence}; choose a number from 0 to 1")
@@ -100,10 +106,17 @@ class MtcnnDetector:
         self.longest = longest
         self._settings = (preset, threads, min_confidence, smallest)
         limit_opencv(threads)
-        self.engine = next(name for name in PREFERRED if name in available()) if backend == "auto" else backend
+        self.device = check_device(device or CPU)
+        self.engine = backend
+        if backend == "auto":
+            here = require_device(self.device)
+            self.engine = next(name for name in PREFERRED if name in here)
         least = (*LEAST[:2], min_confidence)
         first, second, third = map(self._open, self.paths, GROUPS["mtcnn"], least)
         self._cascade = Cascade(first, second, third, smallest, FACTOR)
+        if self.device != CPU:
+            on_cpu = MtcnnDetector(path, preset, "auto", threads, min_confidence, smallest, longest)
+            refuse_other_faces(self, on_cpu, self.device)
 
     def _open(self, path: Path, model: str, least: float) -> Stage:
         card = read_card(path)
@@ -111,7 +124,9 @@ class MtcnnDetector:
             raise CardError(f"{path} is {card.model} and not {model}; make it with fiqa-export mtcnn")
         if card.input.raw:
             raise CardError(f"{path} takes raw pixels, MTCNN's copies are finer; export it without --raw-input")
-        backend = open_backend(self.engine, path.resolve(), card, self._settings[1] or thread_limit())
+        backend = open_backend(
+            self.engine, path.resolve(), card, self._settings[1] or thread_limit(), device=self.device
+        )
         return Stage(_Batches(backend, card), replace(card.input, colour=self.preset.colour), least)
 
     @property
@@ -124,10 +139,11 @@ class MtcnnDetector:
 
     def __reduce__(self) -> tuple[type[MtcnnDetector], tuple[object, ...]]:
         preset, *rest = self._settings
-        return MtcnnDetector, (str(self.paths[0].absolute()), preset, self.engine, *rest, self.longest)
+        return MtcnnDetector, (str(self.paths[0].absolute()), preset, self.engine, *rest, self.longest, self.device)
 
     def __repr__(self) -> str:
-        return f"<MtcnnDetector {self._settings[0]} through {self.engine}>"
+        place = "" if self.device == CPU else f", {self.device}"
+        return f"<MtcnnDetector {self._settings[0]} through {self.engine}{place}>"
 
     def detect(self, image: Image) -> list[Detection]:
         """The faces of a uint8 BGR photo of any size, highest confidence first; an empty list without any.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fiqa_runtime.backends import PLAN_BACKEND
+from fiqa_runtime.backends.devices import PLAN_BACKEND
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detection import Detection, FaceFinder, finder_settings
 from fiqa_runtime.faces.face_quality import Face, without_refused
@@ -89,14 +89,17 @@ class PortraitQuality:
         return Face(face.box, face.landmarks, face.confidence, quality, picture)
 
 
-def open_landmarkers(engine: Path, backend: str, threads: int | None) -> tuple[Scorer, Scorer]:
-    """FaceXFormer's two artefacts from the folder of `engine`, in `backend` or, where that runs plans, in `auto`.
+def open_landmarkers(
+    engine: Path, backend: str, threads: int | None, device: str | None = None
+) -> tuple[Scorer, Scorer]:
+    """FaceXFormer's two artefacts from the folder of `engine`, in `backend` or, where that runs plans, in `auto`, on
+    `device`.
 
     Each is the fp32 file, or the only other one. Raises InputError where one is missing or several others are there.
     """
     first, second = (_landmarker(engine.parent, name) for name in LANDMARKERS)
     backend = "auto" if backend == PLAN_BACKEND else backend
-    return Scorer(first, backend, threads), Scorer(second, backend, threads)
+    return Scorer(first, backend, threads, device=device), Scorer(second, backend, threads, device=device)
 
 
 def _landmarker(folder: Path, name: str) -> Path:

@@ -17,6 +17,7 @@ import cv2
 from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.artefact.location import find_artefact
 from fiqa_runtime.artefact.spec import output_of
+from fiqa_runtime.backends.devices import device_for
 from fiqa_runtime.errors import ArtefactError, FiqaError, InputError
 from fiqa_runtime.faces.detection import FaceFinder
 from fiqa_runtime.faces.detector import Detector
@@ -44,6 +45,7 @@ class _Settings:
     sha256: str
     backend: str
     threads: int
+    device: str | None
     align: Method
     detector: bytes | None
     """Pickled; None for ready crops."""
@@ -65,10 +67,10 @@ class FaceRows:
     files must lie at the same place on every machine, and the engine must have the same content.
 
     `backend` is that of :class:`fiqa_runtime.Scorer`; ``auto`` is decided here and now, and by name everywhere else.
-    `detector` is one that can be pickled; None is :class:`fiqa_runtime.Detector` as it comes. With `aligned` the
-    pictures are ready crops, each of which is one face without box, landmarks and confidence. The same rows in the same
-    tables give the same bits wherever the processors are the same; crops are scored several at a time, so that in other
-    tables their last bits may differ.
+    `device` is that of Scorer too, and of the detector where none is given. `detector` is one that can be pickled; None
+    is :class:`fiqa_runtime.Detector` as it comes. With `aligned` the pictures are ready crops, each of which is one
+    face without box, landmarks and confidence. The same rows in the same tables give the same bits wherever the
+    processors are the same; crops are scored several at a time, so that in other tables their last bits may differ.
 
     Raises InputError where the network gives no score, or a detector is given for ready crops, DependencyError where
     pyarrow is missing, and what Scorer and Detector raise.
@@ -82,6 +84,7 @@ class FaceRows:
         threads: int = 1,
         aligned: bool = False,
         align: Method = "least-squares",
+        device: str | None = None,
     ) -> None:
         require_pyarrow()
         if aligned and detector is not None:
@@ -90,11 +93,12 @@ class FaceRows:
         card = read_card(path)
         if output_of("score", card.outputs) is None:
             raise InputError(f"{card.model} gives no quality scores; name an artefact of a quality network")
+        device_for(card, device)
         if backend == "auto":
-            with Scorer(path, backend, threads) as scorer:
+            with Scorer(path, backend, threads, device=device) as scorer:
                 backend = scorer.backend.name
-        finder = None if aligned else pickle.dumps(detector or Detector(threads=threads))
-        self._settings = _Settings(str(path), sha256_of(path), backend, threads, align, finder)
+        finder = None if aligned else pickle.dumps(detector or Detector(threads=threads, device=device))
+        self._settings = _Settings(str(path), sha256_of(path), backend, threads, device, align, finder)
 
     def __reduce__(self) -> tuple[Any, tuple[object, ...]]:
         return _arrived, (self._settings,)
@@ -174,12 +178,12 @@ class _Opened:
         if path.is_file() and sha256_of(path) != settings.sha256:
             raise ArtefactError(f"{path} is another engine here than where the rows were set up; copy that one here")
         limit_opencv(settings.threads)
-        self._scorer = Scorer(path, settings.backend, settings.threads)
+        self._scorer = Scorer(path, settings.backend, settings.threads, device=settings.device)
         self._assessor: FaceQuality | PortraitQuality | None = None
         if settings.detector is not None:
             detector: FaceFinder = pickle.loads(settings.detector)
             if frame_of(self._scorer.card.input).landmarks == 68:
-                landmarkers = open_landmarkers(path, settings.backend, settings.threads)
+                landmarkers = open_landmarkers(path, settings.backend, settings.threads, settings.device)
                 self._assessor = PortraitQuality(self._scorer, detector, landmarkers)
             else:
                 self._assessor = FaceQuality(self._scorer, detector, settings.align)

@@ -3,8 +3,9 @@
     choice = decide("auto", path, card)
     print(*choice.lines(), sep="\\n")
 
-Each backend is tried at batch 1, once for each combination of artefact, processor, versions, threads and precision. The
-user cache remembers the outcome. A backend that was named is never replaced by another.
+Each backend is tried at batch 1, once for each combination of artefact, device, processor, versions, threads and
+precision. The user cache remembers the outcome. A backend that was named is never replaced by another. On another
+device than the processor a backend that was named, or is the only one, has to give the canaries' values too.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from typing import Any
 
 from fiqa_runtime.artefact.card import Card
 from fiqa_runtime.artefact.spec import CpuPrecision, check_precision
-from fiqa_runtime.backends import DISTRIBUTIONS, PLAN_BACKEND, available, check_backend
-from fiqa_runtime.errors import InputError, VerdictError
+from fiqa_runtime.backends import DISTRIBUTIONS, available, check_backend, require_device
+from fiqa_runtime.backends.devices import CPU, PLAN_BACKEND, device_for
+from fiqa_runtime.errors import InputError, UnsupportedError, VerdictError
 from fiqa_runtime.scoring.canaries import tolerance
 from fiqa_runtime.scoring.trial import Trial, try_backend
 from fiqa_runtime.system.files import sha256_of
@@ -43,6 +45,8 @@ class Choice:
     """Where the outcome comes from or is kept."""
     remembered: str | None = None
     """The file in the user cache that the outcome was read from; None where it was found out just now."""
+    device: str = CPU
+    """The device that it runs on."""
 
     @property
     def moved(self) -> Mapping[str, float]:
@@ -52,7 +56,7 @@ class Choice:
     def lines(self) -> list[str]:
         """For people: the choice, then each backend that was tried."""
         note = [f"  ({self.note})"] if self.note else []
-        return [f"backend {self.backend}: {self.why}", *(f"  {trial}" for trial in self.trials), *note]
+        return [f"backend {self.backend} on {self.device}: {self.why}", *(f"  {trial}" for trial in self.trials), *note]
 
     def as_json(self) -> dict[str, Any]:
         """For documents."""
@@ -60,17 +64,27 @@ class Choice:
 
 
 def decide(
-    name: str, artefact: Path, card: Card, threads: int | None = None, precision: CpuPrecision = "exact"
+    name: str,
+    artefact: Path,
+    card: Card,
+    threads: int | None = None,
+    precision: CpuPrecision = "exact",
+    device: str | None = None,
 ) -> Choice:
-    """The backend for `artefact` where `name` is asked for: `auto` or a backend's name.
+    """The backend for `artefact` on `device` where `name` is asked for: `auto` or a backend's name.
 
-    Raises InputError for an unknown name or precision, DependencyError where a named backend is not installed,
-    UnsupportedError where it is for other files, CardError where the card has no canaries to judge `fast` by, and
-    VerdictError where the named backend, or none of all, gives the canaries' values or keeps the ranking.
+    `device` None is the processor, and for a plan its GPU. Raises InputError for an unknown name, device or precision
+    and for `fast` on another device than the processor, DependencyError where a named backend or the device is missing,
+    UnsupportedError where it is for other files or the device computes nothing, CardError where the card has no
+    canaries to judge by, and VerdictError where the named backend, or none of all, gives the canaries' values or keeps
+    the ranking.
     """
     check_precision(precision)
+    place = device_for(card, device)
     if card.format == "plan":
-        return _for_plan(name, artefact, card, precision)
+        return _for_plan(name, artefact, card, precision, place)
+    if place != CPU:
+        return _on_device(name, artefact, card, threads, precision, place)
     if name != "auto":
         check_backend(name, artefact, card)
         if precision == "exact":
@@ -81,7 +95,7 @@ def decide(
         return Choice(names[0], "the only one installed")
     if precision == "exact" and not card.canaries:
         return Choice(names[0], "the first one installed; the card has no canaries, so nothing shows which are right")
-    trials, note, file = _tried(names, artefact, card, threads, precision)
+    trials, note, file = _tried(names, artefact, card, threads, precision, CPU)
     passed = [trial for trial in trials if trial.passed]
     if not passed:
         tried = "; ".join(map(str, trials))
@@ -93,24 +107,51 @@ def decide(
     return Choice(passed[0].backend, f"the fastest of {len(passed)} that {right}", trials, note, file)
 
 
-def _for_plan(name: str, artefact: Path, card: Card, precision: CpuPrecision) -> Choice:
+def _for_plan(name: str, artefact: Path, card: Card, precision: CpuPrecision, device: str) -> Choice:
     if precision == "fast":
         raise InputError(f"{artefact.name} is a TensorRT plan with types of its own; leave --cpu-precision fast out")
     if name == "auto":
-        return Choice(PLAN_BACKEND, "it alone runs plans")
+        return Choice(PLAN_BACKEND, "it alone runs plans", device=device)
     check_backend(name, artefact, card)
-    return Choice(name, "named")
+    return Choice(name, "named", device=device)
+
+
+def _on_device(
+    name: str, artefact: Path, card: Card, threads: int | None, precision: CpuPrecision, device: str
+) -> Choice:
+    """The backend on another device than the processor, which the canaries judge whoever asks for it."""
+    if precision == "fast":
+        raise InputError(
+            f"--cpu-precision fast is for the processor and not for {device}; leave it out, "
+            f"or take an fp16 artefact: fiqa-export {card.model} --fp16"
+        )
+    if name == "auto":
+        names = require_device(device)
+    else:
+        check_backend(name, artefact, card, device)
+        names = [name]
+    trials, note, file = _tried(names, artefact, card, threads, precision, device)
+    best = trials[0]
+    if best.passed:
+        why = "named" if name != "auto" else f"the fastest of {sum(trial.passed for trial in trials)} that serve it"
+        return Choice(best.backend, f"{why}, and it gives the canaries' values", trials, note, file, device)
+    if all(trial.milliseconds is None for trial in trials):
+        raise UnsupportedError("; ".join(trial.verdict for trial in trials))
+    raise VerdictError(
+        f"on {device} {artefact.name} does not give its canaries ({'; '.join(map(str, trials))}); "
+        "take --device cpu, or an artefact of the precision that the device computes in"
+    )
 
 
 def _named_fast(name: str, artefact: Path, card: Card, threads: int | None) -> Choice:
-    trials, note, file = _tried([name], artefact, card, threads, "fast")
+    trials, note, file = _tried([name], artefact, card, threads, "fast", CPU)
     if not trials[0].passed:
         raise VerdictError(f"--cpu-precision fast is refused for {artefact.name} on {trials[0]}; use exact")
     return Choice(name, "named", trials, note, file)
 
 
 def _tried(
-    names: Sequence[str], artefact: Path, card: Card, threads: int | None, precision: CpuPrecision
+    names: Sequence[str], artefact: Path, card: Card, threads: int | None, precision: CpuPrecision, device: str
 ) -> tuple[tuple[Trial, ...], str, str | None]:
     """What became of each of `names`, the fastest that passed first, a note on where that comes from, and the file
     that remembered it."""
@@ -120,12 +161,15 @@ def _tried(
         "artefact": card.files.get(artefact.name) or sha256_of(artefact),
         "threads": threads,
         "precision": precision,
+        "device": device,
         **this_machine(DISTRIBUTIONS),
     }
     outcomes = {name: Outcome(FOLDER, {**question, "backend": name}) for name in names}
     known = {name: trial for name, outcome in outcomes.items() if (trial := _trial(outcome.recall(), name))}
     trials = tuple(
-        sorted((known.get(name) or try_backend(name, artefact, threads, precision) for name in names), key=_rank)
+        sorted(
+            (known.get(name) or try_backend(name, artefact, threads, precision, device) for name in names), key=_rank
+        )
     )
     best = trials[0]
     if not best.passed:

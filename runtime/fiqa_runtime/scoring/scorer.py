@@ -17,6 +17,7 @@ from fiqa_runtime.artefact.score_map import check_threshold
 from fiqa_runtime.artefact.spec import CpuPrecision, CropSampling, InputSpec, output_of
 from fiqa_runtime.backends import open_backend
 from fiqa_runtime.backends.base import Backend, Inputs
+from fiqa_runtime.backends.devices import CPU, device_for
 from fiqa_runtime.errors import ArtefactError, CardError, InputError, VerdictError
 from fiqa_runtime.images.crop_sampling import (
     LANDMARKS,
@@ -54,6 +55,10 @@ class Scorer:
     `cpu_precision`: `exact` is float32 arithmetic; `fast` allows bfloat16 and float16 where they keep the ranking of
     degraded faces on this machine (:mod:`fiqa_runtime.scoring.fast`).
 
+    `device`: one of :data:`fiqa_runtime.backends.devices.DEVICES`; None is the processor, and for a plan its GPU. Only
+    backends that serve the device are taken, and none that would compute elsewhere instead. On another device than the
+    processor the canaries are scored before anything else, the first time in a process of its own.
+
     `card` describes a file of others, which has none; its backend is loaded by whoever knows it.
 
     Canaries are scored while it is built where nothing else shows that this file gives the card's values: where no hash
@@ -73,9 +78,11 @@ class Scorer:
         threads: int | None = None,
         cpu_precision: CpuPrecision = "exact",
         card: Card | None = None,
+        device: str | None = None,
     ) -> None:
         self.path = find_artefact(artefact)
         self.card = read_card(self.path) if card is None else card
+        self.device = device_for(self.card, device)
         self.cpu_precision: CpuPrecision = cpu_precision
         self._threads = threads
         self.backend = self._open(backend) if isinstance(backend, str) else backend
@@ -91,8 +98,8 @@ class Scorer:
 
     def _open(self, backend: str) -> Backend:
         threads, path = self._threads or thread_limit(), self.path.resolve()
-        self.choice = decide(backend, path, self.card, threads, self.cpu_precision)
-        return open_backend(self.choice.backend, path, self.card, threads, self.cpu_precision)
+        self.choice = decide(backend, path, self.card, threads, self.cpu_precision, self.device)
+        return open_backend(self.choice.backend, path, self.card, threads, self.cpu_precision, self.device)
 
     @property
     def canary_limits(self) -> dict[str, float]:
@@ -109,7 +116,8 @@ class Scorer:
         return ", ".join(missed)
 
     def __repr__(self) -> str:
-        return f"<Scorer {self.card.model} {self.card.precision} on {self.backend.name}>"
+        place = "" if self.device == CPU else f", {self.device}"
+        return f"<Scorer {self.card.model} {self.card.precision} on {self.backend.name}{place}>"
 
     def __enter__(self) -> Scorer:
         return self
@@ -144,7 +152,7 @@ class Scorer:
         if self.choice is None:
             raise InputError(f"{self!r} runs on a backend of your own; pickle what opens it")
         settings = (str(self.path.absolute()), self.backend.name, self._threads, self.cpu_precision)
-        return _reopened, (*settings, self.card)
+        return _reopened, (*settings, self.device, self.card)
 
     @property
     def has_score(self) -> bool:
@@ -273,6 +281,6 @@ class Scorer:
         return scores
 
 
-def _reopened(path: str, backend: str, threads: int | None, precision: CpuPrecision, card: Card) -> Scorer:
+def _reopened(path: str, backend: str, threads: int | None, precision: CpuPrecision, device: str, card: Card) -> Scorer:
     """What a pickled scorer becomes."""
-    return Scorer(path, backend, threads, precision)._with_card(card)
+    return Scorer(path, backend, threads, precision, device=device)._with_card(card)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fiqa_runtime.artefact.spec import CpuPrecision
+from fiqa_runtime.backends.devices import CPU
 from fiqa_runtime.errors import DependencyError, FiqaError
 from fiqa_runtime.system.child import last_line, run_module
 from fiqa_runtime.system.schema import from_plain
@@ -41,12 +42,12 @@ class Trial:
         return f"{self.backend}: {speed}; {self.verdict}"
 
 
-def try_backend(backend: str, artefact: Path, threads: int | None, precision: CpuPrecision) -> Trial:
-    """Score the canaries of `artefact` with `backend` in a new process, then time it at batch 1.
+def try_backend(backend: str, artefact: Path, threads: int | None, precision: CpuPrecision, device: str = CPU) -> Trial:
+    """Score the canaries of `artefact` with `backend` on `device` in a new process, then time it at batch 1.
 
     Raises DependencyError where no such process can be started.
     """
-    arguments = map(json.dumps, (str(artefact), backend, threads, precision))
+    arguments = map(json.dumps, (str(artefact), backend, threads, precision, device))
     try:
         result = run_module("fiqa_runtime.scoring.trial_process", *arguments, timeout=SECONDS)
     except subprocess.TimeoutExpired:

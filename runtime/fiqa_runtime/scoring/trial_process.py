@@ -1,7 +1,7 @@
 """The process in which :mod:`fiqa_runtime.scoring.trial` tries one backend; it is started by name, never imported.
 
-Its arguments are ARTEFACT BACKEND THREADS PRECISION, JSON each; it prints a :class:`~fiqa_runtime.scoring.trial.Trial`
-as JSON.
+Its arguments are ARTEFACT BACKEND THREADS PRECISION DEVICE, JSON each; it prints a
+:class:`~fiqa_runtime.scoring.trial.Trial` as JSON.
 """
 
 from __future__ import annotations
@@ -39,16 +39,17 @@ def main() -> None:
     sys.stdout.write(json.dumps(asdict(trial)) + "\n")
 
 
-def measure(artefact: str, backend: str, threads: int | None, precision: CpuPrecision) -> Trial:
-    """Score the canaries of `artefact` with `backend` in this process, then time it at batch 1.
+def measure(artefact: str, backend: str, threads: int | None, precision: CpuPrecision, device: str) -> Trial:
+    """Score the canaries of `artefact` with `backend` on `device` in this process, then time it at batch 1.
 
-    Arithmetic that is not float32 is judged by what becomes of the ranking, since canaries alone show too little.
+    Arithmetic that is not float32 because of `fast` is judged by what becomes of the ranking, since canaries alone show
+    too little.
     """
     path = Path(artefact)
-    opened = open_backend(backend, path, read_card(path), threads, precision)
+    opened = open_backend(backend, path, read_card(path), threads, precision, device)
     with Scorer(path, opened, cpu_precision=precision) as scorer:
         result, arithmetic = self_test(scorer), opened.info["arithmetic"]
-        if arithmetic == EXACT:
+        if precision == "exact" or arithmetic == EXACT:
             return Trial(backend, result.passed, str(result), _milliseconds(scorer), arithmetic)
         with Scorer(path, open_backend(backend, path, scorer.card, threads)) as exact:
             verdict = judge_fast(exact, scorer)

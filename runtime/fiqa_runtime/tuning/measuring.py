@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fiqa_runtime.backends import DISTRIBUTIONS, available
+from fiqa_runtime.backends.devices import CPU
 from fiqa_runtime.errors import FiqaError
 from fiqa_runtime.scoring.choice import Choice
 from fiqa_runtime.system.outcomes import Outcome, this_machine
@@ -60,9 +61,10 @@ class Candidates:
 
 
 def candidates(
-    plain: Setup, choice: Choice | None, most_at_once: int, streams: int | None, overlap: bool
+    plain: Setup, choice: Choice | None, most_at_once: int, streams: int | None, overlap: bool, device: str = CPU
 ) -> Candidates:
-    """For the pair `plain`, and where `choice` tried several backends, those that were right and nearly as fast.
+    """For the pair `plain`, and where `choice` tried several backends on `device`, those that were right and nearly as
+    fast.
 
     `streams` and `overlap` are the user's; None and False leave that open, and then up to `most_at_once` are tried.
     """
@@ -72,7 +74,7 @@ def candidates(
     passed = [trial for trial in choice.trials if trial.passed and trial.milliseconds] if choice else []
     times = {trial.backend: trial.milliseconds or 0.0 for trial in passed}
     scorers = [name for name, ms in times.items() if ms <= CLOSE * min(times.values())] if len(times) > 1 else []
-    detectors = [name for name in DETECTORS if name in available()]
+    detectors = [name for name in DETECTORS if name in available(device)]
     pairs = [plain, *(Setup(found, scored) for scored in scorers for found in detectors)]
     return Candidates(tuple(dict.fromkeys(pairs)), ways, asked)
 

@@ -80,9 +80,9 @@ def test_auto_becomes_the_backend_that_it_is_here(seeded_engine: Path, monkeypat
         return Choice("opencv", "test")
 
     monkeypatch.setattr("fiqa_benchmarks.contenders.peers.decide", decided)
-    ready = prepare(Contender("x", str(seeded_engine), "auto", cpu_precision="fast"), Path(), 3)
+    ready = prepare(Contender("x", str(seeded_engine), "auto", cpu_precision="fast", device="cuda"), Path(), 3)
     assert ready.backend == "opencv"
-    assert asked == [(3, "fast")]
+    assert asked == [(3, "fast", "cuda")]
 
 
 def test_the_demos_flow_finds_and_scores_the_same_faces(

@@ -26,6 +26,7 @@ from tests.help.evaluation.data_sets import (
     write_recogniser,
 )
 from tests.help.evaluation.plain_evaluation import unit
+from tests.help.gpu.fake_devices import have_everything
 from tests.help.samples.onnx_graphs import node, save_graph
 
 ARCFACE = ("--preset", "arcface", "--backend", "onnxruntime", "--threads", 1)
@@ -118,6 +119,17 @@ def test_every_preset_feeds_what_it_says(tmp_path: Path, preset: str) -> None:
     finally:
         opened.close()
     assert read_network_text(tmp_path, network_text(preset, tmp_path / "pixel.onnx")).outputs[0].kind == "embedding"
+
+
+def test_embeddings_on_another_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    have_everything(monkeypatch)
+    monkeypatch.setattr("fiqa_runtime.scoring.foreign.open_elsewhere", lambda *arguments, advice: None)
+    nodes = [node("Slice", "x zero one axes", "cut"), node("Flatten", "cut")]
+    ends = {"zero": np.array([0, 0]), "one": np.array([1, 1]), "axes": np.array([2, 3])}
+    save_graph(tmp_path / "pixel.onnx", nodes, ends, ["batch", 3, 112, 112])
+    opened = open_recogniser(tmp_path / "pixel.onnx", "arcface", device="intel-gpu")
+    assert (opened.scorer.backend.name, opened.scorer.backend.info["device"]) == ("openvino", "intel-gpu")
+    opened.close()
 
 
 def read_network_text(folder: Path, text: str) -> NetworkFile:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 from fiqa_export.doctor import probe
-from fiqa_export.doctor.checks import NEEDED_FLAVOURS, Diagnosis, Line, judge_facts, sensible_workspace
+from fiqa_export.doctor.checks import NEEDED_FLAVOURS, Diagnosis, judge_facts, sensible_workspace
 from fiqa_export.doctor.facts import EXPORT_PACKAGES
 from fiqa_export.doctor.gather import gather
+from fiqa_export.doctor.line import Line
 from fiqa_export.doctor.screen import run_doctor
 from fiqa_export.plan.target import WORKSPACE_SHARE
 
@@ -208,6 +209,11 @@ def test_every_bad_line_has_its_fix(what: str, target: str) -> None:
             "kernels",
             "the builder tells",
         ),
+        (
+            DESKTOP.with_package("onnxruntime-gpu", "1.24.1"),
+            "devices",
+            "onnxruntime and onnxruntime-gpu overwrite each",
+        ),
     ],
 )
 def test_what_deserves_a_look_stops_nothing(machine: RecordedMachine, topic: str, fix: str) -> None:
@@ -216,6 +222,16 @@ def test_what_deserves_a_look_stops_nothing(machine: RecordedMachine, topic: str
     assert line.status == "warning"
     assert fix in (line.fix or "")
     assert diagnosis.works
+
+
+def test_devices_that_onnx_files_run_on() -> None:
+    (line,) = (line for line in diagnose(DESKTOP).lines if line.topic == "devices")
+    assert (line.status, line.fix) == ("ok", None)
+    assert line.text == ("ONNX files run on cpu (onnxruntime, opencv); not here: cuda (fiqa-score --explain says why)")
+    (line,) = (
+        line for line in diagnose(DESKTOP.with_probe("devices", error="killed")).lines if line.topic == "devices"
+    )
+    assert "unknown" in line.text
 
 
 def test_auto_exports_without_any_tensorrt() -> None:

@@ -21,6 +21,11 @@ EXPORT = [
     ["scipy", "1.15.0"],
     ["matplotlib", "3.10.0"],
 ]
+DEVICES = {
+    "cpu": {"onnxruntime": "", "openvino": "backend openvino is not installed", "opencv": ""},
+    "cuda": {"onnxruntime": "no CUDAExecutionProvider", "opencv": "built without CUDA"},
+}
+"""What a plain ONNX Runtime and a wheel of OpenCV say of devices."""
 COMMON = [*EXPORT, ["pycuda", "2024.1.2"], ["polygraphy", "0.53.6"]]
 
 
@@ -43,6 +48,8 @@ class RecordedMachine:
         return self.dpkg if command[0] == "dpkg-query" else None
 
     def probe(self, what: str) -> Mapping[str, Any]:
+        if what == "devices":
+            return self.probes.get(what, DEVICES)
         return self.installed() if what == "packages" else self.probes[what]
 
     def installed(self) -> Mapping[str, Any]:

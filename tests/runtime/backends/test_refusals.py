@@ -79,8 +79,7 @@ def broken_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
     """The package is found, and fails when it is imported."""
     monkeypatch.delitem(sys.modules, "fiqa_runtime.backends.onnxruntime", raising=False)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.setattr("fiqa_runtime.backends.available", lambda: list(ONNX_BACKENDS))
-    monkeypatch.setattr("fiqa_runtime.faces.detector.available", lambda: list(ONNX_BACKENDS))
+    monkeypatch.setattr("fiqa_runtime.backends.lacking", lambda name, device="cpu": None)
 
 
 BROKEN = r"backend onnxruntime is installed but cannot be imported \(.*\); pip install .*'fiqa-edge\[onnxruntime\]'"

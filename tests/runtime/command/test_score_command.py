@@ -291,4 +291,4 @@ def test_alignment_for_networks_that_take_no_aligned_crops(seeded_engine: Path, 
     with Scorer(seeded_engine, "onnxruntime") as scorer:
         scorer.card = replace(scorer.card, input=replace(scorer.card.input, framing=framing))
         with pytest.raises(InputError, match="ediffiqa-t makes no use of --align; leave it out"):
-            assessor_for(scorer, Mock(), "lmeds", "onnxruntime", None, ExitStack())
+            assessor_for(scorer, Mock(), "lmeds", Mock(), ExitStack())

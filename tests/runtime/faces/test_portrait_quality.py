@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from fiqa_runtime.artefact.zoo import MODELS
 from fiqa_runtime.command.batch import read_landmarks
-from fiqa_runtime.command.settings import assessor_for
+from fiqa_runtime.command.settings import EngineSettings, assessor_for
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detection import Detection
 from fiqa_runtime.faces.face_quality import LeftOutError
@@ -106,7 +106,8 @@ def test_the_landmark_network_is_the_float32_or_the_only_one(
 ) -> None:
     opened: list[tuple[str, str]] = []
     monkeypatch.setattr(
-        "fiqa_runtime.faces.portrait_quality.Scorer", lambda path, backend, threads: opened.append((path.name, backend))
+        "fiqa_runtime.faces.portrait_quality.Scorer",
+        lambda path, backend, threads, device: opened.append((path.name, backend)),
     )
     (tmp_path / "facexformer-512.fp32.onnx").touch()
     for precision in files:
@@ -129,7 +130,7 @@ def test_the_command_closes_both_landmark_networks(seeded_engine: Path, monkeypa
     monkeypatch.setattr("fiqa_runtime.command.settings.open_landmarkers", lambda *arguments: tuple(landmarkers))
     with Scorer(seeded_engine, "onnxruntime") as scorer, ExitStack() as stack:
         scorer.card = replace(scorer.card, input=MODELS["dsl-fiqa"].input)
-        assessor_for(scorer, quality([]).detector, "least-squares", "auto", None, stack)
+        assessor_for(scorer, quality([]).detector, "least-squares", EngineSettings("", "auto", None, "exact"), stack)
         assert not closed
     assert sorted(closed) == ["first", "second"]
 

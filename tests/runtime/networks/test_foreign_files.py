@@ -19,6 +19,7 @@ from fiqa_runtime.scoring.foreign import open_foreign
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.help.commands import Invoke
+from tests.help.gpu.fake_devices import have_everything
 from tests.help.samples.own_networks import write_network
 
 IMAGES = [seeded_image(index, 112, 112) for index in range(3)]
@@ -47,6 +48,16 @@ def theirs(folder: Path, batch: int | str = 1, channels_last: bool = False, half
 def wanted(path: Path) -> np.ndarray:
     means = prepare(IMAGES, spec_of(read_network(path)).input).mean(axis=(2, 3))
     return np.asarray(np.linalg.norm(means, axis=1))
+
+
+def test_another_device_is_served_by_a_backend_that_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    have_everything(monkeypatch)
+    monkeypatch.setattr("fiqa_runtime.scoring.foreign.open_elsewhere", lambda *arguments, advice: None)
+    path = write_network(tmp_path, of='of = "means"', torch='onnx = "theirs.onnx"')
+    with open_foreign(theirs(tmp_path, "n"), path, device="intel-gpu") as scorer:
+        assert (scorer.backend.name, scorer.device) == ("openvino", "intel-gpu")
+        assert scorer.backend.info["device"] == "intel-gpu"
+        np.testing.assert_allclose(scorer.score(IMAGES), wanted(path), rtol=1e-5)
 
 
 @pytest.mark.parametrize("backend", ONNX_BACKENDS)

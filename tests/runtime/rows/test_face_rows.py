@@ -22,6 +22,7 @@ from fiqa_runtime.images.reading import decode_image
 from fiqa_runtime.rows import FaceRows, row_schema
 from fiqa_runtime.rows import face_rows as module
 
+from tests.help.gpu.fake_devices import CUDA, have_everything
 from tests.help.samples.one_face import OneFace
 from tests.runtime.rows.conftest import encoded
 
@@ -57,6 +58,19 @@ def test_photos_have_what_face_quality_finds(photo_rows: FaceRows, pictures: Any
 
 
 FACE = row_schema().field("faces").type.value_type
+
+
+def test_rows_on_another_device(
+    seeded_engine: Path, photo_rows: FaceRows, pictures: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = have_everything(monkeypatch)
+    rows = pickle.loads(pickle.dumps(FaceRows(seeded_engine, "onnxruntime", OneFace(), device="cuda")))
+    found, expected = rows(pictures)["faces"].to_pylist(), photo_rows(pictures)["faces"].to_pylist()
+    for there, here in zip(found[:9], expected[:9], strict=True):
+        assert there[0]["quality"] == pytest.approx(here[0]["quality"], abs=1e-5)
+    assert {session["providers"][0] for session in asked if len(session["providers"]) > 1} == {CUDA}
+    with pytest.raises(InputError, match="unknown device 'gpu'"):
+        FaceRows(seeded_engine, "onnxruntime", OneFace(), device="gpu")
 
 
 def test_crops_are_faces_without_a_place(crop_rows: FaceRows, pictures: Any, scorer: Scorer) -> None:
@@ -115,9 +129,9 @@ def test_the_engine_is_opened_once_for_all_rows_of_a_process(
 ) -> None:
     opened = list[object]()
 
-    def counting(*arguments: Any) -> Scorer:
+    def counting(*arguments: Any, **more: Any) -> Scorer:
         opened.append(arguments)
-        return Scorer(*arguments)
+        return Scorer(*arguments, **more)
 
     monkeypatch.setattr(module, "Scorer", counting)
     module._opened.cache_clear()

@@ -44,7 +44,7 @@ class Bench:
     crashing: set[str] = field(default_factory=set)
     tried: list[str] = field(default_factory=list)
 
-    def __call__(self, backend: str, artefact: Path, threads: int | None, precision: str) -> Trial:
+    def __call__(self, backend: str, artefact: Path, threads: int | None, precision: str, device: str) -> Trial:
         self.tried.append(backend)
         if backend in self.crashing:
             return Trial(backend, False, "was killed by signal 11")
@@ -150,7 +150,7 @@ def test_a_cache_that_cannot_be_looked_into_is_measured_again(
 
 
 def test_nothing_is_tried_where_nothing_is_to_choose(bench: Bench, card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert decide("openvino", Path("x.onnx"), card).lines() == ["backend openvino: named"]
+    assert decide("openvino", Path("x.onnx"), card).lines() == ["backend openvino on cpu: named"]
     blind = replace(card, canaries=())
     assert "no canaries" in decide("auto", Path("x.onnx"), blind).why
     with pytest.raises(CardError, match="no canaries"):
@@ -167,7 +167,7 @@ def test_a_named_backend_is_never_replaced(bench: Bench, card: Card, monkeypatch
     assert bench.tried == ["openvino"]
     with pytest.raises(InputError, match="unknown backend 'caffe'"):
         decide("caffe", Path("x.onnx"), card)
-    monkeypatch.setattr("fiqa_runtime.backends.available", lambda: ["opencv"])
+    monkeypatch.setitem(ONNX_BACKENDS, "openvino", "not_installed_here")
     with pytest.raises(DependencyError, match=r"fiqa-edge\[openvino\]"):
         decide("openvino", Path("x.onnx"), card)
 
@@ -236,7 +236,7 @@ def test_explain(bench: Bench, score: Invoke, seeded_engine: Path) -> None:
     shown = score("--engine", seeded_engine, "--explain")
     assert shown.code == 0
     lines = shown.out.splitlines()
-    assert lines[0] == "backend opencv: the fastest of 3 that give the canaries' values"
+    assert lines[0] == "backend opencv on cpu: the fastest of 3 that give the canaries' values"
     assert lines[1].startswith("  opencv: 1.00 ms, float32")
     document = json.loads(score("--engine", seeded_engine, "--explain", "--json", "-").out)
     assert document["backend"] == "opencv"

@@ -117,7 +117,7 @@ def test_unknown_backend(seeded_engine: Path) -> None:
 
 
 def test_backend_that_is_not_installed(seeded_engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fiqa_runtime.backends.available", lambda: ["opencv"])
+    monkeypatch.setitem(ONNX_BACKENDS, "onnxruntime", "not_installed_here")
     with pytest.raises(DependencyError, match=r"pip install 'fiqa-edge\[onnxruntime\]'"):
         Scorer(seeded_engine, "onnxruntime")
 

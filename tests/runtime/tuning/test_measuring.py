@@ -143,7 +143,7 @@ def test_a_way_that_is_asked_for_and_cannot_be_opened_is_an_error(workshop: Work
 
 
 def test_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "available", lambda: ["onnxruntime", "openvino", "opencv"])
+    monkeypatch.setattr(measuring, "available", lambda device="cpu": ["onnxruntime", "openvino", "opencv"])
     auto = candidates(ORT, Choice("onnxruntime", "fastest", TRIALS), 2, None, False)
     assert auto.pairs[0] == ORT, "what runs where nothing is measured"
     assert {(pair.detector, pair.scorer) for pair in auto.pairs} == {

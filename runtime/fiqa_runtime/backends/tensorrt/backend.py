@@ -195,9 +195,9 @@ class TensorRtBackend:
 
 
 def open_artefact(
-    artefact: Path, card: Card, threads: int | None, precision: CpuPrecision = "exact"
+    artefact: Path, card: Card, threads: int | None, precision: CpuPrecision = "exact", device: str = "cuda"
 ) -> TensorRtBackend:
-    """Load a plan; `threads` and `precision` have no meaning on a GPU.
+    """Load a plan; `threads`, `precision` and `device` have no meaning for it, since it runs on its GPU alone.
 
     Raises CardError where the plan is not the one of its card, UnsupportedError where it was built for another
     version or GPU or memory is short, ArtefactError where TensorRT refuses it, DependencyError without its packages.
