@@ -12,7 +12,7 @@ from fiqa_runtime.artefact.location import default_engine
 from fiqa_runtime.artefact.spec import check_precision
 from fiqa_runtime.backends import ONNX_BACKENDS
 from fiqa_runtime.backends.devices import DEVICE_HELP, PLAN_BACKEND
-from fiqa_runtime.command.diagnose import diagnose_scores
+from fiqa_runtime.command.diagnose import diagnose_files
 from fiqa_runtime.command.engine_questions import show_choice, show_self_test
 from fiqa_runtime.command.options import check_files, check_options, refuse_streams
 from fiqa_runtime.command.score_command import score_images
@@ -20,7 +20,7 @@ from fiqa_runtime.command.settings import MTCNN, YUNET, EngineSettings, FaceSett
 from fiqa_runtime.command.threshold import read_share
 from fiqa_runtime.errors import InputError
 from fiqa_runtime.faces.detector import CONFIDENCE, LONGEST
-from fiqa_runtime.faces.mtcnn_detector import LEAST, PRESETS, check_preset
+from fiqa_runtime.faces.mtcnn_detector import LEAST, PRESETS, PresetName, check_preset
 from fiqa_runtime.images.align import check_method
 from fiqa_runtime.images.reading import Found, search_images
 from fiqa_runtime.ray_command.score_on_ray import RaySettings, score_on_ray
@@ -201,12 +201,12 @@ def score(
     check_options(typed_options(context))
     refuse_streams(paths or [])
     pictures = Pictures(image_column, id_column)
-    faces = FaceSettings(
-        detector, None if preset is None else check_preset(preset), min_confidence, longest_side, method
-    )
+    faces = FaceSettings(detector, _preset(preset), min_confidence, longest_side, method)
     if ray is not None:
         spread = RaySettings(ray, actors, gpus_per_actor, parquet or "", aligned, resume, pictures)
-        score_on_ray(paths or [], EngineSettings(_used(engine), backend, threads, precision), faces, spread)
+        score_on_ray(
+            paths or [], EngineSettings(_used(engine), backend, threads, precision, None, device), faces, spread
+        )
         return
     found = _found(paths or [], list_file)
     parquet_file = None if parquet is None else Path(parquet)
@@ -236,7 +236,7 @@ def score(
     if not files and shard is None:
         raise InputError("nothing to score; name photos, crops or folders of them")
     if reference:
-        _diagnose(reference, opened, None if aligned else faces, files, json)
+        diagnose_files(files, reference, opened, None if aligned else faces, json)
         return
     settings = ScoreSettings(
         *(
@@ -255,22 +255,16 @@ def score(
     score_images(found, opened, faces, settings)
 
 
+def _preset(name: str | None) -> PresetName | None:
+    return None if name is None else check_preset(name)
+
+
 def _used(engine: str | None) -> str:
     """The artefact to score with, told where nobody named it."""
     used = engine or str(default_engine())
     if engine is None:
         tell([f"scoring with {used}"])
     return used
-
-
-def _diagnose(
-    reference: Path, engine: EngineSettings, faces: FaceSettings | None, files: list[Path], json: str | None
-) -> None:
-    """What explains that the scores in `reference` differ; `faces` is None for ready crops."""
-    with engine.open() as scorer:
-        finders = [] if faces is None else faces.open_detectors(engine, scorer)
-        method = "least-squares" if faces is None else faces.align
-        diagnose_scores(scorer, reference, files, json, finders, method)
 
 
 def _found(paths: list[str], list_file: Path | None) -> Found:

@@ -43,7 +43,7 @@ class Account:
             self._warned += 1
             self._first_warned = self._first_warned or result
 
-    def add_earlier(self, path: Path, outcome: str, error: str | None) -> None:
+    def add_earlier(self, path: Path | str, outcome: str, error: str | None) -> None:
         """Count an image that an earlier part of the run has done."""
         self.outcomes[outcome] += 1
         if outcome == REFUSED:
@@ -77,7 +77,7 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def reason_of(message: str, path: Path) -> str:
+def reason_of(message: str, path: Path | str) -> str:
     """What a message says of any file: without the path, without numbers of its own, and without the fix."""
     text = message.replace(f"{path}: ", "").replace(str(path), "")
     return re.sub(r"(?<![\w.])\d[\d,]*(?![\w.])", "N", re.split(r"[;:(]", text)[0]).strip() or "unknown"

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fiqa_runtime.command.settings import EngineSettings, FaceSettings
 from fiqa_runtime.diagnosis.reference import MatchedScores, match_reference, read_reference
 from fiqa_runtime.diagnosis.trials import Trials, try_crops, try_photos
 from fiqa_runtime.diagnosis.verdict import Diagnosis, diagnose
@@ -21,6 +22,16 @@ from fiqa_runtime.terminal.outputs import write_json
 MOST_IMAGES = 64
 """Images to try: so many are enough, and are chosen evenly from more."""
 LISTED = 3
+
+
+def diagnose_files(
+    images: Sequence[Path], reference: Path, engine: EngineSettings, faces: FaceSettings | None, json: str | None
+) -> None:
+    """:func:`diagnose_scores` by the `engine` and the detectors of `faces`, which is None for ready crops."""
+    with engine.open() as scorer:
+        detectors = [] if faces is None else faces.open_detectors(engine, scorer)
+        align: Method = "least-squares" if faces is None else faces.align
+        diagnose_scores(scorer, reference, images, json, detectors, align)
 
 
 def diagnose_scores(

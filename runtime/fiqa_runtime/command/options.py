@@ -20,7 +20,7 @@ USES = {
     "--self-test": ENGINE,
     "--explain": (*ENGINE, "PATH", *COLUMNS, *FACES, *FLOW),
     "--ray": (
-        *("PATH", "--engine", "--backend", "--threads", "--aligned", "--parquet", "--resume"),
+        *("PATH", "--engine", "--backend", "--device", "--threads", "--aligned", "--parquet", "--resume"),
         *(*COLUMNS, *FACES, *RAY),
     ),
 }

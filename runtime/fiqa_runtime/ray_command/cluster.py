@@ -60,7 +60,7 @@ def reason_within(error: BaseException) -> FiqaError:
         inner = getattr(seen, "cause", None)
         seen = inner if isinstance(inner, BaseException) else seen.__cause__
     last = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
-    return FiqaError(f"Ray ended the run ({last}); the same command with --resume goes on")
+    return FiqaError(f"Ray ended the run ({last}); look into its logs, and for nodes that are short of memory")
 
 
 def _local() -> dict[str, Any]:

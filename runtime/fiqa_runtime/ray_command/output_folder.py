@@ -57,12 +57,15 @@ class OutputFolder:
         """Remove the notes; raises OSError."""
         self.notes.files.delete_dir(self.notes.path)
 
-    def drop_if_empty(self) -> None:
-        """Remove the notes where nothing was written, so that a run that failed at once leaves nothing."""
+    def drop_if_empty(self) -> bool:
+        """Remove the notes where nothing was written, so that a run that failed at once leaves nothing; tell whether
+        that is so."""
         from pyarrow import fs
 
-        if self.is_empty() and self.done.files.get_file_info(self.done.path).type == fs.FileType.NotFound:
+        empty = self.is_empty() and self.done.files.get_file_info(self.done.path).type == fs.FileType.NotFound
+        if empty:
             self.finish()
+        return empty
 
     def is_empty(self) -> bool:
         """Whether there is no file in the folder."""

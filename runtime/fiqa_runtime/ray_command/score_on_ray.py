@@ -61,8 +61,10 @@ def score_on_ray(names: Sequence[str], engine: EngineSettings, faces: FaceSettin
     output.begin({**decided, "columns": [run.columns.image_column, run.columns.id_column], **_told(found)}, run.resume)
     try:
         _run(found.files, rows, run, output)
-    finally:
-        output.drop_if_empty()
+    except BaseException:
+        if not output.drop_if_empty():
+            tell([f"what is done stands in {output.place}; the same command with --resume goes on"])
+        raise
     account, errors, complaints = _account(output, found)
     output.finish()
     tell(account.lines())
@@ -112,9 +114,9 @@ def _rows(engine: EngineSettings, faces: FaceSettings, aligned: bool) -> tuple[F
         backend = scorer.backend.name
         digest = sha256_of(scorer.path)
         path = scorer.path
-    rows = FaceRows(path, backend, detector, engine.threads or 1, aligned, faces.align)
+    rows = FaceRows(path, backend, detector, engine.threads or 1, aligned, faces.align, engine.device)
     found_by = {} if detector is None else {key: str(value) for key, value in finder_settings(detector).items()}
-    return rows, {"engine": digest, "aligned": aligned, "align": faces.align, **found_by}
+    return rows, {"engine": digest, "device": engine.device, "aligned": aligned, "align": faces.align, **found_by}
 
 
 def _check_first_packed(files: Sequence[StoredFile], columns: Pictures) -> None:
@@ -148,7 +150,7 @@ def _account(output: OutputFolder, found: Stored) -> tuple[Account, list[str], i
         account.outcomes[SCORED] += batch.num_rows - (pc.sum(empty).as_py() or 0)
         account.outcomes[NO_FACE] += (pc.sum(empty).as_py() or 0) - (pc.sum(refused).as_py() or 0)
         for row in batch.filter(refused).select(["id", "error"]).to_pylist():
-            account.add_earlier(Path(row["id"]), REFUSED, row["error"])
+            account.add_earlier(row["id"], REFUSED, row["error"])
         told = batch["error"].drop_null()
         complaints += len(told)
         errors += told[: SHOWN - len(errors)].to_pylist()

@@ -63,7 +63,7 @@ def test_pictures_and_rows_lie_in_a_store(
     typed = arguments(seeded_engine, f"s3://faces/in{store.query}", f"s3://faces/out{store.query}", "local")
     done = score(*typed)
     assert done.ends_in("s3://faces/in/3.png is damaged, cut short or not an image"), done.err
-    assert SCORED in done.err
+    assert f"{SCORED} (1 is damaged, cut short or not an image)" in done.err
     assert store.query not in done.err
     rows = pq.read_table("faces/out", filesystem=store.files).to_pylist()
     names = ["0.png", "1.png", "2.png", "3.png", *(f"shard.tar/{n}.png" for n in range(4, 8))]
