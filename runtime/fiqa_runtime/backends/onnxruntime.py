@@ -97,6 +97,11 @@ class OnnxRuntimeBackend:
                 self._session = _session(free_size(artefact.read_bytes(), card.input.name), options, providers)
         except Exception as error:  # ONNX Runtime raises a dozen classes here that have no base of their own
             reason = str(error).splitlines()[0]
+            if device != CPU:
+                fix = f"take --device cpu, or {PROVIDERS[device].fix}"
+                raise UnsupportedError(
+                    f"ONNX Runtime cannot open {artefact.name} on {device} ({reason}); {fix}"
+                ) from error
             raise ArtefactError(f"ONNX Runtime cannot load {artefact}: {reason}; export it again") from error
         self._artefact = artefact.name
         self._inputs = [i.name for i in self._session.get_inputs()]
@@ -122,7 +127,9 @@ class OnnxRuntimeBackend:
 
 def _session(model: str | bytes, options: ort.SessionOptions, providers: list[Any]) -> ort.InferenceSession:
     """A session that does not go on with other providers where the first one fails: neither now nor in a run."""
-    return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    session.disable_fallback()  # for versions that do not know the argument
+    return session
 
 
 def _providers(device: str, artefact: Path, card: Card) -> list[Any]:
@@ -183,7 +190,7 @@ def _places(session: ort.InferenceSession, provider: Provider, artefact: str) ->
     nodes: Counter[str] = Counter()
     for part in parts:
         nodes[part.ep_name] += len(part.get_nodes())
-    there = nodes.total() - nodes[ON_CPU]
+    there = nodes[provider.name]
     if nodes and not there:
         raise UnsupportedError(f"{provider.name} takes none of the nodes of {artefact}; take --device cpu")
     return told | ({"nodes": f"{there} of {nodes.total()}"} if nodes else {})

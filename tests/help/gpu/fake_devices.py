@@ -34,6 +34,10 @@ class FakeSession(ort.InferenceSession):  # type: ignore[misc]  # ONNX Runtime h
         super().__init__(model, options, providers=[ON_CPU], **more)
         self.names = names
 
+    def disable_fallback(self) -> None:
+        self.asked[-1]["fallback"] = False
+        super().disable_fallback()
+
     def get_providers(self) -> list[str]:
         return self.names
 

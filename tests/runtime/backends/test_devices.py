@@ -95,7 +95,7 @@ def test_a_device_gives_the_values_of_the_processor_and_says_what_it_is(
     if backend == "onnxruntime":
         assert opened.info["provider"] == PROVIDERS[device].name == asked[-1]["providers"][0]
         assert opened.info["nodes"] == "2 of 4"
-        assert asked[-1]["enable_fallback"] == 0, "a run that fails would go on with the processor"
+        assert asked[-1]["fallback"] is False, "a run that fails would go on with the processor"
     if backend == "openvino":
         assert opened.info["hardware"]
 
@@ -125,6 +125,17 @@ def test_a_provider_that_takes_no_node_is_refused(
     monkeypatch.setattr(onnxruntime_backend, "PROVIDERS", {"directml": Provider(azure, {}, "nothing")})
     with pytest.raises(UnsupportedError, match=f"{azure} takes none of the nodes of .*; take --device cpu"):
         open_backend("onnxruntime", seeded_engine, card, 1, device="directml")
+
+
+def test_a_session_that_does_not_open_says_where(
+    seeded_engine: Path, card: Card, asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **more: object) -> None:
+        raise RuntimeError("Please install TensorRT libraries\nas mentioned")
+
+    monkeypatch.setattr(ort, "InferenceSession", fail)
+    with pytest.raises(UnsupportedError, match=r"on tensorrt \(Please install TensorRT libraries\); take --device cpu"):
+        open_backend("onnxruntime", seeded_engine, card, 1, device="tensorrt")
 
 
 def test_a_run_that_fails_on_the_device_is_an_error(
