@@ -11,7 +11,6 @@ import typer
 from fiqa_runtime.artefact.location import default_engine
 from fiqa_runtime.artefact.spec import check_precision
 from fiqa_runtime.backends import ONNX_BACKENDS, PLAN_BACKEND
-from fiqa_runtime.command.diagnose import diagnose_scores
 from fiqa_runtime.command.engine_questions import show_choice, show_self_test
 from fiqa_runtime.command.options import check_files, check_options, refuse_streams
 from fiqa_runtime.command.score_command import score_images
@@ -265,6 +264,8 @@ def _diagnose(
     reference: Path, engine: EngineSettings, faces: FaceSettings | None, files: list[Path], json: str | None
 ) -> None:
     """What explains that the scores in `reference` differ; `faces` is None for ready crops."""
+    from fiqa_runtime.command.diagnose import diagnose_scores
+
     with engine.open() as scorer:
         finders = [] if faces is None else faces.open_detectors(engine, scorer)
         method = "least-squares" if faces is None else faces.align

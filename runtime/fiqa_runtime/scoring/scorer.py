@@ -54,6 +54,9 @@ class Scorer:
     `cpu_precision`: `exact` is float32 arithmetic; `fast` allows bfloat16 and float16 where they keep the ranking of
     degraded faces on this machine (:mod:`fiqa_runtime.scoring.fast`).
 
+    `images`: how many are to be scored, where that is known; None is many. For up to ten, `auto` takes the time to open
+    a backend into account, so their scores may differ from those of many in the last digits that backends agree in.
+
     `card` describes a file of others, which has none; its backend is loaded by whoever knows it.
 
     Canaries are scored while it is built where nothing else shows that this file gives the card's values: where no hash
@@ -73,11 +76,13 @@ class Scorer:
         threads: int | None = None,
         cpu_precision: CpuPrecision = "exact",
         card: Card | None = None,
+        images: int | None = None,
     ) -> None:
         self.path = find_artefact(artefact)
         self.card = read_card(self.path) if card is None else card
         self.cpu_precision: CpuPrecision = cpu_precision
         self._threads = threads
+        self._images = images
         self.backend = self._open(backend) if isinstance(backend, str) else backend
         if self.choice and self.choice.remembered and self._missed_canaries(1):
             self.backend.close()
@@ -91,7 +96,7 @@ class Scorer:
 
     def _open(self, backend: str) -> Backend:
         threads, path = self._threads or thread_limit(), self.path.resolve()
-        self.choice = decide(backend, path, self.card, threads, self.cpu_precision)
+        self.choice = decide(backend, path, self.card, threads, self.cpu_precision, self._images)
         return open_backend(self.choice.backend, path, self.card, threads, self.cpu_precision)
 
     @property
