@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from fiqa_runtime.artefact.zoo import MODELS
+from fiqa_runtime.system.host import let_openmp_sleep
 from hypothesis import settings
 
 from tests.help.places import GOLDEN
@@ -28,6 +29,7 @@ OF_A_SERVICE = ("CI", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "TE
 
 settings.register_profile("anywhere", deadline=None, derandomize=True, database=None)
 settings.load_profile("anywhere")
+let_openmp_sleep()  # as fiqa-export does, and here too before any test imports torch
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

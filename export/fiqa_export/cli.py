@@ -16,6 +16,7 @@ from fiqa_runtime.errors import DependencyError, InputError
 from fiqa_runtime.networks.likeness import network_file_like
 from fiqa_runtime.networks.registry import find_network, network_file_of
 from fiqa_runtime.onnx_bytes.data_file import data_file
+from fiqa_runtime.system.host import let_openmp_sleep
 from fiqa_runtime.terminal.common_options import Quiet, Verbose, Version, panel
 from fiqa_runtime.terminal.console import run
 from fiqa_runtime.terminal.options import refuse_all_but, refuse_parts_alone, refuse_unused, typed_options
@@ -284,6 +285,7 @@ def _need(*packages: str) -> None:
 
 def main() -> None:
     """Entry point of ``fiqa-export``."""
+    let_openmp_sleep()
     run(app)
 
 

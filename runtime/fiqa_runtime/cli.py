@@ -12,7 +12,6 @@ from fiqa_runtime.artefact.location import default_engine
 from fiqa_runtime.artefact.spec import check_precision
 from fiqa_runtime.backends import ONNX_BACKENDS
 from fiqa_runtime.backends.devices import DEVICE_HELP, PLAN_BACKEND
-from fiqa_runtime.command.diagnose import diagnose_files
 from fiqa_runtime.command.engine_questions import show_choice, show_self_test
 from fiqa_runtime.command.options import check_files, check_options, refuse_streams
 from fiqa_runtime.command.score_command import score_images
@@ -236,7 +235,7 @@ def score(
     if not files and shard is None:
         raise InputError("nothing to score; name photos, crops or folders of them")
     if reference:
-        diagnose_files(files, reference, opened, None if aligned else faces, json)
+        _diagnose(files, reference, opened, None if aligned else faces, json)
         return
     settings = ScoreSettings(
         *(
@@ -265,6 +264,14 @@ def _used(engine: str | None) -> str:
     if engine is None:
         tell([f"scoring with {used}"])
     return used
+
+
+def _diagnose(
+    images: list[Path], reference: Path, engine: EngineSettings, faces: FaceSettings | None, json: str | None
+) -> None:
+    from fiqa_runtime.command.diagnose import diagnose_files  # with all hypotheses, which take a while to load
+
+    diagnose_files(images, reference, engine, faces, json)
 
 
 def _found(paths: list[str], list_file: Path | None) -> Found:

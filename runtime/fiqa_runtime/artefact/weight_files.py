@@ -14,12 +14,14 @@ import os
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fiqa_runtime.artefact.spec import Checkpoint
 from fiqa_runtime.errors import CheckpointError, DependencyError, FetchError, InputError
-from fiqa_runtime.system.download import Progress, TransferError, download_file
-from fiqa_runtime.system.drive import drive_address, is_drive_folder
 from fiqa_runtime.system.files import is_readable_file, is_searchable_folder, sha256_of, user_cache
+
+if TYPE_CHECKING:
+    from fiqa_runtime.system.download import Progress
 
 
 def shipped_weights() -> Path:
@@ -54,6 +56,8 @@ def locate(checkpoint: Checkpoint, download: bool = True, progress: Progress | N
         return path
     if not download:
         raise _fetch_error(checkpoint, "is not on this machine")
+    from fiqa_runtime.system.download import TransferError, download_file  # with HTTP and TLS, which take long to load
+
     target = user_cache() / checkpoint.file
     try:
         download_file(address_of(checkpoint), target, partial(_accept, checkpoint, target), progress)
@@ -73,6 +77,8 @@ def address_of(checkpoint: Checkpoint) -> str:
     """
     if checkpoint.url is not None:
         return checkpoint.url
+    from fiqa_runtime.system.drive import drive_address, is_drive_folder
+
     if is_drive_folder(checkpoint.page):
         return drive_address(checkpoint.page, checkpoint.file)
     raise _fetch_error(checkpoint, "has no address for direct download")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from fiqa_runtime.artefact.location import artefact_inputs
 from fiqa_runtime.errors import InputError
-from fiqa_runtime.live.source import is_stream
+from fiqa_runtime.images.streams import is_stream
 from fiqa_runtime.system.files import NamedFile
 from fiqa_runtime.terminal.options import refuse_all_but, refuse_ignored, refuse_parts_alone, refuse_unused
 from fiqa_runtime.terminal.outputs import check_outputs

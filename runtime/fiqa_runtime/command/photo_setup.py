@@ -96,6 +96,8 @@ class Opener:
         `asked`: the streams that the user asks for, None to leave them open, and whether for overlap.
         """
         choice = self.scorer.choice if self.engine.backend == "auto" else None
+        if choice is not None and choice.soonest and asked == (None, False):
+            return Decision(self.plain, "opening anything else would take longer than these photos")
         question = {
             "artefact": sha256_of(self.scorer.path),
             "detector": {key: str(value) for key, value in finder_settings(self.detector).items()},
@@ -114,8 +116,8 @@ class Opener:
             opened = self.open(setup, stack)
             return lambda paths: deque(opened.score(paths), maxlen=0)
 
-        waiting = stderr.status("finding out which way these photos are scored fastest; once on this machine")
-        with waiting if stderr.is_terminal else nullcontext():
+        waiting = "finding out which way these photos are scored fastest; once on this machine"
+        with stderr.status(waiting) if stderr.is_terminal else nullcontext():
             return decide_setup(files, among, question, open_one, always)
 
     def _copies(self) -> int:

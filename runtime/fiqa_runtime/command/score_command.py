@@ -12,7 +12,6 @@ from typing import Any
 from fiqa_runtime.backends.devices import CPU
 from fiqa_runtime.command.accounting import Account, counted
 from fiqa_runtime.command.batch import refuse_same_stems, score_crops
-from fiqa_runtime.command.overlay_files import picture_places, with_pictures
 from fiqa_runtime.command.photo_setup import opener_for
 from fiqa_runtime.command.quality_file import QualityFile, refuse_names_that_are_not_utf8
 from fiqa_runtime.command.results import (
@@ -22,7 +21,6 @@ from fiqa_runtime.command.results import (
 from fiqa_runtime.command.settings import EngineSettings, FaceSettings, ScoreSettings
 from fiqa_runtime.command.table import Table
 from fiqa_runtime.command.threshold import calibrate_threshold, read_threshold
-from fiqa_runtime.command.worker import score_in_processes
 from fiqa_runtime.command.written import Written
 from fiqa_runtime.errors import InputError, VerdictError
 from fiqa_runtime.faces.face_quality import FaceCropper
@@ -64,10 +62,12 @@ def score_images(found: Found, engine: EngineSettings, faces: FaceSettings, sett
         require_pyarrow()
         refuse_names_that_are_not_utf8(settings.parquet, [*files, *found.passed_over])
     with ExitStack() as stack:
-        scorer = stack.enter_context(engine.open())
+        scorer = stack.enter_context(engine.open(len(files) if settings.workers.number == 1 else None))
         if not scorer.has_score:
             raise InputError(f"{scorer.card.model} gives no quality scores; name an artefact of a quality network")
         if settings.overlay is not None:
+            from fiqa_runtime.command.overlay_files import picture_places, with_pictures
+
             places = picture_places(files, settings.overlay)
             check_output_folder(settings.overlay)
         if settings.aligned:
@@ -141,23 +141,29 @@ def _photos(
     detail(f"faces found by {first.settings['detector']} in {how}")
     told = {"aligned": False, **first.settings}
     if settings.workers.number > 1:
-        again = replace(engine, backend=scorer.backend.name)
-        return Source(
-            scorer, lambda some: score_in_processes(some, settings.workers, again, faces, settings.pictures), told
-        )
+        return _in_processes(scorer, engine, faces, settings, told)
     return Source(opened.scorer, opened.score, told, first.crop)
 
 
 def _crops(files: list[Path], scorer: Scorer, engine: EngineSettings, settings: ScoreSettings) -> Source:
     told = {"aligned": True, **_landmark_settings(scorer, settings.landmarks)}
     if settings.workers.number > 1:
-        again = replace(engine, backend=scorer.backend.name)
-        return Source(
-            scorer, lambda some: score_in_processes(some, settings.workers, again, None, settings.pictures), told
-        )
+        return _in_processes(scorer, engine, None, settings, told)
     if settings.landmarks is not None:
         refuse_same_stems(files)
     return Source(scorer, lambda some: score_crops(some, scorer, settings.landmarks, settings.pictures), told)
+
+
+def _in_processes(
+    scorer: Scorer, engine: EngineSettings, faces: FaceSettings | None, settings: ScoreSettings, told: dict[str, Any]
+) -> Source:
+    """Results from worker processes; `faces` is None for ready crops."""
+    from fiqa_runtime.command.worker import score_in_processes
+
+    again = replace(engine, backend=scorer.backend.name)
+    return Source(
+        scorer, lambda some: score_in_processes(some, settings.workers, again, faces, settings.pictures), told
+    )
 
 
 def _threshold(scorer: Scorer, settings: ScoreSettings) -> float | None:

@@ -19,7 +19,6 @@ from fiqa_runtime.faces.portrait_quality import PortraitQuality, open_landmarker
 from fiqa_runtime.images.align import Method
 from fiqa_runtime.images.framing import frame_of
 from fiqa_runtime.rows.pictures import Pictures
-from fiqa_runtime.scoring.foreign import open_foreign
 from fiqa_runtime.scoring.scorer import Scorer
 from fiqa_runtime.terminal.console import detail, stderr
 from fiqa_runtime.terminal.options import refuse_unused
@@ -40,13 +39,18 @@ class EngineSettings:
     device: str | None = None
     """What runs it, as for :class:`Scorer`."""
 
-    def open(self) -> Scorer:
-        """The scorer; where a person watches, a line says what a first time with `auto` waits for."""
-        waiting = stderr.status("opening the engine; the first time every backend is tried")
-        with waiting if stderr.is_terminal else nullcontext():
+    def open(self, images: int | None = None) -> Scorer:
+        """The scorer for so many `images`, None for many; where a person watches, a line says what a first time with
+        `auto` waits for."""
+        waiting = "opening the engine; the first time every backend is tried"
+        with stderr.status(waiting) if stderr.is_terminal else nullcontext():
             if self.network is None:
-                scorer = Scorer(self.engine, self.backend, self.threads, self.precision, device=self.device)
+                scorer = Scorer(
+                    self.engine, self.backend, self.threads, self.precision, device=self.device, images=images
+                )
             else:
+                from fiqa_runtime.scoring.foreign import open_foreign
+
                 scorer = open_foreign(self.engine, self.network, self.backend, self.threads, self.device)
         card = scorer.card
         detail(f"engine {scorer.path}: {card.model} {card.precision}, {card.weights.description}")
@@ -85,14 +89,17 @@ class FaceSettings:
     ) -> Detector | MtcnnDetector:
         """The detector for the network of `scorer`, with the threads and on the device of `engine`, in `backend`.
 
-        None is the detector's own choice, or OpenCV where `engine` is to run there. Raises InputError where a preset is
-        given for another detector than MTCNN, and what the detectors raise.
+        None is the detector's own choice, or OpenCV where `engine` is to run there. Where the scorer runs there because
+        it opens soonest, YuNet does too: few photos would otherwise wait for another library. Raises InputError where a
+        preset is given for another detector than MTCNN, and what the detectors raise.
         """
-        backend = backend or ("opencv" if engine.backend == "opencv" else "auto")
+        mtcnn = self._mtcnn(scorer)
+        by_yunet = mtcnn is None and self.detector in (None, YUNET)
+        soonest = by_yunet and scorer.choice is not None and scorer.choice.soonest and scorer.choice.backend == "opencv"
+        backend = backend or ("opencv" if engine.backend == "opencv" or soonest else "auto")
         given: dict[str, Any] = {"backend": backend, "threads": engine.threads, "device": engine.device}
         given |= {} if self.min_confidence is None else {"min_confidence": self.min_confidence}
         given |= {} if self.longest_side is None else {"longest": self.longest_side}
-        mtcnn = self._mtcnn(scorer)
         if mtcnn is not None:
             return MtcnnDetector(mtcnn, self.preset or "facenet", **given)
         if self.preset is not None:

@@ -12,12 +12,9 @@ import cv2
 
 from fiqa_runtime.errors import InputError, UnsupportedError
 from fiqa_runtime.images.reading import IN_SOME_OPENCV, SUFFIXES
+from fiqa_runtime.images.streams import ADDRESS, VIDEOS
 
 Kind = Literal["file", "camera", "address", "pipeline", "raw"]
-VIDEOS = frozenset((".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm"))
-"""Files that count as videos by their name."""
-SCHEMES = ("http", "https", "rtmp", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp")
-ADDRESS = re.compile(rf"({'|'.join(SCHEMES)}):/", re.IGNORECASE)
 RAW = re.compile(r"(\d+)x(\d+)(?:@(\d+(?:\.\d+)?))?")
 MOST_RAW = 1 << 15
 """Longest side of a raw frame in pixels."""
@@ -66,15 +63,6 @@ class Source:
             parts = urlsplit(self.where)
             return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         return {"camera": f"camera {self.where}", "raw": "stdin", "pipeline": "the pipeline"}.get(self.kind, self.where)
-
-
-def is_stream(text: str) -> bool:
-    """Whether `text` names a stream rather than photos: a camera, an address, a pipeline, or a file that is a video by
-    its name."""
-    if Path(text).is_dir():
-        return False
-    camera = text.isdecimal() and not Path(text).exists()
-    return camera or bool(ADDRESS.match(text)) or " ! " in text or Path(text).suffix.lower() in VIDEOS
 
 
 def find_source(text: str, raw: str | None = None) -> Source:

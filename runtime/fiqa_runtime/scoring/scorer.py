@@ -59,6 +59,9 @@ class Scorer:
     backends that serve the device are taken, and none that would compute elsewhere instead. On another device than the
     processor the canaries are scored before anything else, the first time in a process of its own.
 
+    `images`: how many are to be scored, where that is known; None is many. For up to ten, `auto` takes the time to open
+    a backend into account, so their scores may differ from those of many in the last digits that backends agree in.
+
     `card` describes a file of others, which has none; its backend is loaded by whoever knows it.
 
     Canaries are scored while it is built where nothing else shows that this file gives the card's values: where no hash
@@ -79,12 +82,14 @@ class Scorer:
         cpu_precision: CpuPrecision = "exact",
         card: Card | None = None,
         device: str | None = None,
+        images: int | None = None,
     ) -> None:
         self.path = find_artefact(artefact)
         self.card = read_card(self.path) if card is None else card
         self.device = device_for(self.card, device)
         self.cpu_precision: CpuPrecision = cpu_precision
         self._threads = threads
+        self._images = images
         self.backend = self._open(backend) if isinstance(backend, str) else backend
         if self.choice and self.choice.remembered and self._missed_canaries(1):
             self.backend.close()
@@ -98,8 +103,9 @@ class Scorer:
 
     def _open(self, backend: str) -> Backend:
         threads, path = self._threads or thread_limit(), self.path.resolve()
-        self.choice = decide(backend, path, self.card, threads, self.cpu_precision, self.device)
-        return open_backend(self.choice.backend, path, self.card, threads, self.cpu_precision, self.device)
+        device, images = self.device, self._images
+        self.choice = decide(backend, path, self.card, threads, self.cpu_precision, device, images)
+        return open_backend(self.choice.backend, path, self.card, threads, self.cpu_precision, device)
 
     @property
     def canary_limits(self) -> dict[str, float]:

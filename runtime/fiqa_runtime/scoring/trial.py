@@ -36,10 +36,14 @@ class Trial:
     """What it computed in."""
     moved: Mapping[str, float] = field(default_factory=dict)
     """By output: how far arithmetic that is not float32 moves the canaries; empty for float32."""
+    opening: float | None = None
+    """Milliseconds from the import of its package to the first result; None where it did not run, and in outcomes of
+    older versions."""
 
     def __str__(self) -> str:
         speed = "did not run" if self.milliseconds is None else f"{self.milliseconds:.2f} ms, {self.arithmetic}"
-        return f"{self.backend}: {speed}; {self.verdict}"
+        opening = "" if self.opening is None else f", opened in {self.opening:.0f} ms"
+        return f"{self.backend}: {speed}{opening}; {self.verdict}"
 
 
 def try_backend(backend: str, artefact: Path, threads: int | None, precision: CpuPrecision, device: str = CPU) -> Trial:

@@ -15,6 +15,7 @@ from pathlib import Path
 from fiqa_runtime.artefact.card import read_card
 from fiqa_runtime.artefact.spec import CpuPrecision
 from fiqa_runtime.backends import open_backend
+from fiqa_runtime.backends.base import Inputs
 from fiqa_runtime.errors import FiqaError
 from fiqa_runtime.images.seeded import seeded_image
 from fiqa_runtime.scoring.fast import judge_fast
@@ -46,20 +47,29 @@ def measure(artefact: str, backend: str, threads: int | None, precision: CpuPrec
     too little.
     """
     path = Path(artefact)
-    opened = open_backend(backend, path, read_card(path), threads, precision, device)
+    card = read_card(path)
+    before = time.perf_counter()
+    opened = open_backend(backend, path, card, threads, precision, device)
     with Scorer(path, opened, cpu_precision=precision) as scorer:
+        opened.run(_first_canary(scorer))
+        opening = 1e3 * (time.perf_counter() - before)
         result, arithmetic = self_test(scorer), opened.info["arithmetic"]
         if precision == "exact" or arithmetic == EXACT:
-            return Trial(backend, result.passed, str(result), _milliseconds(scorer), arithmetic)
+            return Trial(backend, result.passed, str(result), _milliseconds(scorer), arithmetic, opening=opening)
         with Scorer(path, open_backend(backend, path, scorer.card, threads)) as exact:
             verdict = judge_fast(exact, scorer)
-        return Trial(backend, verdict.passed, str(verdict), _milliseconds(scorer), arithmetic, result.largest)
+        return Trial(backend, verdict.passed, str(verdict), _milliseconds(scorer), arithmetic, result.largest, opening)
+
+
+def _first_canary(scorer: Scorer) -> Inputs:
+    canary = scorer.card.canaries[0]
+    (feed,) = scorer.batches([seeded_image(canary.index, canary.height, canary.width, canary.seed)])
+    return feed
 
 
 def _milliseconds(scorer: Scorer) -> float:
     """The fastest run of one prepared image."""
-    canary = scorer.card.canaries[0]
-    (feed,) = scorer.batches([seeded_image(canary.index, canary.height, canary.width, canary.seed)])
+    feed = _first_canary(scorer)
     times: list[float] = []
     start = time.perf_counter()
     while len(times) < FEWEST_RUNS or time.perf_counter() - start < SECONDS:

@@ -126,6 +126,16 @@ def limit_opencv(threads: int | None) -> None:
         cv2.setNumThreads(limit)
 
 
+def let_openmp_sleep() -> None:
+    """Let torch's threads sleep where they wait for each other, unless OMP_WAIT_POLICY says otherwise.
+
+    OpenMP's default keeps them busy instead. On a machine that others use too, each then waits for one that was put
+    aside, and takes its core away meanwhile: thousands of short operations take thirty times as long. This has to be
+    called before torch is imported, since OpenMP reads the variable when it is loaded.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def threads_per_stream(streams: int, threads: int | None = None) -> int:
     """Threads for each of `streams` that share `threads`, or what this process may use."""
     return max(int(threads or usable_cores(own_groups())) // streams, 1)

@@ -18,14 +18,6 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from fiqa_runtime.errors import FiqaError, InputError
 from fiqa_runtime.system.progress import Report
@@ -173,14 +165,19 @@ def tell(lines: Iterable[str]) -> None:
 def progress_bar() -> Iterator[Report]:
     """Show a bar on stderr for each step, with counts and the time left; show nothing where stderr is not a
     terminal."""
+    if not stderr.is_terminal:
+        yield lambda what, done, total: None
+        return
+    from rich import progress  # only where a bar is shown, since it takes a while to load
+
     columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+    with progress.Progress(*columns, console=stderr, transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def report(what: str, done: int, total: int) -> None:

@@ -247,6 +247,19 @@ def test_missing_package_names_the_extra(export: Invoke, tmp_path: Path, monkeyp
     assert result.is_one_line("onnxscript", "pip install 'fiqa-edge[export]'")
 
 
+@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_of_torch_are_told_to_sleep_before_it_is_loaded(before: str | None, after: str) -> None:
+    code = (
+        "import os, sys, fiqa_export.cli as cli\n"
+        "cli.run = lambda app: print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)\n"
+        "cli.main()"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    environment |= {} if before is None else {"OMP_WAIT_POLICY": before}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert run.stdout.split() == [after, "False"]
+
+
 @pytest.mark.long
 def test_killed_exports_leave_nothing_wrong(tmp_path: Path) -> None:
     """kill -9 at ten moments spread over an export: what stands there afterwards is right or refused."""

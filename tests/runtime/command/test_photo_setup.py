@@ -116,6 +116,22 @@ def test_few_photos_are_scored_at_once(score: Invoke, seeded_engine: Path, photo
     assert "one photo at a time: measuring others would take long beside so few photos" in told
 
 
+def test_few_photos_wait_for_one_library_alone(
+    score: Invoke, seeded_engine: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening = {"onnxruntime": 200.0, "openvino": 400.0, "opencv": 50.0}
+    speed = {"onnxruntime": 2.0, "openvino": 1.0, "opencv": 3.0}
+    monkeypatch.setattr(
+        choice, "try_backend", lambda name, *rest: Trial(name, True, "right", speed[name], opening=opening[name])
+    )
+    told = score(*photos, "--engine", seeded_engine, "-v").err
+    assert "photos: faces by opencv, scores by opencv, one photo at a time: opening anything else would take" in told
+    asked = score(*photos, "--engine", seeded_engine, "-v", "--streams", "2").err
+    assert "2 photos at once: as asked" in asked
+    explained_lines = score(*photos, "--engine", seeded_engine, "--explain").out
+    assert explained_lines.startswith("backend openvino on cpu: the fastest of 3"), "that is asked for longer runs"
+
+
 def test_another_backend_is_held_against_the_canaries_before_it_is_used(
     score: Invoke,
     seeded_engine: Path,

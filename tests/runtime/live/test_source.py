@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from fiqa_runtime.errors import FiqaError, InputError, UnsupportedError
+from fiqa_runtime.images.streams import is_stream
 from fiqa_runtime.live import Source, find_source
 from fiqa_runtime.live import source as source_module
-from fiqa_runtime.live.source import CSI, RawSize, is_stream
+from fiqa_runtime.live.source import CSI, RawSize
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ class Bench:
     """Stands for the trials of this machine."""
 
     milliseconds: dict[str, float]
+    opening: dict[str, float] = field(default_factory=dict)
     wrong: set[str] = field(default_factory=set)
     crashing: set[str] = field(default_factory=set)
     tried: list[str] = field(default_factory=list)
@@ -49,7 +50,8 @@ class Bench:
         if backend in self.crashing:
             return Trial(backend, False, "was killed by signal 11")
         fast = ("bfloat16", {"score": MOVED}) if precision == "fast" else ("float32", {})
-        return Trial(backend, backend not in self.wrong, "self-test", self.milliseconds[backend], *fast)
+        times = self.milliseconds[backend], *fast, self.opening.get(backend)
+        return Trial(backend, backend not in self.wrong, "self-test", *times)
 
 
 @pytest.fixture()
@@ -75,6 +77,28 @@ def test_the_fastest_is_taken_and_remembered(bench: Bench, card: Card, tmp_path:
     assert (again.backend, again.trials) == (first.backend, first.trials)
     assert again.note.startswith(f"remembered in {tmp_path}")
     assert sorted(bench.tried) == sorted(ONNX_BACKENDS)
+
+
+def test_of_few_images_the_time_to_open_counts_too(bench: Bench, card: Card) -> None:
+    bench.opening = {"onnxruntime": 20, "openvino": 5, "opencv": 12}
+    few = [decide("auto", Path("x.onnx"), card, images=images) for images in (1, 8, 10, 11, None)]
+    assert [found.backend for found in few] == ["openvino", "opencv", "opencv", "opencv", "opencv"]
+    assert [found.soonest for found in few] == [True, False, False, False, False]
+    assert (
+        few[0].why == "of 3 that give the canaries' values, it opens and scores 1 soonest; for many, opencv is faster"
+    )
+    assert len(bench.tried) == 3, "one outcome answers both questions"
+
+
+def test_a_backend_that_opens_soonest_and_is_wrong_is_not_taken(bench: Bench, card: Card) -> None:
+    bench.opening, bench.wrong = {"onnxruntime": 20, "openvino": 5, "opencv": 12}, {"openvino"}
+    assert decide("auto", Path("x.onnx"), card, images=1).backend == "opencv"
+
+
+def test_outcomes_without_the_time_to_open_go_by_speed(bench: Bench, card: Card) -> None:
+    bench.opening = {"onnxruntime": 20, "openvino": 5}
+    found = decide("auto", Path("x.onnx"), card, images=1)
+    assert (found.backend, found.soonest) == ("opencv", False)
 
 
 def test_a_fast_backend_with_wrong_scores_is_not_taken(bench: Bench, card: Card) -> None:
