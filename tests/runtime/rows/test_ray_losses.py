@@ -23,7 +23,6 @@ from tests.help.samples.one_face import OneFace
 from tests.help.servers.ray_clusters import one_node, two_nodes
 from tests.runtime.rows.conftest import by_id, encoded
 
-pytestmark = pytest.mark.slow
 PATIENCE = 180
 
 
@@ -87,6 +86,7 @@ def expected(folder: Path) -> Any:
     return by_id(pickle.loads((folder / "rows").read_bytes())(pq.read_table(folder / "in")))
 
 
+@pytest.mark.long  # the test of `fiqa-score --ray` that is killed is of the same kind
 def test_a_driver_that_is_killed_and_started_again(folder: Path) -> None:
     with one_node() as ray:
         command = [sys.executable, "-c", DRIVER, ray.get_runtime_context().gcs_address, str(folder)]
@@ -106,6 +106,7 @@ def test_a_driver_that_is_killed_and_started_again(folder: Path) -> None:
     assert by_id(pq.read_table(folder / "out", schema=row_schema())).equals(rest)
 
 
+@pytest.mark.slow
 def test_a_node_that_is_lost(folder: Path) -> None:
     with two_nodes() as (ray, cluster, second), pytest.MonkeyPatch.context() as patch:
         patch.setattr(ours, "AT_ONCE", 2)
