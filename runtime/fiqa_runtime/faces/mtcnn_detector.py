@@ -71,8 +71,8 @@ class MtcnnDetector:
     `min_confidence` is the probability that the last network has to give, `smallest` the side of the smallest face in
     pixels, `longest` the longest side in pixels to which photos are shrunk; None leaves them as they are, as
     published. Any number of threads may use one detector, and a pickled one is opened anew. `device` is one of
-    :data:`fiqa_runtime.backends.devices.DEVICES`, None the processor; on another one
-    the networks have to find there what they find on the processor, in the portrait that comes along.
+    :data:`fiqa_runtime.backends.devices.DEVICES`, None the processor; on another one the networks have to find what
+    they find on the processor, in the portrait that comes along.
 
     Raises InputError where an artefact is missing or a setting is out of range, ArtefactError and its kinds where one
     is damaged or another network, VerdictError where other faces are found on `device`, and what

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fiqa_runtime.errors import InputError
@@ -26,6 +26,13 @@ class OutputFolder:
         self.notes = place_at(_named(name, NOTES))
         self.done = self.notes / "done"
 
+    def refuse_within(self, names: Iterable[str]) -> None:
+        """Raise InputError where the folder lies in one of those at `names`, which are searched: a run that goes on
+        would find its own files there."""
+        for searched in map(place_at, names):
+            if f"{self.place}/".startswith(f"{str(searched).rstrip('/')}/"):
+                raise InputError(f"{self.place} lies in {searched}, which is searched; name a folder elsewhere")
+
     def begin(self, run: Mapping[str, Any], resume: bool) -> None:
         """Note that a run begins, or goes on, whose results are decided by `run`, which is plain JSON.
 
@@ -37,7 +44,7 @@ class OutputFolder:
             before = self._before()
             if before is None:
                 if not self.is_empty():
-                    raise InputError(f"{self.place} holds files of another run; name a new folder")
+                    raise InputError(f"{self.place} is there and not of a run that was cut; name a new folder")
                 self.notes.files.create_dir(self.notes.path, recursive=True)
                 with self._head.files.open_output_stream(self._head.path) as stream:
                     stream.write(json.dumps(head).encode())
@@ -68,9 +75,11 @@ class OutputFolder:
         return empty
 
     def is_empty(self) -> bool:
-        """Whether there is no file in the folder."""
+        """Whether there is no file in the folder, and none in its place."""
         from pyarrow import fs
 
+        if self.place.files.get_file_info(self.place.path).type == fs.FileType.File:
+            return False
         inside = self.place.files.get_file_info(fs.FileSelector(self.place.path, allow_not_found=True, recursive=True))
         return not any(info.type == fs.FileType.File for info in inside)
 

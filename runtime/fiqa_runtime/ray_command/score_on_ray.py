@@ -54,10 +54,11 @@ def score_on_ray(names: Sequence[str], engine: EngineSettings, faces: FaceSettin
     """
     require_ray()
     engine = replace(engine, threads=engine.threads or 1)
+    output = OutputFolder(run.parquet)
+    output.refuse_within(names)
     found = search_stores(names)
     _check_first_packed(found.files, run.columns)
     rows, decided = _rows(engine, faces, run.aligned)
-    output = OutputFolder(run.parquet)
     output.begin({**decided, "columns": [run.columns.image_column, run.columns.id_column], **_told(found)}, run.resume)
     try:
         _run(found.files, rows, run, output)

@@ -14,6 +14,14 @@ import pytest
 from tests.help.servers.ray_clusters import quiet_ray
 from tests.runtime.rows.conftest import encoded
 
+SCORED = "12 images: 11 scored, 0 without a face, 1 refused"
+"""What becomes of the :func:`crops`."""
+
+
+def arguments(engine: Path, crops: object, out: object, *more: object) -> tuple[object, ...]:
+    """Of a run over `crops`; `more` begins with the address."""
+    return (crops, "--engine", engine, "--aligned", "--backend", "onnxruntime", "--parquet", out, "--ray", *more)
+
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:

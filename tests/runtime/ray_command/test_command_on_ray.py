@@ -9,14 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.help.commands import Invoke
+from tests.runtime.ray_command.conftest import SCORED, arguments
 
 pytest.importorskip("ray.data", reason="--ray needs the extra [ray]")
-
-SCORED = "12 images: 11 scored, 0 without a face, 1 refused"
-
-
-def arguments(engine: Path, crops: object, out: object, *more: object) -> tuple[object, ...]:
-    return (crops, "--engine", engine, "--aligned", "--backend", "onnxruntime", "--parquet", out, "--ray", *more)
 
 
 def test_it_finds_what_one_process_finds(
@@ -63,8 +58,16 @@ def test_a_second_run_goes_on_only_when_asked_and_only_with_the_same(
     notes.rmdir()
     out.mkdir()
     (out / "old.parquet").touch()
-    assert score(*typed).is_one_line(f"{out} holds files of another run; name a new folder")
+    assert score(*typed).is_one_line(f"{out} is there and not of a run that was cut; name a new folder")
+    file = out / "old.parquet"
+    assert score(*arguments(seeded_engine, crops, file, "local")).is_one_line(f"{file} is there")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["crops", "out"]
+
+
+def test_rows_among_the_pictures_are_refused(score: Invoke, seeded_engine: Path, crops: Path) -> None:
+    for out in (crops, crops / "out"):
+        refused = score(*arguments(seeded_engine, crops, out, "local"))
+        assert refused.is_one_line(f"{out} lies in {crops}, which is searched; name a folder elsewhere")
 
 
 @pytest.mark.parametrize(

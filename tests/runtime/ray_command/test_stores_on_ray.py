@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.help.commands import Invoke
-from tests.runtime.ray_command.test_command_on_ray import SCORED, arguments
+from tests.runtime.ray_command.conftest import SCORED, arguments
 from tests.runtime.rows.conftest import encoded
 
 pytest.importorskip("ray.data", reason="--ray needs the extra [ray]")
